@@ -1,0 +1,74 @@
+"""What `make` does, for those who have none: python .ci/make.py demo | test | check | bench | setup | clean.
+
+Standard library only. Makes .venv, installs into it once, and runs the job there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+STAMP = VENV / "installed.txt"
+SOURCES = ("sorter", "trainer", "samples", "tests", ".ci")
+
+JOBS = {
+    "setup": [],
+    "demo": [["samples/demo.py"]],
+    "test": [["-m", "pytest", "-q", "tests"]],
+    "check": [
+        ["-m", "ruff", "check", *SOURCES],
+        ["-m", "mypy"],
+        ["-c", "from importlinter.cli import lint_imports_command as main; main()"],
+        ["tests/docs.py"],
+    ],
+    "bench": [["-m", "tests.bench"]],
+}
+
+
+def setup() -> None:
+    """A .venv with exactly the pinned packages; nothing is done if it is there already."""
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python {sys.version.split()[0]} is too old; 3.11 or newer is needed: https://www.python.org/downloads")
+    pins = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in pins)).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == wanted and PYTHON.exists():
+        return
+    print("setting up .venv, once: about 3.5 GB", flush=True)
+    if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode:
+        shutil.rmtree(VENV, ignore_errors=True)
+        sys.exit("this Python cannot make a virtual environment; on Debian or Ubuntu: sudo apt install python3-venv")
+    install = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", ROOT / "constraints.txt"]
+    run([*install, "-e", f"{ROOT}[all,dev]"])
+    STAMP.write_text(wanted)
+
+
+def run(command: list[str | Path]) -> None:
+    """Run a command in the project's folder; stop with its exit code if it fails."""
+    code = subprocess.run([str(part) for part in command], cwd=ROOT).returncode
+    if code:
+        sys.exit(code)
+
+
+def main() -> None:
+    """Do one job."""
+    job, *arguments = sys.argv[1:] or ["help"]
+    if job == "clean":
+        for folder in (".venv", "demo", "build"):
+            shutil.rmtree(ROOT / folder, ignore_errors=True)
+        return
+    if job not in JOBS:
+        sys.exit(f"python .ci/make.py {' | '.join([*JOBS, 'clean'])}")
+    setup()
+    for command in JOBS[job]:
+        run([PYTHON, *command, *arguments])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,5 @@
+"""python -m sorter"""
+
+from sorter.cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""labels.txt as it is met in the wild. Pure: works on text."""
+
+from __future__ import annotations
+
+import re
+
+from sorter.errors import ModelError
+
+INDEXED = re.compile(r"\s*(\d+)(?:\s+(.*))?")
+
+
+def parse_labels(text: str, where: str) -> tuple[str, ...]:
+    """Class names in the order of the outputs.
+
+    Takes "0 name", a bare "name" a line, a byte-order mark, CRLF, blank lines and doubled spaces; two classes that
+    come out alike (the vendor cuts names to 12 characters) are kept apart by their number. Raises ModelError.
+    """
+    lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
+    found = [INDEXED.fullmatch(line) for line in lines]
+    if all(found) and [int(match[1]) for match in found if match] == list(range(len(lines))):
+        lines = [match[2] or match[1] for match in found if match]
+    names = [clean(line) for line in lines]
+    if not names:
+        raise ModelError(f"{where}: holds no labels; it should have one line a class")
+    return tuple(name if names.count(name) == 1 else f"{name} {index}" for index, name in enumerate(names))
+
+
+def format_labels(names: tuple[str, ...]) -> str:
+    """The vendor's own form: "{index} {name}", one line a class."""
+    return "".join(f"{index} {name}\n" for index, name in enumerate(names))
+
+
+def clean(name: str) -> str:
+    """One line of visible characters with single spaces; a name is a stranger's text."""
+    visible = "".join(char if char.isprintable() else " " for char in name)
+    return " ".join(visible.split()) or "unnamed"

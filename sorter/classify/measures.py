@@ -1,0 +1,110 @@
+"""Answers that need no trained network: sharpness. Works on pixels in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sorter.errors import ModelError, OptionsError, nearest
+from sorter.options import Options, read_options
+
+
+EDGES = 0.01
+"""The share of the steepest places that counts as edges; flat areas, of which cartoons are full, do not vote."""
+STRIDE = 4
+"""Every fourth row and column is looked at."""
+LONGEST = 2048
+"""Pixels: a larger picture is measured in its middle part of this size."""
+
+
+class Sharpness(Options):
+    """How likely a picture is sharp, by what a known blur does to its steepest edges.
+
+    Blurring an edge of width s by r (here (1, 4, 6, 4, 1) / 16, so r = 1 pixel) lowers its gradient by sqrt(s^2 + r^2) / s (Zhuo and Sim 2011, "Defocus map
+    estimation from a single image", equation 4): much for a sharp edge, little for a blurred one. Measured along both
+    directions, since a camera that moves blurs only one; the weights turn the two logarithms into a probability.
+    """
+
+    classes: tuple[str, str] = ("blurry", "sharp")
+    """The names of the blurry and of the sharp class, in this order."""
+    worse: float = 14.0
+    """Weight of the logarithm of the ratio in the more blurred direction."""
+    better: float = 5.0
+    """Weight of the same in the less blurred direction."""
+    bias: Annotated[float, Field(allow_inf_nan=False)] = -6.0
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """A measure as an answerer: the same labels, scores and source as a trained sorter has."""
+
+    use: Sharpness
+    sha256: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the scores."""
+        return self.use.classes
+
+    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Grey values (height, width) at the picture's own size -> probabilities (classes,)."""
+        worse, better = edge_ratios(grey)
+        logit = self.use.worse * worse + self.use.better * better + self.use.bias
+        sharp = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+        return np.array([1 - sharp, sharp], np.float32)
+
+
+def measure(name: str, where: str) -> Measure:
+    """The measure of that name with its built-in weights. Raises OptionsError."""
+    if name != "sharpness":
+        raise OptionsError(f'{where}: measure = "{name}" is not known{nearest(name, ["sharpness"])}')
+    return read_measure({"use": name}, where)
+
+
+def read_measure(table: Mapping[str, Any], where: str) -> Measure:
+    """The measure that a card's [measure] table describes. Raises ModelError or OptionsError."""
+    options = dict(table)
+    if options.pop("use", None) != "sharpness":
+        raise ModelError(f'{where}: [measure] has no use = "sharpness"; fit the measure again')
+    use = read_options(Sharpness, options, where)
+    return Measure(use, hashlib.sha256(use.model_dump_json().encode()).hexdigest())
+
+
+def edge_ratios(grey: NDArray[np.uint8]) -> tuple[float, float]:
+    """Natural logarithms of how much steeper the edges are than after the known blur, 0 (blurred) to about 1.
+
+    Of the two directions, first the more blurred one. A picture without edges, or below 16 pixels, gives (0, 0).
+    """
+    grey = _middle(grey)
+    if min(grey.shape) < 16:
+        return 0.0, 0.0
+    across, down = _ratio(grey[::STRIDE]), _ratio(grey[:, ::STRIDE].T)
+    return min(across, down), max(across, down)
+
+
+def _ratio(lines: NDArray[np.uint8]) -> float:
+    """The logarithm for edges along the rows of `lines`."""
+    values = np.ascontiguousarray(lines).astype(np.int16)
+    blurred = values[:, :-4] + 4 * values[:, 1:-3] + 6 * values[:, 2:-2] + 4 * values[:, 3:-1] + values[:, 4:]
+    # Over two pixels, as central differences: between neighbours the rounding to whole grey values would show.
+    before = np.abs(values[:, 4:-2] - values[:, 2:-4])
+    after = np.abs(blurred[:, 2:] - blurred[:, :-2])[:, : before.shape[1]]
+    before, after = before[:, : after.shape[1]].ravel(), after.ravel()
+    rank = int(len(after) * (1 - EDGES))
+    steep = after >= max(4 * 16, int(np.partition(after, rank)[rank]))
+    if not steep.any():
+        return 0.0
+    return float(np.log(16 * np.mean(np.maximum(before[steep], 1)) / np.mean(after[steep])))
+
+
+def _middle(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = grey.shape
+    top, left = max(0, height - LONGEST) // 2, max(0, width - LONGEST) // 2
+    return grey[top : top + LONGEST, left : left + LONGEST]

@@ -1,0 +1,375 @@
+"""The commands: reads arguments, calls the rest, prints. No logic. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sorter.errors import ModelsheetError
+
+if TYPE_CHECKING:
+    from sorter.pipeline import Job, Report
+
+F = TypeVar("F", bound=Callable[..., Any])
+FOLDER = click.Path(path_type=Path)
+
+
+def _shared(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+scheme_option = click.option(
+    "--scheme", type=FOLDER, default=Path("scheme.toml"), show_default=True, help="The axes, classes and captions."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+dry_option = click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+to_library = click.option("--to", "library", type=FOLDER, required=True, help="The library's folder.")
+common = _shared(scheme_option, json_option)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="modelsheet")
+def sorter() -> None:
+    """Sort a heap of frames into class folders, turn them to one side, and caption them.
+
+    Start with: sorter init, then sorter check, then sorter sort FRAMES --to LIBRARY.
+    """
+
+
+@sorter.command()
+@click.argument("folder", type=FOLDER, default=Path())
+@json_option
+def init(folder: Path, as_json: bool) -> int:
+    """Write a first scheme.toml from the sorters found under models/."""
+    from sorter.starter import write_starter
+
+    path, passed = write_starter(folder)
+    for sentence in passed:
+        click.echo(f"passed over: {sentence}", err=True)
+    return _say(as_json, {"scheme": str(path), "passed over": passed}, [f"{path}: written; read it, then: sorter check"])
+
+
+@sorter.command()
+@common
+def check(scheme: Path, as_json: bool) -> int:
+    """Say whether the scheme, the sorters and their classes agree."""
+    from sorter.check import describe
+
+    job = _job(scheme)
+    axes = describe(job)
+    lines = [f"{scheme}: is in order"]
+    for axis in axes:
+        lines += [f"  {axis['axis']}: {', '.join(axis['classes'])}", *(f"      {line}" for line in axis["notes"])]
+    return _say(as_json, {"scheme": str(scheme), "axes": axes}, lines)
+
+
+@sorter.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--to", type=FOLDER, required=True, help="The sorter's folder, such as models/pose.")
+@click.option("--measure", type=click.Choice(["sharpness"]), help="Fit this measure instead of a network.")
+@click.option("--epochs", type=int, default=50, show_default=True, help="Passes over the training pictures.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split, the first weights and the order.")
+@json_option
+def fit(folder: Path, to: Path, measure: str | None, epochs: int, seed: int, as_json: bool) -> int:
+    """Make a sorter from folders of examples: one folder a class, named as the class."""
+    from sorter.classify.fit import Recipe
+    from sorter.classify.fit import fit as learn
+    from sorter.options import read_options
+
+    recipe = read_options(Recipe, {"epochs": epochs, "seed": seed, "kind": measure or "network"}, "sorter fit")
+    with _progress() as track:
+        fitted = learn(folder, to, recipe, track)
+    scores = fitted.card["scores"]
+    lines = [f"{to}: written; right on {scores['accuracy']:.0%} of {scores['pictures']} pictures kept for validation"]
+    lines += [f"  {name}: {share:.0%} of its pictures found" for name, share in scores["recall"].items()]
+    failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.unreadable]
+    lines += [f"  not used: {one['path']}: {one['reason']}" for one in failures]
+    return _say(as_json, {"to": str(to), "card": fitted.card, "failures": failures}, lines, bool(failures))
+
+
+@sorter.command()
+@click.argument("source", type=FOLDER)
+@to_library
+@click.option("--take", is_flag=True, help="Move the originals into the library's keeping; sorter undo brings them back.")
+@click.option("--restore", is_flag=True, help="Put back pictures that were deleted from the library by hand.")
+@dry_option
+@common
+def sort(
+    source: Path, library: Path, take: bool, restore: bool, dry_run: bool, scheme: Path, as_json: bool
+) -> int:
+    """Scan, classify, plan and apply: the pictures of SOURCE, sorted into a library. SOURCE is left untouched."""
+    from sorter import pipeline
+
+    job = _job(scheme)
+    with _progress() as track:
+        report, steps = pipeline.sort(
+            source, library, job, dry_run=dry_run, take=take, restore=restore, track=track
+        )
+    return _say_report(as_json, report, job, library, len(steps) if dry_run else None)
+
+
+@sorter.command()
+@click.argument("source", type=FOLDER)
+@to_library
+@json_option
+def scan(source: Path, library: Path, as_json: bool) -> int:
+    """Record the pictures of SOURCE in a library's manifest; place nothing."""
+    from sorter import pipeline
+    from sorter.classify.predict import Questions
+    from sorter.classify.scan import walk
+
+    pipeline.check_apart(source, library)
+    report = pipeline.Report()
+    with _progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
+        pipeline.take_in(walk(source, library), manifest, Questions({}), report, track)
+    return _say_report(as_json, report, None, library)
+
+
+@sorter.command()
+@click.argument("library", type=FOLDER)
+@common
+def classify(library: Path, scheme: Path, as_json: bool) -> int:
+    """Ask every question that a library's pictures have not been asked yet; place nothing."""
+    from sorter import pipeline
+
+    job, report = _job(scheme), pipeline.Report()
+    with _progress() as track, pipeline.open_library(library, "classify") as manifest:
+        pipeline.ask_again(manifest, job.questions, report, track)
+        pipeline.make_plan(manifest, job, report)
+    return _say_report(as_json, report, job, library)
+
+
+@sorter.command()
+@click.argument("library", type=FOLDER)
+@common
+def plan(library: Path, scheme: Path, as_json: bool) -> int:
+    """Show each file that would be placed or removed; change nothing."""
+    from sorter import pipeline
+    from sorter.library.manifest import Manifest
+    from sorter.records import Put
+
+    job, report = _job(scheme), pipeline.Report()
+    with Manifest(library, rehearse=True) as manifest:
+        steps = pipeline.settle(manifest, job, report, "plan")
+    rows = [("put" if isinstance(step, Put) else "drop", step.output.path) for step in steps]
+    data = _as_dict(report) | {"steps": [{"step": kind, "path": path} for kind, path in rows]}
+    return _say(as_json, data, [f"{kind:4} {path}" for kind, path in rows] or ["nothing to do"])
+
+
+@sorter.command()
+@click.argument("library", type=FOLDER)
+@common
+def apply(library: Path, scheme: Path, as_json: bool) -> int:
+    """Carry out what `sorter plan` shows."""
+    from sorter import pipeline
+    from sorter.library.manifest import Manifest
+
+    Manifest(library).close()
+    job, report = _job(scheme), pipeline.Report()
+    with _progress() as track, pipeline.open_library(library, "apply") as manifest:
+        pipeline.settle(manifest, job, report, "apply", track=track)
+    return _say_report(as_json, report, job, library)
+
+
+@sorter.command()
+@click.argument("library", type=FOLDER)
+@click.argument("run", type=int, required=False)
+@dry_option
+@json_option
+def undo(library: Path, run: int | None, dry_run: bool, as_json: bool) -> int:
+    """Bring a library back to what was in place before RUN, or before the last run."""
+    from sorter import pipeline
+
+    with _progress() as track:
+        report = pipeline.undo(library, run, dry_run=dry_run, track=track)
+    return _say_report(as_json, report, None, library)
+
+
+@sorter.command()
+@click.argument("source", type=FOLDER)
+@to_library
+@click.option("--still", type=float, default=1.0, show_default=True, help="Seconds a file must not change.")
+@click.option("--take", is_flag=True, help="Move the originals into the library's keeping.")
+@common
+def watch(source: Path, library: Path, still: float, take: bool, scheme: Path, as_json: bool) -> int:
+    """Keep sorting what arrives in SOURCE, until Ctrl-C or SIGTERM."""
+    import signal
+    import threading
+
+    from sorter.watch import watch as batches
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    job, total = _job(scheme), 0
+    click.echo(f"watching {source}; Ctrl-C ends it", err=True)
+    for report in batches(source, library, job, stop=stop, still=still, take=take):
+        total += report.counts["pictures placed"]
+        if not as_json and report.counts["files"]:
+            click.echo("\n".join(_lines(report, job, library)))
+    return _say(as_json, {"placed": total}, [f"stopped; {total} pictures placed"])
+
+
+@sorter.command()
+@click.argument("library", type=FOLDER)
+@click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-report.html beside the library]")
+@common
+def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
+    """Write one HTML page: counts, balance, doubts, turned pictures, failures."""
+    from sorter.report import write_report
+
+    to = to or library.absolute().with_name(f"{library.absolute().name}-report.html")
+    found = write_report(library, to, _job(scheme))
+    return _say(as_json, _as_dict(found) | {"to": str(to)}, [f"{to}: written; open it in a browser"])
+
+
+@sorter.command()
+@click.argument("library", type=FOLDER)
+@click.option("--to", type=FOLDER, required=True, help="The dataset's folder.")
+@click.option("--as", "use", default="imagefolder", show_default=True, help="The dataset's layout; see sorter list.")
+@click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")
+@click.option("--size", type=int, help="Pixels a side, for croppers that make squares.")
+@click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
+@dry_option
+@common
+def export(
+    library: Path, to: Path, use: str, crop: str | None, size: int | None, doubtful: bool, dry_run: bool,
+    scheme: Path, as_json: bool,
+) -> int:
+    """Write a library's certain pictures with their captions as a dataset for a trainer."""
+    from sorter.dataset.export import export as write
+
+    job = _job(scheme)
+    own = {"use": job.scheme.crop.use, **job.scheme.crop.options()}
+    table = own if crop in (None, own["use"]) else {"use": crop}
+    table |= {"size": size} if size else {}
+    with _progress() as track:
+        report = write(
+            library, to, job, use=use, crop=table, doubtful=doubtful, dry_run=dry_run, track=track
+        )
+    return _say_report(as_json, report, None, to)
+
+
+@sorter.command(name="list")
+@json_option
+def list_plugins(as_json: bool) -> int:
+    """Show the plug-ins that a scheme or an option can name, with their options."""
+    from sorter.check import plugins
+
+    found = plugins()
+    lines = []
+    for row in found:
+        options = ", ".join(f"{name} = {value!r}" for name, value in row["options"].items())
+        lines += [f"{row['kind']} {row['name']}: {row['help']}", *([f"    {options}"] if options else [])]
+    return _say(as_json, {"plugins": found}, lines)
+
+
+def _job(scheme: Path) -> Job:
+    from sorter.pipeline import load_job
+
+    return load_job(scheme)
+
+
+def _say_report(as_json: bool, report: Report, job: Job | None, where: Path, planned: int | None = None) -> int:
+    lines = _lines(report, job, where)
+    if planned is not None:
+        lines = [f"would take {planned} steps; nothing was changed", *lines]
+    return _say(as_json, _as_dict(report) | {"planned": planned}, lines, bool(report.failures))
+
+
+def _lines(report: Report, job: Job | None, where: Path) -> list[str]:
+    """A report as a person reads it: what was done, what was left out and why, what failed and why."""
+    shown = [f"{count} {name}" for name, count in report.counts.items() if count]
+    lines = [f"{where}: {', '.join(shown) or 'nothing to do'}"]
+    if report.unwanted:
+        lines.append("left out: " + ", ".join(f"{count} {why}" for why, count in report.unwanted.most_common()))
+    if report.doubts:
+        lines.append("in doubt: " + ", ".join(f"{count} {axis}" for axis, count in report.doubts.most_common()))
+    found = report.corrections
+    if found.moved or found.removed or found.captions or found.edited:
+        said = f"{found.moved} moved, {found.removed} deleted, {found.captions} captions written, {found.edited} edited"
+        lines.append(f"taken over from you: {said}")
+    lines += [f"in no class folder, so left alone: {path}" for path in found.misplaced]
+    if report.failures:
+        lines.append(f"{len(report.failures)} failed:")
+        lines += [f"  {count} x {reason}" for reason, count in report.reasons().most_common(20)]
+        lines += [f"    {failure.path}" for failure in report.failures[:10]]
+    return lines
+
+
+def _as_dict(report: Report) -> dict[str, Any]:
+    found = report.corrections
+    return {
+        "run": report.run,
+        "counts": dict(report.counts),
+        "folders": dict(report.folders),
+        "doubts": dict(report.doubts),
+        "unwanted": dict(report.unwanted),
+        "corrections": {name: getattr(found, name) for name in ("moved", "captions", "removed", "edited", "misplaced")},
+        "failures": [{"path": str(one.path), "reason": one.reason} for one in report.failures],
+    }
+
+
+def _say(as_json: bool, data: dict[str, Any], lines: Iterable[str], failed: bool = False) -> int:
+    click.echo(json.dumps(data, ensure_ascii=False, default=str) if as_json else "\n".join(lines))
+    return int(failed)
+
+
+class _progress:
+    """Bars on standard error where that is a terminal, and none in a pipe."""
+
+    def __enter__(self) -> Callable[[Iterable[Any], str, int | None], Iterable[Any]]:
+        self.bars = None
+        if not sys.stderr.isatty():
+            return lambda items, what, total: items
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        self.bars = Progress(*columns, console=Console(stderr=True))
+        self.bars.start()
+        return self._track
+
+    def _track(self, items: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
+        assert self.bars is not None
+        task = self.bars.add_task(what, total=total)
+        for item in items:
+            yield item
+            self.bars.advance(task)
+
+    def __exit__(self, *_: object) -> None:
+        if self.bars:
+            self.bars.stop()
+
+
+def main() -> None:
+    """The console script. Exit codes: 0 done, 1 some pictures failed, 2 wrong input."""
+    for stream in (sys.stdout, sys.stderr):  # a label may hold what a Windows console's encoding cannot
+        getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
+    try:
+        sys.exit(sorter.main(prog_name="sorter", standalone_mode=False))
+    except ModelsheetError as found:
+        if "--json" in sys.argv:
+            click.echo(json.dumps({"error": str(found)}, ensure_ascii=False))
+        click.echo(f"sorter: {found}", err=True)
+        sys.exit(2)
+    except click.ClickException as found:
+        found.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("sorter: stopped; run the same command again to go on from there", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

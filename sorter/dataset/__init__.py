@@ -1,0 +1,1 @@
+"""The third room: sorted files -> what a trainer reads."""

@@ -1,0 +1,57 @@
+"""Croppers: which part of a picture a trainer gets, and at what size. A plug point. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from sorter.options import Options
+from sorter.records import Box, Render
+from sorter.registry import Registry
+
+Pixels = Annotated[int, Field(ge=8, le=8192)]
+
+
+class Cropper(Options):
+    """What every cropper is: called with a picture's hash and size, it says what to make of it."""
+
+    def __call__(self, sha256: str, width: int, height: int) -> Render:
+        """The rendering of a picture of `width` x `height` pixels."""
+        raise NotImplementedError
+
+
+croppers: Registry[Cropper] = Registry("cropper", "modelsheet.croppers")
+
+
+@croppers.add("none")
+class Whole(Cropper):
+    """The whole picture as it is, for trainers that sort pictures into buckets by their shape."""
+
+    def __call__(self, sha256: str, width: int, height: int) -> Render:
+        return Render(sha256)
+
+
+@croppers.add("centre")
+class Centre(Cropper):
+    """The largest square in the middle, scaled to `size`; what is left and right of it is lost."""
+
+    size: Pixels = 512
+
+    def __call__(self, sha256: str, width: int, height: int) -> Render:
+        side = min(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return Render(sha256, Box(left, top, left + side, top + side), size=(self.size, self.size))
+
+
+@croppers.add("pad")
+class Pad(Cropper):
+    """The whole picture in a square of `size`, the rest filled with `fill`; a model may learn to draw the borders."""
+
+    size: Pixels = 512
+    fill: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#000000"
+
+    def __call__(self, sha256: str, width: int, height: int) -> Render:
+        side = max(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+        return Render(sha256, Box(left, top, left + side, top + side), size=(self.size, self.size), fill=self.fill)

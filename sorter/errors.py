@@ -1,0 +1,67 @@
+"""Everything that can go wrong by what a user gave us.
+
+    ModelsheetError            one sentence: what is wrong, where, what would be right
+    ├── OptionsError           an option or a key of a config file
+    │   └── SchemeError        scheme.toml
+    ├── ModelError             a sorter's files: keras_model.h5, labels.txt, card.toml
+    ├── PictureError           one picture that cannot be read; in bulk work it becomes a value
+    ├── LibraryError           a library's folder or its manifest
+    ├── DatasetError           an exported dataset
+    ├── ExamplesError          the class folders that `sorter fit` learns from
+    └── MissingExtra           an optional part that is not installed
+
+The command line catches this tree and nothing else; any other exception is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ModelsheetError(Exception):
+    """The root: its text is one sentence for a person."""
+
+
+class OptionsError(ModelsheetError):
+    """An unknown option, or a value of the wrong kind."""
+
+
+class SchemeError(OptionsError):
+    """scheme.toml does not say something that can be carried out."""
+
+
+class ModelError(ModelsheetError):
+    """A sorter's files are missing, damaged, not allowed, or do not fit each other."""
+
+
+class PictureError(ModelsheetError):
+    """A picture that cannot be read."""
+
+
+class LibraryError(ModelsheetError):
+    """A library's folder cannot be used as asked."""
+
+
+class DatasetError(ModelsheetError):
+    """A dataset folder cannot be written or read as asked."""
+
+
+class ExamplesError(ModelsheetError):
+    """The labelled examples cannot be learnt from."""
+
+
+class MissingExtra(ModelsheetError):
+    """A part of modelsheet that is installed on request only."""
+
+    def __init__(self, extra: str, what: str) -> None:
+        super().__init__(f'{what} needs the "{extra}" part: pip install "modelsheet[{extra}]"')
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that names the right spelling: `; did you mean "left"?`, or the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; there is {', '.join(names)}" if names else ""

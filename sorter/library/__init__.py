@@ -1,0 +1,1 @@
+"""The second room: labels -> sorted files. The only room that writes pictures."""

@@ -1,0 +1,64 @@
+"""Captioners: verdict -> caption text. A plug point. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sorter.classify.labels import clean
+from sorter.errors import SchemeError, nearest
+from sorter.options import Options
+from sorter.records import Verdict
+from sorter.registry import Registry
+from sorter.scheme import Scheme, placeholders
+
+
+class Captioner(Options):
+    """What every captioner is: called with a verdict and the scheme, it gives one line."""
+
+    def check(self, scheme: Scheme, where: str) -> None:
+        """Raise SchemeError where the options do not fit the scheme."""
+
+    def __call__(self, verdict: Verdict, scheme: Scheme) -> str:
+        """The caption."""
+        raise NotImplementedError
+
+
+captioners: Registry[Captioner] = Registry("captioner", "modelsheet.captioners")
+
+
+@captioners.add("template")
+class Template(Captioner):
+    """Fills the standard tags of the certain classes into a text; a part between commas that stays empty is left out."""
+
+    text: str = ""
+    """Such as "{trigger}, {pose}, {direction}"; without it the trigger and then every axis in the scheme's order."""
+
+    def check(self, scheme: Scheme, where: str) -> None:
+        try:
+            names = placeholders(self.text)
+        except ValueError as found:
+            raise SchemeError(f'{where}: [caption] text = "{self.text}": {found}; write {{axis}}') from None
+        for name in names:
+            if name not in scheme.axes and name != "trigger":
+                known = nearest(name, [*scheme.axes, "trigger"])
+                raise SchemeError(f'{where}: [caption] text names "{{{name}}}", which is not an axis{known}')
+
+    def __call__(self, verdict: Verdict, scheme: Scheme) -> str:
+        words = {name: "" for name in scheme.axes} | {"trigger": scheme.trigger}
+        words |= {name: scheme.axes[name].tag(label) for name, label in verdict.sure().items()}
+        text = self.text or ", ".join(f"{{{name}}}" for name in ["trigger", *scheme.axes])
+        return tidy(text.format_map(words))
+
+
+def tidy(text: str) -> str:
+    """One line, single spaces, no empty parts between commas, no part twice."""
+    parts = [clean(part) for part in re.split(r",", text) if part.strip()]
+    return ", ".join(dict.fromkeys(parts))
+
+
+def captioner_of(scheme: Scheme, where: str = "scheme.toml") -> Callable[[Verdict], str]:
+    """The captioner that the scheme's [caption] names, checked. Raises OptionsError or SchemeError."""
+    captioner = captioners.build(scheme.caption.use, f"{where}: [caption]", **scheme.caption.options())
+    captioner.check(scheme, where)
+    return lambda verdict: captioner(verdict, scheme)

@@ -1,0 +1,161 @@
+"""Folders are labels: what a person moved, removed or changed in the library is read as an answer.
+
+Reads the library's folders; writes only the manifest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sorter.classify.scan import Found, found_at
+from sorter.library.caption import tidy
+from sorter.library.layout import ClassFolders
+from sorter.library.manifest import FOLDER, Manifest, Placed
+from sorter.library.plan import stem
+from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, Label, Output, Render, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """What a person did to the library since the last run."""
+
+    moved: int = 0
+    """Pictures that lie in another class folder now."""
+    captions: int = 0
+    """Captions that a person has written."""
+    removed: int = 0
+    """Pictures that a person has deleted; they stay away."""
+    held: frozenset[str] = frozenset()
+    """File stems to leave as they are: pictures that were edited, or moved to where the scheme has no folder."""
+    edited: int = 0
+    misplaced: tuple[str, ...] = ()
+    """Files of ours that lie in a folder which is no class of the scheme."""
+
+
+def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
+    """Compare the library with the manifest, record the answers that a person has given, and say what to leave alone."""
+    gone, changed = _differences(manifest)
+    moves = dict(_moves(manifest, gone)) if gone else {}
+    edited = [placed.output for placed in changed if isinstance(placed.output.content, Render)]
+    removed = [placed for placed in gone if placed.output.path not in moves]
+    with manifest.change():
+        moved, misplaced = _record_moves(manifest, layout, [p for p in gone if p.output.path in moves], moves)
+        for placed in removed:
+            manifest.forget_placed(placed.output.path)
+            _answer(manifest, placed.output, Label(LIBRARY, REMOVED, 1.0, HUMAN))
+        captions = sum(_record_caption(manifest, p) for p in changed if isinstance(p.output.content, Text))
+    return Corrections(
+        moved,
+        captions,
+        sum(isinstance(placed.output.content, Render) for placed in removed),
+        frozenset(stem(output) for output in edited) | {PurePosixPath(path).stem for path in misplaced},
+        len(edited),
+        tuple(misplaced),
+    )
+
+
+def _record_moves(
+    manifest: Manifest, layout: ClassFolders, gone: list[Placed], moves: dict[str, Found]
+) -> tuple[int, list[str]]:
+    moved, misplaced = 0, []
+    for placed in gone:
+        found = moves[placed.output.path]
+        after = found.path.relative_to(manifest.root).as_posix()
+        manifest.forget_placed(placed.output.path)
+        output = Output(after, placed.output.content)
+        manifest.set_placed(Placed(output, placed.sha256, found.size, found.modified))
+        given = _answers(layout, placed.output, after)
+        if given is None:
+            misplaced.append(after)
+        for label in given or ():
+            moved += _answer(manifest, placed.output, label)
+    return moved, misplaced
+
+
+def _record_caption(manifest: Manifest, placed: Placed) -> int:
+    """Take a person's own caption over: it is kept with the picture wherever that goes."""
+    path = manifest.root / placed.output.path
+    try:
+        data = path.read_bytes()
+        text = tidy(data.decode("utf-8-sig").replace("\n", ", "))
+    except (OSError, UnicodeDecodeError):
+        return 0
+    sha256 = manifest.hash_of_stem(stem(placed.output))
+    if sha256 is None:
+        return 0
+    manifest.add_labels(sha256, [Label(CAPTION, text, 1.0, HUMAN)])
+    found = found_at(path)
+    output = Output(placed.output.path, Text(text + "\n"))
+    manifest.set_placed(Placed(output, hashlib.sha256(data).hexdigest(), found.size, found.modified))
+    return 1
+
+
+def _answer(manifest: Manifest, output: Output, label: Label) -> int:
+    if not isinstance(output.content, Render):
+        return 0
+    manifest.add_labels(output.content.sha256, [label])
+    return 1
+
+
+def _differences(manifest: Manifest) -> tuple[list[Placed], list[Placed]]:
+    """The placed files that are gone, and those whose bytes are no longer ours."""
+    gone, changed = [], []
+    for placed in manifest.placed():
+        path = manifest.root / placed.output.path
+        try:
+            found = found_at(path)
+        except OSError:
+            gone.append(placed)
+            continue
+        if (found.size, found.modified) != (placed.size, placed.modified) and hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest() != placed.sha256:
+            changed.append(placed)
+    return gone, changed
+
+
+def _moves(manifest: Manifest, gone: list[Placed]) -> Iterator[tuple[str, Found]]:
+    """Old path -> where the same bytes lie now, among the files of the library that we did not put there."""
+    waiting: dict[tuple[int, str], list[str]] = {}
+    for placed in gone:
+        waiting.setdefault((placed.size, placed.sha256), []).append(placed.output.path)
+    sizes = {size for size, _ in waiting}
+    for path in _strangers(manifest):
+        found = found_at(path)
+        if found.size not in sizes:
+            continue
+        paths = waiting.get((found.size, hashlib.sha256(path.read_bytes()).hexdigest()), [])
+        # Captions of many pictures hold the same bytes: the one with the same name is meant.
+        same = [old for old in paths if PurePosixPath(old).name == path.name] or paths[:1]
+        if same:
+            paths.remove(same[0])
+            yield same[0], found
+
+
+def _strangers(manifest: Manifest) -> Iterator[Path]:
+    for folder, folders, files in os.walk(manifest.root):
+        folders[:] = sorted(name for name in folders if name != FOLDER)
+        for name in sorted(files):
+            path = Path(folder, name)
+            if manifest.placed_at(path.relative_to(manifest.root).as_posix()) is None:
+                yield path
+
+
+def _answers(layout: ClassFolders, moved: Output, after: str) -> list[Label] | None:
+    """The labels that a move gives. Folder names are true of the picture as it stands; labels of it as it was found."""
+    was = layout.read(PurePosixPath(moved.path).parent.as_posix()) or {}
+    now = layout.read(PurePosixPath(after).parent.as_posix())
+    if now is None:
+        return None
+    turned = isinstance(moved.content, Render) and moved.content.mirror
+    given = []
+    for axis, name in now.items():
+        if was.get(axis) != name:
+            original = layout.scheme.axes[axis].mirrored(name) if turned else name
+            given.append(Label(axis, original, 1.0, HUMAN))
+    return given
+

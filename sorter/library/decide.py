@@ -1,0 +1,72 @@
+"""labels -> verdict: what is certain, what a person must be asked, and whether the picture is turned. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, Label, Picture, Verdict
+from sorter.scheme import Axis, Scheme
+
+
+def decide(
+    picture: Picture, labels: tuple[Label, ...], scheme: Scheme, thresholds: Mapping[str, float] | None = None
+) -> Verdict:
+    """The verdict on a picture whose labels describe it as it was found.
+
+    `thresholds`: axis to the score below which an answer is a doubt, for axes whose scheme says "auto".
+    """
+    given = {label.axis: label for label in labels}
+    doubts: dict[str, str] = {}
+    for name, axis in scheme.axes.items():
+        doubt = _doubt(name, axis, given.get(name), (thresholds or {}).get(name))
+        if doubt:
+            doubts[name] = doubt
+    mirror = _is_to_be_turned(given, scheme, frozenset(doubts))
+    if mirror:
+        given |= {
+            name: replace(given[name], name=axis.mirrored(given[name].name))
+            for name, axis in scheme.axes.items()
+            if name in given
+        }
+    return Verdict(
+        picture,
+        tuple(given[name] for name in scheme.axes if name in given),
+        tuple(doubts.values()),
+        frozenset(doubts),
+        mirror,
+        _unwanted(given, scheme, frozenset(doubts)),
+        given[CAPTION].name if CAPTION in given else "",
+    )
+
+
+def _doubt(name: str, axis: Axis, label: Label | None, automatic: float | None) -> str:
+    if label is None:
+        return f"{name}: no sorter has answered yet"
+    if label.source == HUMAN:
+        return ""
+    threshold = automatic if axis.threshold == "auto" else axis.threshold
+    if threshold is None or label.score >= threshold:
+        return ""
+    return f'{name}: "{label.name}" with {label.score:.0%}, below {threshold:.0%}'
+
+
+def _is_to_be_turned(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> bool:
+    """Only if an axis that is beyond doubt asks for it, and no class forbids it."""
+    classes = {name: given[name].name for name in scheme.axes if name in given}
+    if any(not scheme.axes[name].meaning(found).turn for name, found in classes.items()):
+        return False
+    return any(
+        scheme.axes[name].canonical == scheme.axes[name].mirrored(found) != found
+        for name, found in classes.items()
+        if name not in unsure
+    )
+
+
+def _unwanted(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> str:
+    if LIBRARY in given and given[LIBRARY].name == REMOVED:
+        return "removed by hand"
+    for name, axis in scheme.axes.items():
+        if name in given and name not in unsure and axis.meaning(given[name].name).drop:
+            return f"{name}: {given[name].name}"
+    return ""

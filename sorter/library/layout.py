@@ -1,0 +1,74 @@
+"""verdict -> the files that should exist for it: a picture in its class folders, its caption beside it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sorter.classify.images import KEPT
+from sorter.library.names import UNSURE, file_stem, folder_names
+from sorter.records import Output, Render, Text, Verdict
+from sorter.scheme import Scheme
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """The nested class folders of a scheme, with a .txt sidecar beside each picture."""
+
+    scheme: Scheme
+    folders: Mapping[str, Mapping[str, str]]
+    """Axis -> class -> folder name."""
+    caption: Callable[[Verdict], str]
+
+    def __call__(self, verdict: Verdict) -> Iterator[Output]:
+        """The outputs of one picture; none if it is not wanted."""
+        if verdict.unwanted:
+            return
+        place = f"{self.folder(verdict)}/{file_stem(verdict.picture)}"
+        suffix = KEPT.get(verdict.picture.format, ".png")
+        yield Output(place + suffix, Render(verdict.picture.sha256, mirror=verdict.mirror))
+        caption = verdict.caption or self.caption(verdict)
+        if caption:  # an empty sidecar makes trainers stop
+            yield Output(place + ".txt", Text(caption + "\n"))
+
+    def folder(self, verdict: Verdict) -> str:
+        """The folder of a picture; an axis that is in doubt has a folder of its own."""
+        sure = verdict.sure()
+        words = {axis: names.get(sure.get(axis, ""), UNSURE) for axis, names in self.folders.items()}
+        return self.scheme.folders.format_map(words).strip("/")
+
+    def read(self, folder: str) -> dict[str, str] | None:
+        """Axis -> class, as a folder's name says; axes in doubt are left out. None if it is no folder of the scheme."""
+        axes = self.scheme.asked_in(self.scheme.folders)
+        match = re.fullmatch(self._pattern(), folder.casefold())
+        if match is None:
+            return None
+        answers = {}
+        for axis in axes:
+            classes = {name.casefold(): label for label, name in self.folders[axis].items()}
+            if match[axis] in classes:
+                answers[axis] = classes[match[axis]]
+        return answers
+
+    def _pattern(self) -> str:
+        """The folders template as a regular expression; an axis named twice must say the same twice."""
+        pattern, seen = "", set()
+        for part in re.split(r"(\{[^}]*\})", self.scheme.folders.strip("/").casefold()):
+            axis = next((name for name in self.folders if f"{{{name}}}".casefold() == part), None)
+            if axis is None:
+                pattern += re.escape(part)
+            elif axis in seen:
+                pattern += f"(?P={axis})"
+            else:
+                seen.add(axis)
+                names = [*(name.casefold() for name in self.folders[axis].values()), UNSURE]
+                pattern += f"(?P<{axis}>{'|'.join(map(re.escape, sorted(names, key=len, reverse=True)))})"
+        return pattern
+
+
+def class_folders(
+    scheme: Scheme, labels: Mapping[str, tuple[str, ...]], caption: Callable[[Verdict], str]
+) -> ClassFolders:
+    """The layout of a scheme whose sorters answer with `labels` (axis to classes)."""
+    return ClassFolders(scheme, {axis: folder_names(labels[axis]) for axis in scheme.axes}, caption)

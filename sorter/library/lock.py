@@ -1,0 +1,34 @@
+"""One run at a time on a library. The operating system frees the lock of a process that dies."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sorter.errors import LibraryError
+from sorter.library.manifest import FOLDER
+
+
+@contextmanager
+def locked(root: Path, command: str) -> Iterator[None]:
+    """Hold the library at `root` for this process. Raises LibraryError that names who holds it already."""
+    folder = root / FOLDER
+    note = folder / "lock.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        who = note.read_text(encoding="utf-8") if note.exists() else "another process"
+        raise LibraryError(f"{root}: is in use by {who}; wait for it to end, or stop it") from None
+    except OSError as found:
+        raise LibraryError(f"{root}: cannot be written: {found.strerror}; choose a folder of your own") from None
+    try:
+        note.write_text(f'"sorter {command}" (process {os.getpid()})', encoding="utf-8")
+        yield
+    finally:
+        lock.release()

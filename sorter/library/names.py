@@ -1,0 +1,47 @@
+"""Names that are legal everywhere: for class folders, and for files. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePath
+
+from sorter.records import Picture
+
+UNSURE = "_unsure"
+"""The folder for pictures whose class on an axis is in doubt."""
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+"""Names that Windows keeps for devices, whatever comes after a dot
+(learn.microsoft.com/windows/win32/fileio/naming-a-file)."""
+LONGEST = 60
+"""Characters of a name; four nested folders of it stay below Windows' 260 for a path."""
+
+
+def folder_names(classes: Iterable[str]) -> dict[str, str]:
+    """Class -> folder name: no separators, no reserved names, and distinct on systems that ignore case."""
+    taken = {UNSURE}
+    names: dict[str, str] = {}
+    for name in classes:
+        base = folder = folder_name(name)
+        number = 2
+        while folder.casefold() in taken:
+            folder, number = f"{base}-{number}", number + 1
+        taken.add(folder.casefold())
+        names[name] = folder
+    return names
+
+
+def folder_name(name: str) -> str:
+    """One class as a folder name, before clashes are settled."""
+    name = unicodedata.normalize("NFC", name)
+    name = "".join(char if char.isprintable() and char not in '<>:"/\\|?*' else "_" for char in name)
+    name = name[:LONGEST].strip(" .") or "_"
+    return f"{name}_" if name.split(".")[0].strip().casefold() in RESERVED else name
+
+
+def file_stem(picture: Picture) -> str:
+    """The cleaned stem, a dash, and ten digits of the hash: readable, unique, without dots."""
+    stem = unicodedata.normalize("NFC", PurePath(picture.path).stem)
+    stem = re.sub(r"[^\w-]+", "_", stem).strip("_")[:LONGEST] or "picture"
+    return f"{stem}-{picture.sha256[:10]}"

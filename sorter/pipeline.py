@@ -1,0 +1,334 @@
+"""The way through the rooms, once: what the commands, the daemon and the page all call.
+
+    folder -take_in-> manifest -verdicts-> wanted -make_plan-> steps -carry_out-> library
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sorter.classify.predict import Questions, Seen, in_step, load_questions
+from sorter.classify.scan import Found, walk
+from sorter.errors import LibraryError, ModelError
+from sorter.library.apply import Done, apply, recover
+from sorter.library.caption import captioner_of
+from sorter.library.corrections import Corrections, read_corrections
+from sorter.library.decide import decide
+from sorter.library.keep import give_back_originals, kept, take_originals
+from sorter.library.layout import ClassFolders, class_folders
+from sorter.library.lock import locked
+from sorter.library.manifest import Manifest
+from sorter.library.names import file_stem
+from sorter.library.plan import plan
+from sorter.records import HUMAN, LIBRARY, Put, Render, Step, Unreadable, Verdict
+from sorter.scheme import Scheme, check_classes, load_scheme
+
+T = TypeVar("T")
+Track = Callable[[Iterable[T], str, int | None], Iterable[T]]
+"""Wraps an iterable to show progress: (items, what is done, how many or None)."""
+
+WRITE_EVERY = 64
+"""Pictures between two transactions of the manifest; the most that a crash makes to be read again."""
+
+
+def silent(items: Iterable[T], what: str, total: int | None) -> Iterable[T]:
+    """The Track that shows nothing."""
+    return items
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A scheme with its sorters loaded: all that is needed to sort, apart from a library."""
+
+    scheme: Scheme
+    questions: Questions
+    layout: ClassFolders
+    thresholds: Mapping[str, float]
+
+    def decide(self, *known: Any) -> Verdict:
+        """The verdict on a (picture, labels) pair of the manifest."""
+        return decide(known[0], known[1], self.scheme, self.thresholds)
+
+
+@dataclass
+class Report:
+    """What a run did. `counts` by outcome; `failures` each with its reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    unwanted: Counter[str] = field(default_factory=Counter)
+    """Why pictures were left out, and how many."""
+    folders: Counter[str] = field(default_factory=Counter)
+    """Class folder -> pictures in it."""
+    doubts: Counter[str] = field(default_factory=Counter)
+    """Axis -> pictures whose class on it is in doubt."""
+    failures: list[Unreadable] = field(default_factory=list)
+    corrections: Corrections = field(default_factory=Corrections)
+    run: int | None = None
+
+    def reasons(self) -> Counter[str]:
+        """The census: reason -> how often."""
+        return Counter(failure.reason for failure in self.failures)
+
+
+def load_job(scheme_path: Path) -> Job:
+    """Read a scheme and load its sorters. Raises SchemeError, ModelError, OptionsError."""
+    scheme = load_scheme(scheme_path)
+    questions = load_questions(scheme)
+    labels = questions.labels()
+    check_classes(str(scheme_path), scheme, labels)
+    layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path)))
+    return Job(scheme, questions, layout, _thresholds(scheme, questions))
+
+
+@contextmanager
+def open_library(library: Path, command: str, dry_run: bool = False) -> Iterator[Manifest]:
+    """The manifest of a library, made if need be; locked, and cleared of what a cut-off run left open.
+
+    `dry_run`: a copy in memory; nothing lasts and nothing is locked.
+    """
+    if dry_run:
+        with Manifest(library, create=True, rehearse=True) as manifest:
+            yield manifest
+        return
+    with locked(library, command), Manifest(library, create=True) as manifest:
+        recover(manifest)
+        yield manifest
+
+
+def sort(
+    source: Path, library: Path, job: Job, *, dry_run: bool = False, take: bool = False, restore: bool = False,
+    track: Track[Any] = silent,
+) -> tuple[Report, tuple[Step, ...]]:
+    """Bring a folder of pictures into a library: scan, classify, plan, apply. The report, and the steps of the plan.
+
+    `take`: move the originals into the library's keeping. `restore`: put back what a person deleted from the library.
+    """
+    check_apart(source, library)
+    with open_library(library, f"sort {source}", dry_run) as manifest:
+        report = Report()
+        take_in(walk(source, library), manifest, job.questions, report, track)
+        ask_again(manifest, job.questions, report, track)
+        return report, settle(manifest, job, report, f"sort {source}", take=take, restore=restore, track=track)
+
+
+def settle(
+    manifest: Manifest, job: Job, report: Report, command: str, *, only: set[str] | None = None, take: bool = False,
+    restore: bool = False, track: Track[Any] = silent,
+) -> tuple[Step, ...]:
+    """Make the library what its labels say: corrections, plan, apply. `only`: look at these pictures alone."""
+    if restore:
+        manifest.forget_labels(LIBRARY, HUMAN)
+    if only is None:
+        report.corrections = read_corrections(manifest, job.layout)
+    steps = make_plan(manifest, job, report, only)
+    if not manifest.rehearsed:
+        carry_out(steps, manifest, command, report, take, track)
+    return steps
+
+
+def take_in(
+    files: Iterable[Found | Unreadable], manifest: Manifest, questions: Questions, report: Report,
+    track: Track[Any] = silent,
+) -> set[str]:
+    """Read the files that are new or changed, ask what is not answered yet, and record it. The pictures, by hash.
+
+    A file that has not changed since it was last read costs one look into the manifest.
+    """
+    sources = questions.sources()
+    if sources:
+        _prepare(questions, track)
+    tasks = (_task(file, manifest, sources) for file in files)
+    results = track(in_step(lambda task: _read(task, questions), tasks), "reading pictures", None)
+    hashes: list[str] = []
+    for batch in _in_groups(results, WRITE_EVERY):
+        with manifest.change():
+            for task, seen in batch:
+                if isinstance(seen, Unreadable):
+                    report.failures.append(seen)
+                    if task.found and not seen.reason.startswith("cannot be read"):
+                        manifest.add_unreadable(task.found, seen.reason)
+                    continue
+                if task.found and not task.done:
+                    manifest.add(task.found, seen.picture, seen.labels)
+                hashes.append(seen.picture.sha256)
+    report.counts["files"] += len(hashes) + len(report.failures)
+    report.counts["copies"] += len(hashes) - len(set(hashes))
+    report.counts["unreadable"] = len(report.failures)
+    return set(hashes)
+
+
+def ask_again(manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent) -> None:
+    """Ask the questions that known pictures have not been asked yet, as after a sorter was replaced."""
+    waiting = list(manifest.unanswered(questions.sources()))
+    if not waiting:
+        return
+    _prepare(questions, track)
+
+    def ask(item: tuple[str, list[str]]) -> tuple[str, Seen | Unreadable | None]:
+        places = [*manifest.copies(item[0]), kept(manifest.root, item[0])]
+        readings = (questions(path, item[1]) for path in places if path.exists())
+        right = (seen for seen in readings if isinstance(seen, Unreadable) or seen.picture.sha256 == item[0])
+        return item[0], next(right, None)
+
+    for batch in _in_groups(track(in_step(ask, waiting), "asking again", len(waiting)), WRITE_EVERY):
+        with manifest.change():
+            for sha256, seen in batch:
+                if isinstance(seen, Seen):
+                    manifest.add_labels(sha256, seen.labels)
+                else:
+                    report.counts["not asked, original gone"] += 1
+
+
+def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterator[Verdict]:
+    """The verdict on every picture of a library, or on those of these hashes."""
+    sources = job.questions.sources()
+    if only is None:
+        known: Iterable[Any] = manifest.pictures(sources)
+    else:
+        known = filter(None, (manifest.picture(sha256, sources) for sha256 in sorted(only)))
+    return (job.decide(*pair) for pair in known)
+
+
+def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = None) -> tuple[Step, ...]:
+    """The steps from what is placed to what is wanted, and into `report` what they will come to."""
+    wanted, stems = [], []
+    for verdict in verdicts(manifest, job, only):
+        _count(verdict, job, report)
+        wanted += job.layout(verdict)
+        stems.append(file_stem(verdict.picture))
+    if only is None:
+        placed = [one.output for one in manifest.placed()]
+    else:
+        placed = [one.output for stem in stems for one in manifest.placed(stem)]
+    return plan(wanted, placed, report.corrections.held)
+
+
+def carry_out(
+    steps: tuple[Step, ...], manifest: Manifest, command: str, report: Report, take: bool = False,
+    track: Track[Any] = silent,
+) -> None:
+    """Apply steps as one run of the journal."""
+    run = report.run = manifest.begin(command)
+    originals = finder(manifest)
+    for outcome in track(apply(steps, manifest, run, originals), "placing files", len(steps)):
+        if isinstance(outcome, Done):
+            report.counts[_kind(outcome.step)] += 1
+        else:
+            report.failures.append(outcome)
+    if take:
+        for taken in track(take_originals(manifest, run), "taking originals", None):
+            if isinstance(taken, Unreadable):
+                report.failures.append(taken)
+            else:
+                report.counts["originals taken"] += 1
+
+
+def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track: Track[Any] = silent) -> Report:
+    """Bring a library back to what was in place before `run`; without it, before the last run that still counts.
+
+    Raises LibraryError where there is no such run.
+    """
+    Manifest(library).close()  # refuses a folder that is no library before a lock is made in it
+    with open_library(library, "undo", dry_run) as manifest:
+        runs = [r for r in manifest.runs() if not r["undone"] and not r["command"].startswith("undo")]
+        chosen = runs[-1]["id"] if run is None and runs else run
+        if chosen not in [r["id"] for r in manifest.runs()]:
+            known = ", ".join(str(r["id"]) for r in runs) or "none"
+            raise LibraryError(f"{library}: there is no run {chosen or ''} to undo; the runs that changed it: {known}")
+        report = Report()
+        for back in give_back_originals(manifest, chosen) if not dry_run else ():
+            if isinstance(back, Unreadable):
+                report.failures.append(back)
+            else:
+                report.counts["originals given back"] += 1
+        steps = plan(manifest.before(chosen), (placed.output for placed in manifest.placed()))
+        report.counts["steps"] = len(steps)
+        if not dry_run:
+            carry_out(steps, manifest, f"undo {chosen}", report, track=track)
+            manifest.mark_undone(chosen)
+        return report
+
+
+def check_apart(source: Path, library: Path) -> None:
+    """Raise LibraryError where pictures would be taken from the library that they are sorted into."""
+    inner, outer = source.resolve(), library.resolve()
+    if inner == outer or outer in inner.parents:
+        raise LibraryError(f"{source}: lies in the library {library}; give the folder that the pictures come from")
+
+
+def finder(manifest: Manifest) -> Callable[[str], Iterable[Path]]:
+    """Where the original of a hash may lie: where it was found, or in the library's keeping."""
+    return lambda sha256: [*manifest.copies(sha256), kept(manifest.root, sha256)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    found: Found | None
+    done: Seen | Unreadable | None = None
+    """Known already, or unreadable already: nothing is to be read."""
+    axes: tuple[str, ...] = ()
+
+
+def _task(file: Found | Unreadable, manifest: Manifest, sources: dict[str, str]) -> _Task:
+    if isinstance(file, Unreadable):
+        return _Task(None, file)
+    known = manifest.known(file)
+    if known is None:
+        return _Task(file, None, tuple(sources))
+    if isinstance(known, Unreadable):
+        return _Task(file, known)
+    axes = manifest.missing(known.sha256, sources)
+    return _Task(file, None, tuple(axes)) if axes else _Task(file, Seen(known, ()))
+
+
+def _read(task: _Task, questions: Questions) -> tuple[_Task, Seen | Unreadable]:
+    if task.done is not None:
+        return task, task.done
+    assert task.found is not None
+    return task, questions(task.found.path, task.axes)
+
+
+def _prepare(questions: Questions, track: Track[Any]) -> None:
+    for one in track(questions.unprepared(), "converting sorters, once on this machine", None):
+        one.compiled()
+
+
+def _count(verdict: Verdict, job: Job, report: Report) -> None:
+    report.counts["pictures"] += 1
+    if verdict.unwanted:
+        report.unwanted[verdict.unwanted] += 1
+        return
+    report.counts["wanted"] += 1
+    report.counts["turned"] += verdict.mirror
+    report.counts["in doubt"] += bool(verdict.doubts)
+    report.doubts.update(verdict.unsure)
+    report.folders[job.layout.folder(verdict)] += 1
+
+
+def _kind(step: Step) -> str:
+    what = "pictures" if isinstance(step.output.content, Render) else "captions"
+    return f"{what} {'placed' if isinstance(step, Put) else 'removed'}"
+
+
+def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, float]:
+    found = {}
+    for name, axis in scheme.axes.items():
+        if axis.threshold != "auto":
+            continue
+        value = getattr(questions.askers[name], "card", {}).get("threshold")
+        if not isinstance(value, float):
+            raise ModelError(f'[axes.{name}] threshold = "auto": its sorter has no calibrated one; write a number')
+        found[name] = value
+    return found
+
+
+def _in_groups(items: Iterable[T], size: int) -> Iterator[Iterator[T]]:
+    source = iter(items)
+    for first in source:
+        yield chain([first], islice(source, size - 1))

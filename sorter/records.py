@@ -1,0 +1,134 @@
+"""The values that flow through the rooms. All frozen and hashable; none of them touches the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HUMAN = "human"
+"""The source of a label that a person gave; it hides every model's label of that axis."""
+CAPTION, LIBRARY = "caption", "library"
+"""What a person can answer beside a scheme's axes: a caption in their own words, and whether they want the picture."""
+REMOVED = "removed"
+"""The answer to LIBRARY of a person who deleted a picture from the library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A readable picture. Its identity is its bytes; `path` is where they were first found."""
+
+    sha256: str
+    path: Path
+    width: int
+    """Pixels, as seen: after the EXIF orientation is applied."""
+    height: int
+    format: str
+    """Pillow's name of the format that the bytes really have, such as "JPEG"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that should be a picture and cannot be used as one; counted in the census, never fatal."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An answer: the class `name` on `axis`, `score` in 0..1, given by `source` (a model's hash, or HUMAN)."""
+
+    axis: str
+    name: str
+    score: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be done with a picture. `labels` are true of the picture as it will stand, turned or not."""
+
+    picture: Picture
+    labels: tuple[Label, ...]
+    doubts: tuple[str, ...] = ()
+    """Sentences for a person; empty means sure."""
+    unsure: frozenset[str] = frozenset()
+    """The axes that the doubts are about."""
+    mirror: bool = False
+    unwanted: str = ""
+    """Why the picture is not wanted in the library; empty if it is."""
+    caption: str = ""
+    """A person's own words; they hide every captioner's."""
+
+    def sure(self) -> dict[str, str]:
+        """Axis to class name, for the axes that are beyond doubt."""
+        return {label.axis: label.name for label in self.labels if label.axis not in self.unsure}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels; it may reach beyond the picture, and what lies there is filled."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+@dataclass(frozen=True, slots=True)
+class Render:
+    """Pixels of the picture `sha256`: cropped, then mirrored, then scaled to `size` (width, height)."""
+
+    sha256: str
+    crop: Box | None = None
+    mirror: bool = False
+    size: tuple[int, int] | None = None
+    fill: str = "#000000"
+    """The colour outside the picture, where `crop` reaches beyond it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The content of a text file: a caption, or a table of captions."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A file that should exist: `path` below the library, with "/" between its parts, and what it holds."""
+
+    path: str
+    content: Render | Text
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A step: make this output exist, replacing what we placed there before."""
+
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """A step: remove this output, if it is still as we wrote it."""
+
+    output: Output
+
+
+Step = Put | Drop
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """What became of bulk work: how many of each outcome, and each failure with its reason."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: tuple[Unreadable, ...] = ()
+
+    def reasons(self) -> dict[str, int]:
+        """Reason to how often, most frequent first."""
+        tally: dict[str, int] = {}
+        for failure in self.failures:
+            tally[failure.reason] = tally.get(failure.reason, 0) + 1
+        return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0])))

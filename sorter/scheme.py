@@ -1,0 +1,173 @@
+"""scheme.toml: which questions to ask about a picture, and what the answers mean. Reads one file, writes none."""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from sorter.errors import SchemeError, nearest
+from sorter.options import Options, read_options
+from sorter.records import CAPTION, LIBRARY
+
+Threshold = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
+
+
+class Class(Options):
+    """One answer to an axis's question."""
+
+    tag: str | None = None
+    """The words in captions; without it the class's name, with spaces for underscores; "" adds no words."""
+    mirror: str | None = None
+    """The class that this one becomes when the picture is mirrored; without it, the class stays."""
+    turn: bool = True
+    """False: a picture of this class is never mirrored (lettering, a scar on one side)."""
+    drop: bool = False
+    """True: pictures of this class are not wanted in the library."""
+
+
+class Axis(Options):
+    """One question. Asked of a sorter's folder (`model`) or of a measure that needs no training (`measure`)."""
+
+    model: str | None = None
+    measure: str | None = None
+    threshold: Threshold = 0.5
+    """A score below it is a doubt, and a person is asked. "auto" takes the calibrated one of the sorter's card."""
+    canonical: str | None = None
+    """The class that every picture is turned to, where its own class mirrors into it."""
+    classes: dict[str, Class] = Field(default_factory=dict)
+    """Only those classes that need saying something about; the sorter's labels are the whole list."""
+
+    def meaning(self, name: str) -> Class:
+        """What the scheme says of the class `name`."""
+        return self.classes.get(name) or Class()
+
+    def mirrored(self, name: str) -> str:
+        """The class of the mirrored picture, given the class of the picture."""
+        return self.meaning(name).mirror or name
+
+    def tag(self, name: str) -> str:
+        """The caption words of the class `name`."""
+        said = self.meaning(name).tag
+        return name.replace("_", " ") if said is None else said
+
+
+class Use(Options):
+    """A table that names a plug-in by `use`; its other keys are that plug-in's own options."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    use: str
+
+    def options(self) -> dict[str, Any]:
+        """The plug-in's own options, not yet checked."""
+        return dict(self.model_extra or {})
+
+
+class Scheme(Options):
+    """The whole of scheme.toml."""
+
+    name: str = "library"
+    trigger: str = ""
+    """The word that the diffusion model will learn for the subject."""
+    folders: str
+    """Class folders, such as "{character}/{pose}"."""
+    axes: dict[str, Axis] = Field(min_length=1)
+    crop: Use = Use(use="none")
+    caption: Use = Use(use="template")
+
+    def asked_in(self, template: str) -> list[str]:
+        """The axes named in a template, in its order."""
+        return [name for name in placeholders(template) if name in self.axes]
+
+
+def load_scheme(path: Path) -> Scheme:
+    """Read and check `path`. A model's folder is taken relative to the file.
+
+    Raises SchemeError with one sentence: the file, the key, and what would be right.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise SchemeError(f'{path}: there is no such file; "sorter init" writes a first one') from None
+    except (OSError, UnicodeDecodeError) as found:
+        raise SchemeError(f"{path}: cannot be read as UTF-8 text: {found}") from None
+    except tomllib.TOMLDecodeError as found:
+        raise SchemeError(f"{path}: is not TOML: {found}") from None
+    scheme = read_options(Scheme, values, str(path), SchemeError)
+    for name, axis in scheme.axes.items():
+        _check_axis(path, name, axis)
+    _check_folders(path, scheme.folders, scheme.axes)
+    return _with_model_folders(scheme, path.parent)
+
+
+def placeholders(template: str) -> list[str]:
+    """The names between braces. Raises ValueError where braces do not match."""
+    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+
+
+def check_classes(where: str, scheme: Scheme, labels: Mapping[str, Iterable[str]]) -> None:
+    """Every class that the scheme names must be one that its axis's sorter can answer.
+
+    `labels`: axis to the sorter's labels. Raises SchemeError.
+    """
+    for name, axis in scheme.axes.items():
+        known = list(labels[name])
+        for spoken in axis.classes:
+            if spoken not in known:
+                what = f'"{spoken}" in [axes.{name}.classes] is not a label of its sorter'
+                raise SchemeError(f"{where}: {what}{nearest(spoken, known)}")
+
+
+def _check_axis(path: Path, name: str, axis: Axis) -> None:
+    table = f"[axes.{name}]"
+    if not name.isidentifier() or name in ("trigger", CAPTION, LIBRARY):
+        raise SchemeError(f'{path}: {table} is not a name for an axis; use a word such as "pose" or "camera_angle"')
+    if axis.model is not None and axis.measure is not None:
+        raise SchemeError(f"{path}: {table} has both model and measure; keep the one that is to be asked")
+    for spoken, meaning in axis.classes.items():
+        _check_mirror(path, name, axis, spoken, meaning)
+    if axis.canonical is None:
+        return
+    if axis.canonical not in axis.classes:
+        known = nearest(axis.canonical, axis.classes)
+        raise SchemeError(f'{path}: canonical = "{axis.canonical}" is not in [axes.{name}.classes]{known}')
+    if axis.mirrored(axis.canonical) == axis.canonical:
+        raise SchemeError(f'{path}: canonical = "{axis.canonical}" in {table} needs a mirror, or nothing can be turned')
+
+
+def _check_mirror(path: Path, name: str, axis: Axis, spoken: str, meaning: Class) -> None:
+    other = meaning.mirror
+    if other is None:
+        return
+    where = f"{path}: [axes.{name}.classes] {spoken}"
+    if other not in axis.classes:
+        raise SchemeError(f'{where}: mirror = "{other}" is not a class there{nearest(other, axis.classes)}')
+    if axis.classes[other].mirror != spoken:
+        raise SchemeError(f'{where} mirrors into "{other}", so {other} = {{ mirror = "{spoken}" }} must stand there too')
+
+
+def _check_folders(path: Path, template: str, axes: Iterable[str]) -> None:
+    said = f'{path}: folders = "{template}"'
+    try:
+        names = placeholders(template)
+    except ValueError as found:
+        raise SchemeError(f"{said}: {found}; write {{axis}}") from None
+    for name in names:
+        if name not in axes:
+            raise SchemeError(f'{said} names "{{{name}}}", which is not an axis{nearest(name, axes)}')
+    if not names:
+        raise SchemeError(f"{said} names no axis, so every picture would lie in one folder; write {{axis}}")
+    if any(part in ("", ".", "..") for part in template.split("/")) or any(char in template for char in '\\:*?"<>|'):
+        raise SchemeError(f'{said} is not a plain folder below the library; write it like "{{pose}}/{{expression}}"')
+
+
+def _with_model_folders(scheme: Scheme, root: Path) -> Scheme:
+    axes = {}
+    for name, axis in scheme.axes.items():
+        folder = axis.model or (None if axis.measure else f"models/{name}")
+        axes[name] = axis.model_copy(update={"model": folder and str((root / folder).absolute())})
+    return scheme.model_copy(update={"axes": axes})

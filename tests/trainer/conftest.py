@@ -1,0 +1,111 @@
+"""A Stable Diffusion that was never trained, small enough for a test, and datasets to train it on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+CHARACTERS = [chr(code) for code in range(33, 127)]
+
+
+def _make_base(folder: Path, **schedule: Any) -> Path:
+    """Pictures of 32x32, latents of 8x8 with 4 channels, texts of 16 tokens."""
+    import torch
+    from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(0)
+    words = [*CHARACTERS, *(letter + "</w>" for letter in CHARACTERS), "<|startoftext|>", "<|endoftext|>"]
+    ids = {word: number for number, word in enumerate(words)}
+    tokenizer = CLIPTokenizer(vocab=ids, merges=[], model_max_length=16)
+    ends = {"bos_token_id": ids["<|startoftext|>"], "eos_token_id": ids["<|endoftext|>"]}
+    text = CLIPTextConfig(
+        vocab_size=len(ids), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=16, pad_token_id=ids["<|endoftext|>"], **ends,
+    )  # fmt: skip
+    unet = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8, cross_attention_dim=16,
+        attention_head_dim=4, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8), down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3, norm_num_groups=4, sample_size=32,
+    )  # fmt: skip
+    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    StableDiffusionPipeline(
+        vae=vae, text_encoder=CLIPTextModel(text), tokenizer=tokenizer, unet=unet,
+        scheduler=DDPMScheduler(**betas, clip_sample=False, steps_offset=1, **schedule),
+        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def _write_dataset(folder: Path, rows: list[tuple[str, str]], size: tuple[int, int] = (32, 32)) -> Path:
+    """A plain picture a row, each of another colour; rows are file names and captions."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number, (name, caption) in enumerate(rows):
+        Image.new("RGB", size, (37 * number % 256, 91 * number % 256, 200)).save(folder / name)
+        lines.append(json.dumps({"file_name": name, "text": caption, "pose": "standing"}, ensure_ascii=False))
+    with (folder / "metadata.jsonl").open("a", encoding="utf-8") as out:
+        out.write("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small only lose time when threads wait for each other."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def make_base() -> Callable[..., Path]:
+    return _make_base
+
+
+@pytest.fixture(scope="session")
+def write_dataset() -> Callable[..., Path]:
+    return _write_dataset
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _make_base(tmp_path_factory.mktemp("base") / "model")
+
+
+@pytest.fixture
+def dataset_folder(tmp_path: Path) -> Path:
+    rows = [(f"{number}.png", f"mira, {word}") for number, word in enumerate(("smiling", "sad", "facing left"))]
+    _write_dataset(tmp_path / "dataset", rows)
+    return _write_dataset(tmp_path / "dataset", [("wide0.png", "mira, sitting"), ("wide1.png", "mira")], (40, 32))
+
+
+@pytest.fixture
+def write_config(tmp_path: Path, base_folder: Path, dataset_folder: Path) -> Callable[..., Path]:
+    """Writes train.toml: four quick steps, with the [training], [method] and [preview] keys given."""
+
+    def write(output: str = "run", method: dict[str, Any] | None = None, preview: dict[str, Any] | None = None,
+              **training: Any) -> Path:  # fmt: skip
+        tables = {
+            "method": {"use": "lora", "rank": 4, "alpha": 8.0, **(method or {})},
+            "training": {
+                "steps": 4, "batch_size": 2, "learning_rate": 0.01, "checkpoint_every": 2, "warmup": 2, **training
+            },
+            "preview": {"every": 2, "prompts": ["mira, smiling"], "steps": 2, **(preview or {})},
+        }  # fmt: skip
+        lines = [f"base = {json.dumps(str(base_folder))}", 'dataset = "dataset"', f"output = {json.dumps(output)}"]
+        for table, values in tables.items():
+            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        path = tmp_path / "train.toml"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
+
+    return write

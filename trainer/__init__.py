@@ -1,0 +1,63 @@
+"""Dataset in, trained model out.
+
+`start` or `resume` give a `Session`; `Session.run` is an iterator of `Progress`; `load_trained` and `draw` make
+pictures with what came out. torch is imported when a name that needs it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.base import Base, read_base
+    from trainer.config import Run, read_config, read_run
+    from trainer.dataset import Dataset, read_dataset
+    from trainer.loop import Progress
+    from trainer.methods import METHODS, Method
+    from trainer.parts import Parts, load_parts
+    from trainer.record import read_losses
+    from trainer.run import Session, draw, load_trained, resume, start
+    from trainer.sample import Drawn, pipeline
+
+_HOMES = {
+    "base": ("Base", "read_base"),
+    "config": ("Run", "read_config", "read_run"),
+    "dataset": ("Dataset", "read_dataset"),
+    "loop": ("Progress",),
+    "methods": ("METHODS", "Method"),
+    "parts": ("Parts", "load_parts"),
+    "record": ("read_losses",),
+    "run": ("Session", "draw", "load_trained", "resume", "start"),
+    "sample": ("Drawn", "pipeline"),
+}
+
+__all__ = [
+    "METHODS",
+    "Base",
+    "Dataset",
+    "Drawn",
+    "Method",
+    "Parts",
+    "Progress",
+    "Run",
+    "Session",
+    "draw",
+    "load_parts",
+    "load_trained",
+    "pipeline",
+    "read_base",
+    "read_config",
+    "read_dataset",
+    "read_losses",
+    "read_run",
+    "resume",
+    "start",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"trainer.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

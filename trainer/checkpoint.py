@@ -1,0 +1,121 @@
+"""Checkpoints: `checkpoints/step-000100/` in the run folder, there whole or not at all, and without pickle.
+
+    trained/                what the method saves: what is loaded to draw
+    parameters.safetensors  the trained parameters, exactly
+    optimizer.safetensors   the optimiser's two moments of each
+    state.json              the step, and the hashes of base and dataset
+
+Everything is written under another name first, so that a machine that stops costs the steps since the last one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from trainer.errors import CheckpointError
+from trainer.files import whole_folder
+from trainer.loop import State
+
+FORMAT = 1
+
+
+def save_checkpoint(
+    folder: Path, state: State, prints: dict[str, str], save_trained: Callable[[Path], None], keep: int = 0
+) -> Path:
+    """Save under `folder`, then remove all but the last `keep` (0: keep all). Returns the checkpoint's folder.
+
+    prints: hashes by name ("base", "dataset") that must be the same on resuming.
+    """
+    target = folder / f"step-{state.step:06d}"
+    with whole_folder(target) as part:
+        (part / "trained").mkdir()
+        save_trained(part / "trained")
+        (part / "parameters.safetensors").write_bytes(save(_plain(state.parameters)))
+        (part / "optimizer.safetensors").write_bytes(save(_plain(_moments(state))))
+        about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **prints}
+        (part / "state.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
+    for old in checkpoints(folder)[:-keep] if keep else []:
+        shutil.rmtree(old)
+    return target
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The whole checkpoints, oldest first; unfinished ones have another name."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if re.fullmatch(r"step-\d{6,}", path.name)), key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which it was saved."""
+    return int(checkpoint.name.removeprefix("step-"))
+
+
+def find_checkpoint(folder: Path, step: int | None = None) -> Path:
+    """The checkpoint of `step`, or the last. Raises CheckpointError, which names those there are."""
+    there = checkpoints(folder)
+    if not there:
+        raise CheckpointError(f"{folder}: there is no checkpoint yet")
+    if step is None:
+        return there[-1]
+    if step not in map(step_of, there):
+        steps = ", ".join(str(step_of(path)) for path in there)
+        raise CheckpointError(f"{folder}: there is no checkpoint of step {step}; there are {steps}")
+    return next(path for path in there if step_of(path) == step)
+
+
+def load_checkpoint(checkpoint: Path, state: State, prints: dict[str, str]) -> None:
+    """Bring `state` to where it was saved. Raises CheckpointError for damage or another base or dataset."""
+    try:
+        about = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
+        parameters = load((checkpoint / "parameters.safetensors").read_bytes())
+        moments = load((checkpoint / "optimizer.safetensors").read_bytes())
+    except (OSError, ValueError, SafetensorError) as found:
+        raise CheckpointError(f"{checkpoint}: damaged: {found}") from None
+    if about["format"] != FORMAT:
+        raise CheckpointError(f"{checkpoint}: is of format {about['format']}, and this version reads {FORMAT}")
+    for name, value in prints.items():
+        if about.get(name) != value:
+            raise CheckpointError(
+                f"{checkpoint}: was trained with another {name} than the one there is now;"
+                f" put the {name} back as it was, or start a new run"
+            )
+    if parameters.keys() != state.parameters.keys():
+        raise CheckpointError(f"{checkpoint}: holds other parameters than this method trains")
+    with torch.no_grad():
+        for name, parameter in state.parameters.items():
+            parameter.copy_(parameters[name])
+    state.optimizer.load_state_dict(_optimizer_state(state, moments))
+    state.scaler.load_state_dict(about["scaler"])
+    state.step = about["step"]
+
+
+def _plain(tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _moments(state: State) -> dict[str, torch.Tensor]:
+    """{"unet.conv.weight/exp_avg": tensor, ...}: the optimiser's own state, by the parameters' names."""
+    return {
+        f"{name}/{key}": value
+        for name, parameter in state.parameters.items()
+        for key, value in state.optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _optimizer_state(state: State, moments: dict[str, torch.Tensor]) -> dict[str, Any]:
+    numbers = {name: number for number, name in enumerate(state.parameters)}
+    each: dict[int, dict[str, torch.Tensor]] = {}
+    for full, value in moments.items():
+        name, _, key = full.rpartition("/")
+        each.setdefault(numbers[name], {})[key] = value
+    return {"state": each, "param_groups": state.optimizer.state_dict()["param_groups"]}

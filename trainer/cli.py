@@ -1,0 +1,285 @@
+"""The command line: reads arguments, calls the rest, prints. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import click
+
+from sorter.errors import MissingExtra, ModelsheetError
+
+if TYPE_CHECKING:
+    from trainer.dataset import Dataset, Unreadable
+    from trainer.run import Session
+
+DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
+TORCH_PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors", "tensorboard")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Train a diffusion model on a labelled dataset, and draw with it."""
+
+
+def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
+    """A command from a function that returns what `--json` prints and what a person reads instead."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+    @functools.wraps(work)
+    def run(as_json: bool, **options: Any) -> None:
+        try:
+            answer, text = work(**options)
+        except ModelsheetError as found:
+            click.echo(f"trainer: {found}", err=True)
+            if as_json:
+                click.echo(json.dumps({"error": str(found)}))
+            sys.exit(WRONG_INPUT)
+        click.echo(json.dumps(answer) if as_json else text)
+        sys.exit(SOME_FAILED if answer.get("unreadable") else DONE)
+
+    return cli.command(name=work.__name__.removesuffix("_"))(run)
+
+
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+
+
+@command
+@config_argument
+def check(config: Path) -> tuple[dict[str, Any], str]:
+    """Read CONFIG, the base and the dataset, and say what training would do."""
+    from trainer.base import read_base
+    from trainer.config import read_config
+    from trainer.dataset import read_dataset
+
+    run = read_config(config)
+    base = read_base(run.base)
+    dataset = read_dataset(run.dataset, base.factor)
+    pictures, training = len(dataset.examples), run.training
+    passes = training.views / pictures
+    answer = {
+        "config": str(config),
+        "method": run.method,
+        "base": {"folder": str(run.base), "size": base.size, "prediction": base.prediction},
+        "pictures": pictures,
+        "sizes": {f"{width}x{height}": count for (width, height), count in dataset.sizes.items()},
+        "unreadable": _unreadable(dataset.unreadable),
+        "steps": training.steps,
+        "views": training.views,
+        "passes": round(passes, 2),
+        "output": str(run.output),
+    }
+    accumulated = f" x {training.accumulate} accumulated" if training.accumulate > 1 else ""
+    arithmetic = f"{training.steps} steps x {training.batch_size} pictures{accumulated} = {training.views} views"
+    lines = [
+        f"base      {run.base}, {base.size}x{base.size}, {base.prediction}",
+        f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
+        f"training  {arithmetic} of {pictures} pictures = {passes:.3g} passes",
+        *_census(dataset),
+    ]
+    return answer, "\n".join(lines)
+
+
+@command
+@config_argument
+def train(config: Path) -> tuple[dict[str, Any], str]:
+    """Train what CONFIG says, into a new run folder."""
+    _need_torch()
+    from trainer.config import read_config
+    from trainer.run import start
+
+    with _Bar() as bar:
+        return _train(start(read_config(config), config, bar.told), bar)
+
+
+@command
+@run_argument
+@click.option("--steps", type=click.IntRange(min=1), help="Train to this many steps in all, rather than as configured.")
+def resume(run: Path, steps: int | None) -> tuple[dict[str, Any], str]:
+    """Go on with the run folder RUN from its last checkpoint."""
+    _need_torch()
+    from trainer.run import resume as resume_run
+
+    with _Bar() as bar:
+        return _train(resume_run(run, steps, bar.told), bar)
+
+
+@command
+@run_argument
+@click.argument("prompt")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first picture.")
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures, each the next seed.")
+@click.option("--steps", type=click.IntRange(min=1), default=25, show_default=True, help="Of the DDIM sampler.")
+@click.option("--guidance", type=click.FloatRange(min=0), default=4.0, show_default=True, help="1 is none.")
+@click.option("--negative", default="", help="What the picture should not be.")
+@click.option("--size", type=(click.IntRange(min=1), click.IntRange(min=1)), help="Width and height.")
+@click.option("--to", type=click.Path(path_type=Path), help="Folder for the pictures.  [default: RUN/samples]")
+@click.option("--step", type=click.IntRange(min=0), help="Which checkpoint.  [default: the last]")
+@click.option("--base-only", is_flag=True, help="Draw with the base alone, to compare.")
+def sample(
+    run: Path, prompt: str, seed: int, count: int, size: tuple[int, int] | None, to: Path | None, step: int | None,
+    base_only: bool, **look: Any,
+) -> tuple[dict[str, Any], str]:  # fmt: skip
+    """Draw PROMPT with what the run folder RUN has learnt."""
+    _need_torch()
+    from trainer.run import draw, load_trained
+    from trainer.sample import Drawn, write_png
+
+    parts, trained = load_trained(run, 0 if base_only else step)
+    base = parts.base.fingerprint()[:10]
+    drawn = [Drawn(prompt=prompt, seed=seed + i, trained=trained, base=base, **look) for i in range(count)]
+    folder = to or run / "samples"
+    for picture, about in zip(draw(parts, drawn, size), drawn, strict=True):
+        write_png(picture, folder / about.file_name, about)
+    files = [str(folder / about.file_name) for about in drawn]
+    return {"step": trained, "pictures": files}, "\n".join(files)
+
+
+@command
+def list_() -> tuple[dict[str, Any], str]:
+    """List the training methods with their options."""
+    from trainer.methods import METHODS
+
+    answer: dict[str, dict[str, Any]] = {
+        name: {
+            "help": (method.__doc__ or "").strip().splitlines()[0],
+            "options": {key: field.get_default() for key, field in method.model_fields.items()},
+        }
+        for name, method in METHODS
+    }
+    lines = []
+    for name, about in answer.items():
+        lines.append(f"{name}  {about['help']}")
+        lines += [f"    {key} = {json.dumps(value)}" for key, value in about["options"].items()]
+    return {"methods": answer}, "\n".join(lines)
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="trainer")
+
+
+def _train(session: Session, bar: _Bar) -> tuple[dict[str, Any], str]:
+    output, total, progress = session.config.output, session.config.training.steps, None
+    with _Stop() as stop:
+        for progress in session.run(lambda: stop.asked):
+            bar.told(f"training, loss {progress.loss:.4f}", progress.step, total)
+    assert progress is not None  # a session has at least one step to do
+    finished = progress.step == total
+    answer = {
+        "run": str(output),
+        "step": progress.step,
+        "steps": total,
+        "finished": finished,
+        "loss": progress.loss,
+        "pictures": len(session.encoded.dataset.examples),
+        "encoded": session.encoded.fresh,
+        "cut_captions": session.cut_captions,
+        "unreadable": _unreadable(session.unreadable),
+    }
+    if finished:
+        said = f"done: {total} steps; the trained weights are in {output / 'trained'}"
+    else:
+        said = f"stopped after step {progress.step} of {total}; go on with `trainer resume {output}`"
+    cut = [f"cut       {session.cut_captions} captions are longer than the text encoder reads"] * bool(
+        session.cut_captions
+    )
+    return answer, "\n".join([said, *cut, *_left_out(session.unreadable)])
+
+
+def _census(dataset: Dataset) -> list[str]:
+    sizes = ", ".join(f"{count} of {width}x{height}" for (width, height), count in dataset.sizes.items())
+    return [f"pictures  {sizes}", *_left_out(dataset.unreadable)]
+
+
+def _left_out(unreadable: tuple[Unreadable, ...]) -> list[str]:
+    if not unreadable:
+        return []
+    return [f"left out  {len(unreadable)} pictures", *(f"    {one.file_name}: {one.reason}" for one in unreadable)]
+
+
+def _unreadable(unreadable: tuple[Unreadable, ...]) -> list[dict[str, str]]:
+    return [{"file_name": one.file_name, "reason": one.reason} for one in unreadable]
+
+
+def _need_torch() -> None:
+    """Raise MissingExtra where the heavy packages are not installed; quieten them where they are."""
+    import importlib.util
+    import logging
+    import warnings
+
+    if any(importlib.util.find_spec(package) is None for package in TORCH_PACKAGES):
+        raise MissingExtra("train", "training")
+    warnings.simplefilter("ignore")  # advice to developers; what concerns the user is an error here
+    import diffusers
+    import transformers
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
+
+
+class _Stop:
+    """Inside, the first interrupt or termination is a wish to stop after the step; a second one acts at once."""
+
+    asked = False
+
+    def __enter__(self) -> Self:
+        import signal
+
+        self._before = {which: signal.signal(which, self._ask) for which in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, which: int, frame: object) -> None:
+        import signal
+
+        self.asked = True
+        signal.signal(which, self._before[signal.Signals(which)])
+        click.echo("trainer: finishing this step and saving a checkpoint; once more to stop at once", err=True)
+
+    def __exit__(self, *found: object) -> None:
+        import signal
+
+        for which, handler in self._before.items():
+            signal.signal(which, handler)
+
+
+class _Bar:
+    """A progress bar on standard error, where that is a terminal."""
+
+    def __enter__(self) -> Self:
+        self._progress: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True))
+            self._progress.start()
+            self._task = self._progress.add_task("loading", total=None)
+            self._phase = ""
+        return self
+
+    def told(self, what: str, done: int, of: int) -> None:
+        """`done` of `of` are done; the words up to the first comma are the phase, and a new phase is a new clock."""
+        if self._progress is None:
+            return
+        phase = what.partition(",")[0]
+        if phase != self._phase:
+            self._progress.reset(self._task, total=of)
+            self._phase = phase
+        self._progress.update(self._task, description=what, completed=done, total=of)
+
+    def __exit__(self, *found: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+
+if __name__ == "__main__":
+    main()

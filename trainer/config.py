@@ -1,0 +1,153 @@
+"""train.toml -> Run. Imports nothing heavy and looks at nothing but the file itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from sorter.errors import OptionsError
+from sorter.options import Options, read_options
+from trainer.errors import ConfigError
+from trainer.methods import METHODS, Method
+from trainer.schedule import Stage, read_schedule
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+class Training(Options):
+    """How long, how fast, and what a batch looks like. One step is one update of the weights."""
+
+    steps: Positive = 1000
+    batch_size: Positive = 4  # pictures that go through the network at once
+    accumulate: Positive = 1  # batches a step: a step sees batch_size x accumulate pictures
+    learning_rate: float | str = 1e-4  # a number, or "0.001:200, 0.0001:300" (rate:last step that has it)
+    warmup: Count = 0  # steps over which the rate rises from nothing
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Annotated[float, Field(ge=0)] = 1.0  # 0: gradients are not clipped
+    caption_dropout: Share = 0.1  # share of views with an empty caption: what guidance steers away from
+    shuffle_tags: bool = False  # at ",", all but the first keep_tags
+    keep_tags: Count = 1
+    min_snr_gamma: Annotated[float, Field(ge=0)] = 0.0  # 0: off; 5 is usual
+    seed: Count = 0
+    precision: Precision = "auto"
+    checkpoint_every: Positive = 100
+    keep: Count = 0  # checkpoints to keep, the last ones; 0: all
+
+    @model_validator(mode="after")
+    def _schedule_reaches_the_end(self) -> Self:
+        end = self.schedule[-1].until
+        if end is not None and end < self.steps:
+            raise ValueError(f"learning_rate: the schedule ends at step {end}, before steps = {self.steps}")
+        return self
+
+    @property
+    def schedule(self) -> tuple[Stage, ...]:
+        """The learning rate, read."""
+        return read_schedule(self.learning_rate)
+
+    @property
+    def views(self) -> int:
+        """Pictures seen in the whole run, each as often as it is seen."""
+        return self.steps * self.batch_size * self.accumulate
+
+
+class Preview(Options):
+    """Pictures drawn at step 0 and every n steps, always from the same prompts and seeds."""
+
+    every: Count = 100  # 0: never
+    prompts: tuple[str, ...] = ()
+    negative: str = ""
+    seed: Count = 0  # of the first prompt; each next one has the next seed
+    steps: Positive = 25
+    guidance: Annotated[float, Field(ge=0)] = 4.0
+    size: tuple[Positive, Positive] | None = None  # [width, height]; none: the base's own
+
+
+class Run(Options):
+    """A whole train.toml."""
+
+    base: Path  # a diffusers Stable Diffusion folder
+    dataset: Path  # an exported imagefolder
+    output: Path  # the run folder: checkpoints, losses, previews
+    cache: Path | None = None  # where encoded pictures are kept; none: ".latents" in the dataset
+    method: dict[str, Any] = Field(default={"use": "lora"})
+    training: Training = Training()
+    preview: Preview = Preview()
+
+    @field_validator("method")
+    @classmethod
+    def _method_is_named(cls, table: dict[str, Any]) -> dict[str, Any]:
+        if type(table.get("use")) is not str:
+            raise ValueError(f"[method] needs use = one of {', '.join(METHODS.names())}")
+        return table
+
+    def build_method(self, where: str = "train.toml") -> Method:
+        """The training method with its options. Raises ConfigError."""
+        options = {key: value for key, value in self.method.items() if key != "use"}
+        try:
+            return METHODS.build(self.method["use"], f"{where} [method]", **options)
+        except OptionsError as found:
+            raise ConfigError(str(found)) from None
+
+    @property
+    def latents(self) -> Path:
+        """Where encoded pictures are kept."""
+        return self.cache or self.dataset / ".latents"
+
+    def against(self, folder: Path) -> Run:
+        """The same with relative paths taken from `folder`."""
+        return self._with_paths(lambda path: Path(os.path.abspath(folder / path)))
+
+    def to_json(self) -> str:
+        """For run.json in the run folder: paths are relative to it, so that a project can be moved as a whole."""
+        moved = self._with_paths(lambda path: _relative(path, self.output))
+        return moved.model_dump_json(indent=2)
+
+    def _with_paths(self, change: Any) -> Run:
+        paths = {name: getattr(self, name) for name in ("base", "dataset", "output", "cache")}
+        return self.model_copy(update={name: change(path) for name, path in paths.items() if path is not None})
+
+
+def read_config(path: Path) -> Run:
+    """Read and check a train.toml, the method's options included; relative paths are taken from its folder.
+
+    Raises ConfigError: one sentence with the file, the key and the nearest right name.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as found:
+        raise ConfigError(f"{path}: cannot be read: {found.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as found:
+        raise ConfigError(f"{path}: not TOML: {found}") from None
+    run = read_options(Run, values, str(path), ConfigError).against(path.parent)
+    run.build_method(str(path))
+    return run
+
+
+def read_run(folder: Path) -> Run:
+    """The configuration that a run folder was started with. Raises ConfigError."""
+    path = folder / "run.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ConfigError(f"{folder}: not a run folder: there is no run.json in it") from None
+    except ValueError as found:
+        raise ConfigError(f"{path}: not JSON: {found}") from None
+    run = read_options(Run, values, str(path), ConfigError).against(folder)
+    run.build_method(str(path))
+    return run
+
+
+def _relative(path: Path, start: Path) -> Path:
+    try:
+        return Path(os.path.relpath(path, start).replace(os.sep, "/"))
+    except ValueError:  # on Windows there is no way from one drive to another
+        return path

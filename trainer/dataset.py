@@ -1,0 +1,154 @@
+"""A dataset folder as it lies on the disk: metadata.jsonl and the pictures that it names. Loads no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from sorter.errors import DatasetError
+
+Size = tuple[int, int]
+"""Width and height in pixels."""
+
+BAD_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+"""What Pillow raises for a file that is not a picture, is cut off, or is made to fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One captioned picture. `size` is what is trained on: the middle of the picture, in whole latents."""
+
+    path: Path
+    sha256: str
+    size: Size
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A picture that is left out, and why."""
+
+    file_name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The pictures of a dataset folder, in the order of metadata.jsonl."""
+
+    folder: Path
+    examples: tuple[Example, ...]
+    unreadable: tuple[Unreadable, ...]
+
+    @property
+    def sizes(self) -> dict[Size, int]:
+        """How many pictures there are of each size, most first."""
+        return dict(Counter(example.size for example in self.examples).most_common())
+
+    def fingerprint(self) -> str:
+        """One hash over pictures and captions: whether a run goes on with the same dataset."""
+        rows = [f"{example.sha256} {example.caption}" for example in self.examples]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def read_dataset(folder: Path, factor: int) -> Dataset:
+    """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture.
+
+    factor: pixels a latent; sizes are cut down to multiples of it. A picture that cannot be read becomes an
+    Unreadable. Raises DatasetError where nothing is left, or a row points out of the folder.
+    """
+    examples: list[Example] = []
+    unreadable: list[Unreadable] = []
+    for where, row in _rows(_find_metadata(folder)):
+        path, caption = _place(folder, row, where), _text(row, "text", where)
+        try:
+            examples.append(_example(path, caption, factor))
+        except BAD_PICTURE as found:
+            unreadable.append(Unreadable(str(row["file_name"]), _reason(found)))
+    if not examples:
+        why = f"none of its {len(unreadable)} pictures can be read" if unreadable else "it names no pictures"
+        raise DatasetError(f"{folder}: there is nothing to train on: {why}")
+    return Dataset(folder, tuple(examples), tuple(unreadable))
+
+
+def open_picture(path: Path, size: Size) -> Image.Image:
+    """The middle `size` of the picture as RGB, upright, on black where it is transparent."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+    left, top = ((have - want) // 2 for have, want in zip(picture.size, size, strict=True))
+    return Image.alpha_composite(black, picture).convert("RGB").crop((left, top, left + size[0], top + size[1]))
+
+
+def _example(path: Path, caption: str, factor: int) -> Example:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as picture:
+            width, height = picture.size
+            if picture.getexif().get(0x0112, 1) >= 5:  # orientations 5 to 8 lie on their side
+                width, height = height, width
+    size = (width // factor * factor, height // factor * factor)
+    if not all(size):
+        raise ValueError(f"{width}x{height} is smaller than one latent, {factor}x{factor}")
+    with path.open("rb") as file:
+        return Example(path, hashlib.file_digest(file, "sha256").hexdigest(), size, caption)
+
+
+def _find_metadata(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: there is no such folder; dataset is a folder that `sorter export` wrote")
+    path = folder / "metadata.jsonl"
+    if not path.is_file():
+        raise DatasetError(f"{folder}: there is no metadata.jsonl in it; export it with --as imagefolder")
+    return path
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as found:
+        raise DatasetError(f"{path}: not UTF-8: {found}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as found:
+            raise DatasetError(f"{where}: not JSON: {found}") from None
+        if not isinstance(row, dict):
+            raise DatasetError(f"{where}: not a table with file_name and text")
+        yield where, row
+
+
+def _text(row: dict[str, Any], key: str, where: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str):
+        raise DatasetError(f'{where}: "{key}" is {"missing" if value is None else f"{value!r}, not text"}')
+    return value
+
+
+def _place(folder: Path, row: dict[str, Any], where: str) -> Path:
+    """Where the picture lies; it must be inside the folder by every system's reading of the name, links followed."""
+    name = _text(row, "file_name", where)
+    posix, windows = PurePosixPath(name), PureWindowsPath(name)
+    outside = posix.is_absolute() or windows.anchor or ".." in (*posix.parts, *windows.parts)
+    if outside or not name or "\0" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
+        raise DatasetError(f'{where}: "{name}" lies outside the dataset folder')
+    return folder / name
+
+
+def _reason(found: BaseException) -> str:
+    if isinstance(found, FileNotFoundError):
+        return "there is no such file"
+    return str(found).splitlines()[0] if str(found) else type(found).__name__

@@ -1,0 +1,47 @@
+"""Everything that can go wrong in training by what a user gave us.
+
+    ModelsheetError
+    ├── OptionsError
+    │   └── ConfigError        train.toml, or run.json of a run folder
+    ├── DatasetError           (of sorter.errors) the dataset folder
+    ├── BaseModelError         the folder of the model that is trained on top of
+    ├── RunError               a run folder that cannot be started, resumed or sampled from as asked
+    │   └── CheckpointError    one checkpoint in it
+    ├── TrainingError          the training itself
+    │   └── Diverged           the loss or a gradient is no longer a number
+    └── MissingExtra           (of sorter.errors) the "train" part is not installed
+
+The rest of the tree is in `sorter.errors`.
+"""
+
+from __future__ import annotations
+
+from sorter.errors import ModelsheetError, OptionsError
+
+
+class ConfigError(OptionsError):
+    """train.toml does not say something that can be carried out."""
+
+
+class BaseModelError(ModelsheetError):
+    """The base is not a diffusers folder of a Stable Diffusion that can be trained here."""
+
+
+class RunError(ModelsheetError):
+    """A run folder cannot be used as asked."""
+
+
+class CheckpointError(RunError):
+    """A checkpoint is missing, damaged, or of something else."""
+
+
+class TrainingError(ModelsheetError):
+    """Training cannot go on."""
+
+
+class Diverged(TrainingError):
+    """A loss or a gradient that is not a number, at `step`; the weights are those of the step before."""
+
+    def __init__(self, step: int, what: str) -> None:
+        super().__init__(f"the {what} at step {step} is not a number")
+        self.step = step

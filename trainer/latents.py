@@ -1,0 +1,112 @@
+"""Pictures -> moments of their latents, encoded once and kept on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from sorter.errors import DatasetError
+from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_picture
+from trainer.files import write_whole
+from trainer.parts import Parts
+
+ENCODED_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A dataset whose pictures all have their moments: means and log variances of the latents, [2C, h, w] each."""
+
+    dataset: Dataset
+    moments: tuple[torch.Tensor, ...]  # in the order of dataset.examples
+    fresh: int  # how many pictures were encoded now rather than read from the cache
+
+
+def encode(
+    parts: Parts, dataset: Dataset, cache: Path, told: Callable[[int, int], None] = lambda done, of: None
+) -> Encoded:
+    """Encode every picture that `cache` does not hold. `told(done, of)` hears of each.
+
+    A picture is kept under its sha256, its size and the VAE's hash, so that nothing stale is ever read; a picture
+    that turns out broken joins `dataset.unreadable`. Raises DatasetError where the cache cannot be written or no
+    picture is left.
+    """
+    folder = cache / parts.base.hash_of("vae")[:16]
+    found: dict[Example, torch.Tensor] = {}
+    broken: list[Unreadable] = []
+    waiting: list[tuple[Example, torch.Tensor]] = []
+    fresh = 0
+
+    def encode_waiting() -> None:
+        nonlocal fresh
+        for (example, _), moments in zip(waiting, _encode(parts, [pixels for _, pixels in waiting]), strict=True):
+            _write(folder, example, moments)
+            found[example] = moments
+        fresh += len(waiting)
+        waiting.clear()
+
+    for done, example in enumerate(dataset.examples, 1):
+        known = _read(folder / _name(example))
+        if known is not None:
+            found[example] = known
+        else:
+            try:
+                pixels = _pixels(open_picture(example.path, example.size))
+            except BAD_PICTURE as error:
+                broken.append(Unreadable(example.path.name, str(error)))
+            else:
+                if waiting and (waiting[0][0].size != example.size or len(waiting) == ENCODED_AT_ONCE):
+                    encode_waiting()
+                waiting.append((example, pixels))
+        told(done, len(dataset.examples))
+    if waiting:
+        encode_waiting()
+    return _encoded(dataset, found, broken, fresh)
+
+
+def _encoded(dataset: Dataset, found: dict[Example, torch.Tensor], broken: list[Unreadable], fresh: int) -> Encoded:
+    examples = tuple(example for example in dataset.examples if example in found)
+    if not examples:
+        raise DatasetError(f"{dataset.folder}: there is nothing to train on: none of its pictures can be read")
+    whole = replace(dataset, examples=examples, unreadable=(*dataset.unreadable, *broken))
+    return Encoded(whole, tuple(found[example] for example in examples), fresh)
+
+
+@torch.no_grad()
+def _encode(parts: Parts, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """[3, H, W] in -1..1, all of one size -> moments; always in fp32, since some autoencoders overflow in fp16."""
+    batch = torch.stack(list(pixels)).to(parts.device)
+    return list(parts.vae.encode(batch).latent_dist.parameters.float().cpu())
+
+
+def _pixels(picture: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)
+
+
+def _name(example: Example) -> str:
+    width, height = example.size
+    return f"{example.sha256}-{width}x{height}.safetensors"
+
+
+def _write(folder: Path, example: Example, moments: torch.Tensor) -> None:
+    path = folder / _name(example)
+    try:
+        write_whole(path, save({"moments": moments.contiguous()}))
+    except OSError as found:
+        raise DatasetError(f'{path}: cannot be written: {found.strerror}; "cache" may name another folder') from None
+
+
+def _read(path: Path) -> torch.Tensor | None:
+    try:
+        return load(path.read_bytes())["moments"]
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, KeyError):  # damaged from outside: it is only a cache, so it is made again
+        return None

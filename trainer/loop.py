@@ -1,0 +1,95 @@
+"""The training loop. It knows neither bars nor files: whoever iterates decides what to do after a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+
+from trainer.config import Training
+from trainer.data import Batch
+from trainer.errors import Diverged
+from trainer.methods import Method
+from trainer.parts import Parts
+from trainer.schedule import rate_at
+
+LEAST_SCALE = 1.0  # fp16 gradients that overflow even so are no accident
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one step came to."""
+
+    step: int  # counted from 1
+    steps: int  # of the whole run
+    loss: float
+    learning_rate: float
+    gradient_norm: float  # before clipping
+
+
+@dataclass
+class State:
+    """What changes from step to step; saved whole, it is all that resuming needs."""
+
+    parameters: dict[str, torch.nn.Parameter]
+    optimizer: torch.optim.AdamW
+    scaler: torch.amp.GradScaler  # does nothing unless the precision is fp16
+    step: int = 0
+
+
+def fresh_state(parts: Parts, parameters: dict[str, torch.nn.Parameter], training: Training) -> State:
+    """The state before the first step."""
+    optimizer = torch.optim.AdamW(parameters.values(), weight_decay=training.weight_decay)
+    scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.dtype == torch.float16)
+    return State(parameters, optimizer, scaler)
+
+
+def train(
+    parts: Parts, method: Method, batches: Iterable[list[Batch]], state: State, training: Training
+) -> Iterator[Progress]:
+    """Train from `state` on, in place, a step at a time.
+
+    `batches` gives the batches of the step after `state.step` first. All that is random in a step comes from
+    (seed, step), so a run that stops anywhere and goes on is the same run. Raises Diverged before a loss or a
+    gradient that is not a number reaches the weights.
+    """
+    stages = training.schedule
+    for step, parcel in enumerate(islice(batches, training.steps - state.step), state.step + 1):
+        rate = rate_at(step, stages, training.warmup)
+        generator = seeded(training.seed, step)
+        loss = 0.0
+        for batch in parcel:
+            part = method.loss(parts, batch, generator) / len(parcel)
+            torch.autograd.backward(state.scaler.scale(part))
+            loss += part.item()
+        if not math.isfinite(loss):
+            raise Diverged(step, "loss")
+        norm = _update(state, rate, training.max_grad_norm)
+        state.step = step
+        yield Progress(step, training.steps, loss, rate, norm)
+
+
+def _update(state: State, rate: float, max_grad_norm: float) -> float:
+    """One step of the optimiser. Returns the norm of the gradient before clipping."""
+    state.scaler.unscale_(state.optimizer)
+    norm = float(torch.nn.utils.clip_grad_norm_(state.parameters.values(), max_grad_norm or math.inf))
+    # In fp16 an overflow now and then is how the scaler finds its scale: it skips that update and halves the scale.
+    searching = state.scaler.is_enabled() and state.scaler.get_scale() > LEAST_SCALE
+    if not math.isfinite(norm) and not searching:
+        raise Diverged(state.step + 1, "gradient")
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.optimizer.zero_grad(set_to_none=True)
+    return norm
+
+
+def seeded(seed: int, step: int) -> torch.Generator:
+    """The randomness of one step; torch's global generator, which dropout draws from, is set along with it."""
+    number = (seed * 1_000_003 + step) % 2**63
+    torch.manual_seed(number)
+    return torch.Generator().manual_seed(number)

@@ -1,0 +1,11 @@
+"""What is trained, and how: one file a method. `METHODS` is the plug point, entry-point group "modelsheet.methods".
+
+Importing this reads options only; torch comes in when a method is prepared.
+"""
+
+from __future__ import annotations
+
+from trainer.methods.lora import Lora
+from trainer.methods.method import METHODS, Method
+
+__all__ = ["METHODS", "Lora", "Method"]

@@ -1,0 +1,41 @@
+"""The shape of a training method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sorter.options import Options
+from sorter.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.data import Batch
+    from trainer.parts import Parts
+
+
+class Method(Options):
+    """A method's fields are its options in [method]; its docstring is its help."""
+
+    def prepare(self, parts: Parts) -> dict[str, torch.nn.Parameter]:
+        """Change `parts` so that they can be trained. Returns what is trained, by names that a checkpoint keeps.
+
+        All of `parts` is frozen before; fresh weights may be drawn from torch's global generator, which is seeded.
+        """
+        raise NotImplementedError
+
+    def loss(self, parts: Parts, batch: Batch, generator: torch.Generator) -> torch.Tensor:
+        """The loss of one batch: a scalar with a gradient. Whatever is random is drawn from `generator` (on the CPU)."""
+        raise NotImplementedError
+
+    def save(self, parts: Parts, folder: Path) -> None:
+        """Write what was trained into the empty `folder`, as safetensors."""
+        raise NotImplementedError
+
+    def load(self, parts: Parts, folder: Path) -> None:
+        """Put what `save` wrote into fresh `parts`, to draw with them. Raises CheckpointError."""
+        raise NotImplementedError
+
+
+METHODS: Registry[Method] = Registry("method", "modelsheet.methods")

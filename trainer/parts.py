@@ -1,0 +1,126 @@
+"""The networks of a base, loaded and frozen, on the device that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import diffusers
+import torch
+from safetensors import SafetensorError
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from trainer.base import Base
+from trainer.errors import BaseModelError, ConfigError
+
+untyped: Any = diffusers  # its annotations leave out most of what its classes have
+
+TEXTS_KEPT = 4096  # x 77 tokens x 768 numbers x 4 bytes = 0.97 GB at most
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Parts:
+    """A Stable Diffusion in its parts. Weights are fp32; the U-Net and the text encoder compute in `dtype`.
+
+    `timestep_weights`, [num_train_timesteps], says how much each timestep counts in the loss.
+    """
+
+    base: Base
+    tokenizer: Any
+    text_encoder: Any
+    vae: Any
+    unet: Any
+    noise_scheduler: Any
+    device: torch.device
+    dtype: torch.dtype
+    timestep_weights: torch.Tensor
+    _texts: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Compute in `dtype` inside; nothing changes where that is fp32."""
+        return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    def encode_text(self, captions: Sequence[str], train: bool = False) -> torch.Tensor:
+        """Captions -> [B, tokens, width], cut at the text encoder's length. Unless `train`, each is encoded once."""
+        if train:
+            return self._encode(captions)
+        fresh = [caption for caption in dict.fromkeys(captions) if caption not in self._texts]
+        encoded = dict(zip(fresh, self._encode_frozen(fresh), strict=True)) if fresh else {}
+        if len(self._texts) + len(encoded) <= TEXTS_KEPT:
+            self._texts.update(encoded)
+        return torch.stack([encoded[text] if text in encoded else self._texts[text] for text in captions])
+
+    def too_long(self, captions: Sequence[str]) -> int:
+        """How many captions have more tokens than the text encoder reads, so that their end is not seen."""
+        return sum(len(ids) > self.tokenizer.model_max_length for ids in self.tokenizer(list(captions)).input_ids)
+
+    @torch.no_grad()
+    def _encode_frozen(self, captions: Sequence[str]) -> torch.Tensor:
+        return self._encode(captions)
+
+    def _encode(self, captions: Sequence[str]) -> torch.Tensor:
+        length = self.tokenizer.model_max_length
+        ids = self.tokenizer(
+            list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+        ).input_ids
+        with self.autocast():
+            encoded: torch.Tensor = self.text_encoder(ids.to(self.device), return_dict=False)[0]
+        return encoded
+
+
+def load_parts(base: Base, precision: str = "auto", device: str | None = None) -> Parts:
+    """Load every part from the folder alone: no network, no pickle. All is frozen and in evaluation mode.
+
+    precision: "auto", "fp32", "bf16" or "fp16". Raises BaseModelError, or ConfigError for a precision that the
+    device lacks.
+    """
+    where = torch.device(device or best_device())
+    dtype = choose_dtype(precision, where)
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(base.folder, subfolder="tokenizer", local_files_only=True)
+        text_encoder = _load(CLIPTextModel, base, "text_encoder")
+        vae = _load(untyped.AutoencoderKL, base, "vae")
+        unet = _load(untyped.UNet2DConditionModel, base, "unet")
+        schedule = untyped.DDPMScheduler.from_pretrained(base.folder, subfolder="scheduler", local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as found:
+        raise BaseModelError(f"{base.folder}: cannot be loaded: {str(found).splitlines()[0]}") from None
+    for network in (text_encoder, vae, unet):
+        network.requires_grad_(False).eval().to(where)
+    schedule.alphas_cumprod = schedule.alphas_cumprod.to(where)
+    weights = torch.ones(schedule.config.num_train_timesteps, device=where)
+    return Parts(base, tokenizer, text_encoder, vae, unet, schedule, where, dtype, weights)
+
+
+def ddim(parts: Parts) -> Any:
+    """The DDIM sampler (Song et al. 2020) over the base's own noise schedule."""
+    # Latents are not bound to [-1, 1], so clipping would spoil them; offset 1 is how Stable Diffusion was published.
+    return untyped.DDIMScheduler.from_config(
+        parts.noise_scheduler.config, clip_sample=False, set_alpha_to_one=False, steps_offset=1
+    )
+
+
+def best_device() -> str:
+    """The first there is of cuda, mps, cpu."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The type to compute in; "auto" is bf16 on a GPU that has it, fp16 on one that has not, fp32 elsewhere."""
+    if precision == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if precision == "fp16" and device.type != "cuda":
+        raise ConfigError(f'precision "fp16" needs a CUDA GPU and this is {device.type}: write "fp32" or "bf16"')
+    return DTYPES[precision]
+
+
+def _load(kind: Any, base: Base, name: str) -> Any:
+    return kind.from_pretrained(
+        base.folder, subfolder=name, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
+    )

@@ -1,0 +1,66 @@
+"""What a run writes down as it goes: losses.csv and TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+
+# By this name TensorBoard asks whether to do without TensorFlow, which it would otherwise load (3 s) to open a file.
+sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
+from torch.utils.tensorboard import SummaryWriter
+
+from trainer.files import write_whole
+from trainer.loop import Progress
+
+COLUMNS = ("step", "loss", "learning_rate")
+
+
+class Record:
+    """Opened at a step: whatever an earlier attempt wrote of later steps is taken out first."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        path = folder / "losses.csv"
+        _cut(path, step)
+        self._file = path.open("a", encoding="utf-8", newline="", buffering=1)  # a line at a time reaches the disk
+        self._losses = csv.writer(self._file, lineterminator="\n")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+
+    def add(self, progress: Progress) -> None:
+        """Write one step down."""
+        self._losses.writerow([progress.step, f"{progress.loss:.6g}", f"{progress.learning_rate:.6g}"])
+        self._board.add_scalar("loss", progress.loss, progress.step)
+        self._board.add_scalar("learning_rate", progress.learning_rate, progress.step)
+
+    def add_picture(self, number: int, picture: Image.Image, step: int) -> None:
+        """Show one preview."""
+        self._board.add_image(f"preview/{number:02d}", np.asarray(picture), step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Finish both."""
+        self._file.close()
+        self._board.close()
+
+
+def read_losses(folder: Path) -> list[tuple[int, float, float]]:
+    """Step, loss and learning rate of every step that a run folder has written down."""
+    path = folder / "losses.csv"
+    if not path.is_file():
+        return []
+    rows = csv.reader(path.read_text(encoding="utf-8").splitlines()[1:])
+    # A machine that stops may leave half a line.
+    return [(int(row[0]), float(row[1]), float(row[2])) for row in rows if len(row) == len(COLUMNS) and all(row)]
+
+
+def _cut(path: Path, step: int) -> None:
+    kept = [row for row in read_losses(path.parent) if row[0] <= step]
+    out = StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows((number, f"{loss:.6g}", f"{rate:.6g}") for number, loss, rate in kept)
+    write_whole(path, out.getvalue().encode())

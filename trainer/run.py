@@ -1,0 +1,221 @@
+"""A run folder from its first step to its last.
+
+    train.toml     the configuration as it was given
+    run.json       the same with all defaults; resuming reads this
+    losses.csv     step,loss,learning_rate
+    tensorboard/   the same, and the previews
+    previews/      step-000000/00.png ...
+    checkpoints/   step-000100/ ...
+    trained/       what came out in the end
+
+Losses after the last checkpoint are written again on resuming; nothing else is ever changed.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from trainer.base import read_base
+from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint, save_checkpoint, step_of
+from trainer.config import Run, read_run
+from trainer.data import steps
+from trainer.dataset import Unreadable, read_dataset
+from trainer.errors import ConfigError, Diverged, RunError, TrainingError
+from trainer.files import whole_folder, write_whole
+from trainer.latents import Encoded, encode
+from trainer.loop import Progress, State, fresh_state, seeded, train
+from trainer.methods import Method
+from trainer.methods.denoise import min_snr_weights
+from trainer.parts import Parts, load_parts
+from trainer.record import Record
+from trainer.sample import Drawn, sample, write_png
+
+Told = Callable[[str, int, int], None]
+
+
+def _tell_nobody(what: str, done: int, of: int) -> None:
+    pass
+
+
+@dataclass
+class Session:
+    """A run that is ready for its next step: everything is loaded, checked and encoded."""
+
+    config: Run
+    method: Method
+    parts: Parts
+    encoded: Encoded
+    state: State
+    prints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """The pictures that are left out."""
+        return self.encoded.dataset.unreadable
+
+    @property
+    def cut_captions(self) -> int:
+        """How many captions are longer than the text encoder reads, so that their end is not learnt."""
+        return self.parts.too_long([example.caption for example in self.encoded.dataset.examples])
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Train to the end, or until `stop()` after a step; a checkpoint is saved in either case.
+
+        Raises TrainingError when the loss diverges; what is in the run folder stays good.
+        """
+        config, training, preview = self.config, self.config.training, self.config.preview
+        with closing(Record(config.output, self.state.step)) as record:
+            if self.state.step == 0 and preview.every:
+                self._preview(record)
+            ahead = steps(self.encoded, training, self.state.step)
+            try:
+                for progress in train(self.parts, self.method, ahead, self.state, training):
+                    record.add(progress)
+                    last = progress.step == training.steps
+                    stopped = not last and stop()
+                    if last or stopped or progress.step % training.checkpoint_every == 0:
+                        self._save()
+                    if preview.every and progress.step % preview.every == 0:
+                        self._preview(record)
+                    yield progress
+                    if stopped:
+                        return
+            except Diverged as found:
+                raise TrainingError(f"{found}; {self._advice()}") from None
+        with whole_folder(config.output / "trained") as part:
+            self.method.save(self.parts, part)
+
+    def _save(self) -> None:
+        def save_trained(folder: Path) -> None:
+            self.method.save(self.parts, folder)
+
+        save_checkpoint(
+            self.config.output / "checkpoints", self.state, self.prints, save_trained, self.config.training.keep
+        )
+
+    def _preview(self, record: Record) -> None:
+        preview, step = self.config.preview, self.state.step
+        drawn = [
+            Drawn(
+                prompt=prompt,
+                seed=preview.seed + number,
+                negative=preview.negative,
+                steps=preview.steps,
+                guidance=preview.guidance,
+                trained=step,
+                base=self.prints["base"][:10],
+            )
+            for number, prompt in enumerate(preview.prompts)
+        ]
+        pictures = draw(self.parts, drawn, preview.size)
+        for number, (picture, about) in enumerate(zip(pictures, drawn, strict=True)):
+            write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
+            record.add_picture(number, picture, step)
+
+    def _advice(self) -> str:
+        there = checkpoints(self.config.output / "checkpoints")
+        good = f"the last good checkpoint is {there[-1]}" if there else "there is no checkpoint yet"
+        return f"{good}; try a lower learning_rate, or precision fp32 or bf16"
+
+
+def start(config: Run, source: Path | None = None, told: Told = _tell_nobody) -> Session:
+    """Begin a new run in `config.output`, which must be new or empty. `source` is the train.toml, to be copied.
+
+    Raises RunError, BaseModelError, DatasetError or ConfigError; nothing is written before all of them are checked.
+    """
+    output = config.output
+    if (output / "run.json").exists():
+        raise RunError(f"{output}: there is a run in it already; go on with `trainer resume {output}`")
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise RunError(f"{output}: is not an empty folder; let output name a new one")
+    session = _session(config, told)
+    if source is not None:
+        write_whole(output / "train.toml", source.read_bytes())
+    write_whole(output / "run.json", config.to_json().encode())
+    return session
+
+
+def resume(folder: Path, total: int | None = None, told: Told = _tell_nobody) -> Session:
+    """Go on from the last checkpoint of a run folder, or from step 0 where there is none yet.
+
+    total: another number of steps to train to, in all. Raises RunError where the run is at its end, CheckpointError
+    where base or dataset are not what they were.
+    """
+    config = read_run(folder)
+    if total is not None:
+        training = config.training.model_copy(update={"steps": total})
+        end = training.schedule[-1].until
+        if end is not None and end < total:
+            raise ConfigError(f"{folder}: the learning_rate ends at step {end}, before step {total}")
+        config = config.model_copy(update={"training": training})
+    folders = checkpoints(folder / "checkpoints")
+    session = _session(config, told)
+    if folders:
+        load_checkpoint(folders[-1], session.state, session.prints)
+    if session.state.step >= config.training.steps:
+        raise RunError(f"{folder}: all {config.training.steps} steps are done; `--steps` may ask for more")
+    if total is not None:
+        write_whole(folder / "run.json", config.to_json().encode())
+    _forget_after(folder, session.state.step)
+    return session
+
+
+def load_trained(folder: Path, step: int | None = None, device: str | None = None) -> tuple[Parts, int]:
+    """The parts as trained in a run folder at `step` (none: the last checkpoint), and that step. Step 0 is the base.
+
+    Raises CheckpointError where there is no such checkpoint.
+    """
+    config = read_run(folder)
+    found = None if step == 0 else find_checkpoint(folder / "checkpoints", step)
+    parts = load_parts(read_base(config.base), _drawing_precision(config), device)
+    if found is None:
+        return parts, 0
+    config.build_method(str(folder)).load(parts, found / "trained")
+    return parts, step_of(found)
+
+
+def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) -> list[Image.Image]:
+    """The pictures that are described; what they share is taken from the first."""
+    if not drawn:
+        return []
+    return sample(
+        parts,
+        [each.prompt for each in drawn],
+        [each.seed for each in drawn],
+        steps=drawn[0].steps,
+        guidance=drawn[0].guidance,
+        negative=drawn[0].negative,
+        size=size,
+    )
+
+
+def _session(config: Run, told: Told) -> Session:
+    base = read_base(config.base)
+    dataset = read_dataset(config.dataset, base.factor)
+    parts = load_parts(base, config.training.precision)
+    encoded = encode(parts, dataset, config.latents, lambda done, of: told("encoding pictures", done, of))
+    weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
+    parts = replace(parts, timestep_weights=weights.to(parts.device))
+    method = config.build_method()
+    seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
+    state = fresh_state(parts, method.prepare(parts), config.training)
+    prints = {"base": base.fingerprint(), "dataset": encoded.dataset.fingerprint()}
+    return Session(config, method, parts, encoded, state, prints)
+
+
+def _forget_after(folder: Path, step: int) -> None:
+    """Remove the previews of steps that will be done again."""
+    for path in (folder / "previews").glob("step-*"):
+        if step_of(path) > step:
+            shutil.rmtree(path)
+
+
+def _drawing_precision(config: Run) -> str:
+    """fp16 is only for GPUs, and a run may be looked at on another machine."""
+    return "auto" if config.training.precision == "fp16" else config.training.precision

@@ -1,0 +1,56 @@
+"""Learning rates over steps: `1e-3`, or `"0.001:200, 0.0001:300"`. Pure: imports nothing heavy."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A learning rate, and the last step (counted from 1) that has it; None: to the end."""
+
+    rate: float
+    until: int | None
+
+
+def read_schedule(written: float | str) -> tuple[Stage, ...]:
+    """The stages of a learning rate as it is written in train.toml.
+
+    `"0.001:200, 0.0001"` is 0.001 up to and with step 200, then 0.0001. Raises ValueError with a sentence.
+    """
+    if not isinstance(written, str):
+        return (Stage(_rate(written), None),)
+    stages: list[Stage] = []
+    for part in written.split(","):
+        rate, colon, until = part.partition(":")
+        stage = Stage(_rate(rate), _step(until) if colon else None)
+        if stages and stages[-1].until is None:
+            raise ValueError(f'learning_rate "{written}": only the last rate may be without ":step"')
+        if stages and stage.until is not None and stage.until <= (stages[-1].until or 0):
+            raise ValueError(f'learning_rate "{written}": the steps must grow, and {stage.until} does not')
+        stages.append(stage)
+    return tuple(stages)
+
+
+def rate_at(step: int, stages: tuple[Stage, ...], warmup: int = 0) -> float:
+    """The learning rate of `step` (counted from 1), rising linearly from rate / warmup over the first steps."""
+    rate = next((stage.rate for stage in stages if stage.until is None or step <= stage.until), stages[-1].rate)
+    return rate * min(1.0, step / warmup) if warmup else rate
+
+
+def _rate(written: float | str) -> float:
+    try:
+        rate = float(written)
+    except ValueError:
+        raise ValueError(f'learning_rate: "{str(written).strip()}" is not a number') from None
+    if not (0 < rate <= 1) or math.isnan(rate):
+        raise ValueError(f"learning_rate: {rate:g} is not above 0 and at most 1")
+    return rate
+
+
+def _step(written: str) -> int:
+    try:
+        return int(written)
+    except ValueError:
+        raise ValueError(f'learning_rate: "{written.strip()}" after ":" is not a whole number of steps') from None
