@@ -35,7 +35,9 @@ JOBS = {
 def setup() -> None:
     """A .venv with exactly the pinned packages; nothing is done if it is there already."""
     if sys.version_info < (3, 11):
-        sys.exit(f"Python {sys.version.split()[0]} is too old; 3.11 or newer is needed: https://www.python.org/downloads")
+        sys.exit(
+            f"Python {sys.version.split()[0]} is too old; 3.11 or newer is needed: https://www.python.org/downloads"
+        )
     pins = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
     wanted = hashlib.sha256(b"".join(path.read_bytes() for path in pins)).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted and PYTHON.exists():

@@ -47,8 +47,8 @@ def train_all(work: Path, *, pictures: int, vae_steps: int, steps: int, batch: i
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where drawings and checkpoints are kept.")
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="Where the finished model goes.")
 @click.option("--pictures", default=16_000, show_default=True)
-@click.option("--vae-steps", default=4800, show_default=True)
-@click.option("--steps", default=5500, show_default=True, help="Of the UNet.")
+@click.option("--vae-steps", default=4100, show_default=True)
+@click.option("--steps", default=7500, show_default=True, help="Of the UNet.")
 @click.option("--batch", default=32, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 def main(work: Path, to: Path, pictures: int, vae_steps: int, steps: int, batch: int, seed: int) -> None:
@@ -56,6 +56,7 @@ def main(work: Path, to: Path, pictures: int, vae_steps: int, steps: int, batch:
     logging.basicConfig(filename=work / "base.log", level=logging.INFO, format="%(asctime)s %(message)s")
     train_all(work, pictures=pictures, vae_steps=vae_steps, steps=steps, batch=batch, seed=seed)
     pipe = assemble.pipeline(work)
+    to.mkdir(parents=True, exist_ok=True)
     assemble.sheet(pipe).save(to / "preview.jpg", quality=90)
     print(f"{to}: {assemble.save(pipe, to) / 1e6:.1f} MB")
 

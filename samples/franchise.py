@@ -1,6 +1,6 @@
 """Draws the sample franchise: examples to fit sorters on, a heap to sort, and the truth about it.
 
-    python samples/franchise.py --to build/lantern-bay --seed 7
+python samples/franchise.py --to build/lantern-bay --seed 7
 """
 
 from __future__ import annotations

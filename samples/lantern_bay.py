@@ -96,14 +96,15 @@ def _acts(count: int, random: Random, directions: Sequence[Direction] = DIRECTIO
     Four poses against five expressions meet once in 20; each round of 20 shifts the directions.
     """
     acts = [
-        Act(POSES[n % 4], EXPRESSIONS[n % 5], directions[(n % 20 + n // 20) % len(directions)])
-        for n in range(count)
+        Act(POSES[n % 4], EXPRESSIONS[n % 5], directions[(n % 20 + n // 20) % len(directions)]) for n in range(count)
     ]
     random.shuffle(acts)
     return acts
 
 
-def _frames(tag: str, looks: Sequence[Look], acts: Sequence[Act], random: Random, *, blurry: bool = False) -> list[Frame]:
+def _frames(
+    tag: str, looks: Sequence[Look], acts: Sequence[Act], random: Random, *, blurry: bool = False
+) -> list[Frame]:
     frames = []
     for number, (look, act) in enumerate(zip(looks, acts, strict=True)):
         place = PLACES[(number + random.randint(0, 1)) % len(PLACES)]

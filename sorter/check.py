@@ -20,7 +20,9 @@ def describe(job: Job) -> list[dict[str, Any]]:
         notes = []
         if isinstance(asked, Sorter):
             sharing = [other for other, key in backbones.items() if key == backbones[name] and other != name]
-            notes.append(f"shares its backbone pass with {', '.join(sharing)}" if sharing else "has a backbone of its own")
+            notes.append(
+                f"shares its backbone pass with {', '.join(sharing)}" if sharing else "has a backbone of its own"
+            )
         else:
             notes.append("measured at the picture's own size, without a network")
         if axis.canonical:

@@ -37,7 +37,14 @@ to_library = click.option("--to", "library", type=FOLDER, required=True, help="T
 common = _shared(scheme_option, json_option)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _InOrder(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="modelsheet")
 def sorter() -> None:
     """Sort a heap of frames into class folders, turn them to one side, and caption them.
@@ -56,7 +63,9 @@ def init(folder: Path, as_json: bool) -> int:
     path, passed = write_starter(folder)
     for sentence in passed:
         click.echo(f"passed over: {sentence}", err=True)
-    return _say(as_json, {"scheme": str(path), "passed over": passed}, [f"{path}: written; read it, then: sorter check"])
+    return _say(
+        as_json, {"scheme": str(path), "passed over": passed}, [f"{path}: written; read it, then: sorter check"]
+    )
 
 
 @sorter.command()
@@ -100,21 +109,19 @@ def fit(folder: Path, to: Path, measure: str | None, epochs: int, seed: int, as_
 @sorter.command()
 @click.argument("source", type=FOLDER)
 @to_library
-@click.option("--take", is_flag=True, help="Move the originals into the library's keeping; sorter undo brings them back.")
+@click.option(
+    "--take", is_flag=True, help="Move the originals into the library's keeping; sorter undo brings them back."
+)
 @click.option("--restore", is_flag=True, help="Put back pictures that were deleted from the library by hand.")
 @dry_option
 @common
-def sort(
-    source: Path, library: Path, take: bool, restore: bool, dry_run: bool, scheme: Path, as_json: bool
-) -> int:
+def sort(source: Path, library: Path, take: bool, restore: bool, dry_run: bool, scheme: Path, as_json: bool) -> int:
     """Scan, classify, plan and apply: the pictures of SOURCE, sorted into a library. SOURCE is left untouched."""
     from sorter import pipeline
 
     job = _job(scheme)
     with _progress() as track:
-        report, steps = pipeline.sort(
-            source, library, job, dry_run=dry_run, take=take, restore=restore, track=track
-        )
+        report, steps = pipeline.sort(source, library, job, dry_run=dry_run, take=take, restore=restore, track=track)
     return _say_report(as_json, report, job, library, len(steps) if dry_run else None)
 
 
@@ -243,8 +250,15 @@ def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
 @dry_option
 @common
 def export(
-    library: Path, to: Path, use: str, crop: str | None, size: int | None, doubtful: bool, dry_run: bool,
-    scheme: Path, as_json: bool,
+    library: Path,
+    to: Path,
+    use: str,
+    crop: str | None,
+    size: int | None,
+    doubtful: bool,
+    dry_run: bool,
+    scheme: Path,
+    as_json: bool,
 ) -> int:
     """Write a library's certain pictures with their captions as a dataset for a trainer."""
     from sorter.dataset.export import export as write
@@ -254,9 +268,7 @@ def export(
     table = own if crop in (None, own["use"]) else {"use": crop}
     table |= {"size": size} if size else {}
     with _progress() as track:
-        report = write(
-            library, to, job, use=use, crop=table, doubtful=doubtful, dry_run=dry_run, track=track
-        )
+        report = write(library, to, job, use=use, crop=table, doubtful=doubtful, dry_run=dry_run, track=track)
     return _say_report(as_json, report, None, to)
 
 

@@ -28,12 +28,12 @@ def read_options(kind: type[T], values: Mapping[str, Any], where: str, error: ty
         # By way of JSON, since only there does strict mode take a list for a tuple and a string for a path.
         return kind.model_validate_json(json.dumps(values, default=str))
     except ValidationError as found:
-        raise error(_sentence(found, kind, where)) from None
+        raise error(_sentence(found, kind, values, where)) from None
 
 
-def _sentence(found: ValidationError, kind: type[BaseModel], where: str) -> str:
+def _sentence(found: ValidationError, kind: type[BaseModel], values: Mapping[str, Any], where: str) -> str:
     first = found.errors(include_url=False)[0]
-    *above, last = first["loc"] or ("",)
+    *above, last = (first["loc"] if first["type"] == "missing" else _keys(first["loc"], values)) or ("",)
     place = ".".join(str(part) for part in above)
     inside = f" in [{place}]" if place else ""
     if first["type"] == "extra_forbidden":
@@ -45,6 +45,17 @@ def _sentence(found: ValidationError, kind: type[BaseModel], where: str) -> str:
     if first["type"] == "value_error":
         return f"{where}: {message}"
     return f'{where}: "{last}"{inside}: {message}, not {first["input"]!r}'
+
+
+def _keys(place: Sequence[int | str], values: Any) -> list[int | str]:
+    """The part of an error's place that the user wrote; below it, pydantic names the members of a union."""
+    keys: list[int | str] = []
+    for part in place:
+        if not (isinstance(values, Mapping) and part in values or isinstance(values, list) and isinstance(part, int)):
+            break
+        keys.append(part)
+        values = values[part]  # type: ignore[index]
+    return keys
 
 
 def _fields_at(kind: Any, path: Sequence[int | str]) -> list[str]:

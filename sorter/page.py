@@ -102,7 +102,6 @@ def shown(picture: Image | Path, text: str, width: int = 280, keep_pixels: bool 
 
 def line_plot(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], across: str, up: str) -> str:
     """An SVG of curves, name -> (x, y)."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3), layout="constrained")
@@ -115,5 +114,5 @@ def line_plot(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], acr
     if len(curves) > 1:
         axes.legend()
     out = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(out)
+    figure.savefig(out, format="svg")
     return out.getvalue()[out.getvalue().index("<svg") :]

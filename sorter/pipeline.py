@@ -1,6 +1,6 @@
 """The way through the rooms, once: what the commands, the daemon and the page all call.
 
-    folder -take_in-> manifest -verdicts-> wanted -make_plan-> steps -carry_out-> library
+folder -take_in-> manifest -verdicts-> wanted -make_plan-> steps -carry_out-> library
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from sorter.classify.predict import Questions, Seen, in_step, load_questions
 from sorter.classify.scan import Found, walk
+from sorter.dataset.crop import croppers
 from sorter.errors import LibraryError, ModelError
 from sorter.library.apply import Done, apply, recover
 from sorter.library.caption import captioner_of
@@ -26,7 +27,7 @@ from sorter.library.lock import locked
 from sorter.library.manifest import Manifest
 from sorter.library.names import file_stem
 from sorter.library.plan import plan
-from sorter.records import HUMAN, LIBRARY, Put, Render, Step, Unreadable, Verdict
+from sorter.records import HUMAN, LIBRARY, Output, Put, Render, Step, Unreadable, Verdict
 from sorter.scheme import Scheme, check_classes, load_scheme
 
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class Report:
 def load_job(scheme_path: Path) -> Job:
     """Read a scheme and load its sorters. Raises SchemeError, ModelError, OptionsError."""
     scheme = load_scheme(scheme_path)
+    croppers.build(scheme.crop.use, f"{scheme_path}: [crop]", **scheme.crop.options())
     questions = load_questions(scheme)
     labels = questions.labels()
     check_classes(str(scheme_path), scheme, labels)
@@ -102,7 +104,13 @@ def open_library(library: Path, command: str, dry_run: bool = False) -> Iterator
 
 
 def sort(
-    source: Path, library: Path, job: Job, *, dry_run: bool = False, take: bool = False, restore: bool = False,
+    source: Path,
+    library: Path,
+    job: Job,
+    *,
+    dry_run: bool = False,
+    take: bool = False,
+    restore: bool = False,
     track: Track[Any] = silent,
 ) -> tuple[Report, tuple[Step, ...]]:
     """Bring a folder of pictures into a library: scan, classify, plan, apply. The report, and the steps of the plan.
@@ -118,8 +126,15 @@ def sort(
 
 
 def settle(
-    manifest: Manifest, job: Job, report: Report, command: str, *, only: set[str] | None = None, take: bool = False,
-    restore: bool = False, track: Track[Any] = silent,
+    manifest: Manifest,
+    job: Job,
+    report: Report,
+    command: str,
+    *,
+    only: set[str] | None = None,
+    take: bool = False,
+    restore: bool = False,
+    track: Track[Any] = silent,
 ) -> tuple[Step, ...]:
     """Make the library what its labels say: corrections, plan, apply. `only`: look at these pictures alone."""
     if restore:
@@ -133,7 +148,10 @@ def settle(
 
 
 def take_in(
-    files: Iterable[Found | Unreadable], manifest: Manifest, questions: Questions, report: Report,
+    files: Iterable[Found | Unreadable],
+    manifest: Manifest,
+    questions: Questions,
+    report: Report,
     track: Track[Any] = silent,
 ) -> set[str]:
     """Read the files that are new or changed, ask what is not answered yet, and record it. The pictures, by hash.
@@ -197,7 +215,8 @@ def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iter
 
 def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = None) -> tuple[Step, ...]:
     """The steps from what is placed to what is wanted, and into `report` what they will come to."""
-    wanted, stems = [], []
+    wanted: list[Output] = []
+    stems: list[str] = []
     for verdict in verdicts(manifest, job, only):
         _count(verdict, job, report)
         wanted += job.layout(verdict)
@@ -210,7 +229,11 @@ def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | Non
 
 
 def carry_out(
-    steps: tuple[Step, ...], manifest: Manifest, command: str, report: Report, take: bool = False,
+    steps: tuple[Step, ...],
+    manifest: Manifest,
+    command: str,
+    report: Report,
+    take: bool = False,
     track: Track[Any] = silent,
 ) -> None:
     """Apply steps as one run of the journal."""
@@ -236,11 +259,7 @@ def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track:
     """
     Manifest(library).close()  # refuses a folder that is no library before a lock is made in it
     with open_library(library, "undo", dry_run) as manifest:
-        runs = [r for r in manifest.runs() if not r["undone"] and not r["command"].startswith("undo")]
-        chosen = runs[-1]["id"] if run is None and runs else run
-        if chosen not in [r["id"] for r in manifest.runs()]:
-            known = ", ".join(str(r["id"]) for r in runs) or "none"
-            raise LibraryError(f"{library}: there is no run {chosen or ''} to undo; the runs that changed it: {known}")
+        chosen = _run_to_undo(manifest, run)
         report = Report()
         for back in give_back_originals(manifest, chosen) if not dry_run else ():
             if isinstance(back, Unreadable):
@@ -253,6 +272,17 @@ def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track:
             carry_out(steps, manifest, f"undo {chosen}", report, track=track)
             manifest.mark_undone(chosen)
         return report
+
+
+def _run_to_undo(manifest: Manifest, run: int | None) -> int:
+    counting = [one["id"] for one in manifest.runs() if not one["undone"] and not one["command"].startswith("undo")]
+    if run is None and counting:
+        return int(counting[-1])
+    if run is None or run not in [one["id"] for one in manifest.runs()]:
+        known = ", ".join(map(str, counting)) or "none"
+        which = "a run" if run is None else f"run {run}"
+        raise LibraryError(f"{manifest.root}: has no such thing as {which} to undo; runs that changed it: {known}")
+    return run
 
 
 def check_apart(source: Path, library: Path) -> None:

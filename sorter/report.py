@@ -1,4 +1,4 @@
-"""What a library holds, as one HTML page: counts, balance, doubts, turned pictures, failures. Reads, writes one file."""
+"""What a library holds, as one HTML page: counts, balance, doubts, turned pictures, failures."""
 
 from __future__ import annotations
 

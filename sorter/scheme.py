@@ -105,8 +105,12 @@ def load_scheme(path: Path) -> Scheme:
 
 
 def placeholders(template: str) -> list[str]:
-    """The names between braces. Raises ValueError where braces do not match."""
-    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    """The names between braces. Raises ValueError where braces do not match, or hold more than a name."""
+    parts = [part[1:] for part in string.Formatter().parse(template) if part[1] is not None]
+    for name, format_spec, conversion in parts:
+        if format_spec or conversion:
+            raise ValueError(f'"{name}" has something after it in its braces')
+    return [str(name) for name, _, _ in parts]
 
 
 def check_classes(where: str, scheme: Scheme, labels: Mapping[str, Iterable[str]]) -> None:
@@ -147,7 +151,9 @@ def _check_mirror(path: Path, name: str, axis: Axis, spoken: str, meaning: Class
     if other not in axis.classes:
         raise SchemeError(f'{where}: mirror = "{other}" is not a class there{nearest(other, axis.classes)}')
     if axis.classes[other].mirror != spoken:
-        raise SchemeError(f'{where} mirrors into "{other}", so {other} = {{ mirror = "{spoken}" }} must stand there too')
+        raise SchemeError(
+            f'{where} mirrors into "{other}", so {other} = {{ mirror = "{spoken}" }} must stand there too'
+        )
 
 
 def _check_folders(path: Path, template: str, axes: Iterable[str]) -> None:
@@ -161,8 +167,13 @@ def _check_folders(path: Path, template: str, axes: Iterable[str]) -> None:
             raise SchemeError(f'{said} names "{{{name}}}", which is not an axis{nearest(name, axes)}')
     if not names:
         raise SchemeError(f"{said} names no axis, so every picture would lie in one folder; write {{axis}}")
-    if any(part in ("", ".", "..") for part in template.split("/")) or any(char in template for char in '\\:*?"<>|'):
+    if not all(_is_plain(part) for part in template.split("/")):
         raise SchemeError(f'{said} is not a plain folder below the library; write it like "{{pose}}/{{expression}}"')
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a part of a path is legal everywhere, not hidden, and no way out."""
+    return part.isprintable() and part == part.strip(" .") != "" and not any(char in part for char in '\\:*?"<>|')
 
 
 def _with_model_folders(scheme: Scheme, root: Path) -> Scheme:

@@ -66,7 +66,11 @@ def starter(name: str, axes: dict[str, tuple[str, ...]], models: dict[str, str])
 
 def _axis(axis: str, labels: tuple[str, ...], model: str) -> str:
     pair = _pair(labels)
-    lines = [f"\n[axes.{axis}]", f"model     = {_quote(f'models/{model}')}", "threshold = 0.5            # below it: _unsure"]
+    lines = [
+        f"\n[axes.{axis}]",
+        f"model     = {_quote(f'models/{model}')}",
+        "threshold = 0.5            # below it: _unsure",
+    ]
     if pair:
         lines.append(f"canonical = {_quote(pair[0])}         # every picture is turned to face this way")
     lines.append(f"[axes.{axis}.classes]")
@@ -74,7 +78,7 @@ def _axis(axis: str, labels: tuple[str, ...], model: str) -> str:
         said = f"tag = {_quote(label.replace('_', ' '))}"
         if pair and label in pair:
             other = pair[1 - pair.index(label)]
-            said = f'mirror = {_quote(other)}, tag = {_quote(f"facing {label}".lower())}'
+            said = f"mirror = {_quote(other)}, tag = {_quote(f'facing {label}'.lower())}"
         elif label.lower() in DROPPED:
             said = "drop = true"
         lines.append(f"{_quote(label)} = {{ {said} }}")

@@ -41,7 +41,11 @@ def watch(
     check_apart(folder, library)
     if not folder.is_dir():
         raise LibraryError(f"{folder}: is not a folder; give the folder that the pictures arrive in")
-    with locked(library, f"watch {folder}"), Manifest(library, create=True) as manifest, _observed(folder, library) as news:
+    with (
+        locked(library, f"watch {folder}"),
+        Manifest(library, create=True) as manifest,
+        _observed(folder, library) as news,
+    ):
         recover(manifest)
         first = Report()
         ask_again(manifest, job.questions, first)
@@ -58,7 +62,10 @@ def watch(
 
 
 def settled(
-    waiting: dict[Path, tuple[Found, float]], news: Source, stop: threading.Event, still: float,
+    waiting: dict[Path, tuple[Found, float]],
+    news: Source,
+    stop: threading.Event,
+    still: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[list[Found]]:
     """Batches of files that have stood still for `still` seconds. `waiting`: file -> how it was, and since when."""

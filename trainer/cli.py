@@ -21,7 +21,15 @@ DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
 TORCH_PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors", "tensorboard")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _InOrder(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="modelsheet")
 def cli() -> None:
     """Train a diffusion model on a labelled dataset, and draw with it."""
 

@@ -7,16 +7,16 @@ import sys
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-# By this name TensorBoard asks whether to do without TensorFlow, which it would otherwise load (3 s) to open a file.
-sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-from torch.utils.tensorboard import SummaryWriter
-
 from trainer.files import write_whole
 from trainer.loop import Progress
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 COLUMNS = ("step", "loss", "learning_rate")
 
@@ -29,7 +29,7 @@ class Record:
         _cut(path, step)
         self._file = path.open("a", encoding="utf-8", newline="", buffering=1)  # a line at a time reaches the disk
         self._losses = csv.writer(self._file, lineterminator="\n")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        self._board = _board(folder / "tensorboard", step)
 
     def add(self, progress: Progress) -> None:
         """Write one step down."""
@@ -45,6 +45,14 @@ class Record:
         """Finish both."""
         self._file.close()
         self._board.close()
+
+
+def _board(folder: Path, step: int) -> SummaryWriter:
+    # By this name TensorBoard asks whether to do without TensorFlow, which it would otherwise load (3 s) to open a file.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
 
 def read_losses(folder: Path) -> list[tuple[int, float, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import cos, pi, sin
 
 from .look import Expression, Look
-from .pen import Pen, Point, mix
+from .pen import Colour, Pen, Point, mix
 
 WHITE = (255, 255, 255)
 MOUTH = (150, 30, 50)
@@ -34,15 +34,22 @@ def _eye(pen: Pen, look: Look, mood: Expression, x: float, y: float, wide: float
         pen.oval(x - gaze, y, 0.021, 0.027, pen.ink, line=0)
     else:
         _open_eye(pen, look, x, y, wide, gaze)
+    if mood in ("sad", "angry"):
+        _lid(pen, look, mood, x, y, inner)
+
+
+def _lid(pen: Pen, look: Look, mood: Expression, x: float, y: float, inner: int) -> None:
+    """Covers the eye's upper part: sad lids hang on the outside, angry ones on the inside."""
+    droop, level = (-0.034, 0.014) if mood == "sad" else (0.036, -0.022)
+    right, left = y + level + droop * inner, y + level - droop * inner
+    # Never under the iris: an eye that is quite shut reads as asleep.
+    low_right, low_left = min(right, y + 0.03), min(left, y + 0.03)
+    lid = [(x - 0.06, y - 0.09), (x + 0.06, y - 0.09), (x + 0.06, low_right), (x - 0.06, low_left)]
+    pen.shape(lid, _plain(look), line=0)
     if mood == "sad":
-        lid = [(x - 0.06, y - 0.09), (x + 0.06, y - 0.09), (x + 0.06, y + 0.014 - 0.034 * inner), (x - 0.06, y + 0.014 + 0.034 * inner)]
-        pen.shape([(px, min(py, y + 0.03)) for px, py in lid], _face_colour(look), line=0)
-        pen.stroke([(lid[3][0] * 0.8 + x * 0.2, lid[3][1] - 0.002), (lid[2][0] * 0.8 + x * 0.2, lid[2][1] - 0.002)], 0.016)
+        pen.stroke([(x - 0.048, left - 0.002), (x + 0.048, right - 0.002)], 0.016)
         tear = [(x, y + 0.050), (x + 0.026, y + 0.115), (x, y + 0.140), (x - 0.026, y + 0.115)]
         pen.shape(tear, TEAR, line=0.006)
-    elif mood == "angry":
-        lid = [(x - 0.06, y - 0.09), (x + 0.06, y - 0.09), (x + 0.06, y - 0.022 + 0.036 * inner), (x - 0.06, y - 0.022 - 0.036 * inner)]
-        pen.shape(lid, _face_colour(look), line=0)
 
 
 def _brow(pen: Pen, mood: Expression, x: float, y: float, wide: float, inner: int) -> None:
@@ -69,13 +76,16 @@ def _mouth(pen: Pen, mood: Expression, x: float, y: float, wide: float) -> None:
         pen.stroke(_arc(x, y + 0.030, 0.052 * wide, 0.042, 200, 340), 0.022)
     elif mood == "angry":
         half = 0.070 * wide
-        pen.shape([(x - half * 0.8, y - 0.024), (x + half * 0.8, y - 0.024), (x + half, y + 0.030), (x - half, y + 0.030)], WHITE, line=0.017)
+        top, low = y - 0.024, y + 0.030
+        teeth = [(x - half * 0.8, top), (x + half * 0.8, top), (x + half, low), (x - half, low)]
+        pen.shape(teeth, WHITE, line=0.017)
         pen.stroke([(x - half * 0.9, y + 0.003), (x + half * 0.9, y + 0.003)], 0.010)
     else:
         pen.oval(x, y + 0.016, 0.034 * wide, 0.050, MOUTH, line=0.016)
 
 
-def _face_colour(look: Look) -> tuple[int, int, int]:
+def _plain(look: Look) -> Colour:
+    """The colour that lies under the eyes."""
     return look.muzzle if look.head == "box" and look.muzzle else look.skin
 
 
@@ -85,7 +95,7 @@ def draw_face(pen: Pen, look: Look, mood: Expression, centre: Point, turned: boo
     eye_y, mouth_y = y + 0.035, y + 0.158
     middle = x - 0.098 if turned else x
     eyes = ((middle - 0.075, 0.72), (middle + 0.098, 1.0)) if turned else ((x - 0.098, 1.0), (x + 0.098, 1.0))
-    blush = mix(_face_colour(look), (240, 50, 60), 0.75 if mood == "angry" else 0.35)
+    blush = mix(_plain(look), (240, 50, 60), 0.75 if mood == "angry" else 0.35)
     if mood in ("happy", "angry"):
         for ex, wide in eyes:
             side = -1 if ex < middle else 1

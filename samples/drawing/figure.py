@@ -63,32 +63,40 @@ class _Figure:
         if fluffy:
             self.pen.oval(path[-1][0] + 0.005, path[-1][1] - 0.015, 0.075, 0.085, (255, 240, 220))
 
+    def shell(self, neck: float, top: float) -> None:
+        """A round body with a belly; a machine's glows."""
+        hx, hy = self.stance.hip
+        x, y = (neck + hx) / 2, (top + hy) / 2 + 0.01
+        self.pen.shape(oval(x, y, 0.165, 0.165, power=2.3), self.look.cloth)
+        glow = self.look.antenna
+        belly, edge = (glow, 0.006) if glow else (self.look.muzzle or self.look.cloth, 0.0)
+        self.pen.oval(x - (0.05 if self.turned else 0), y + 0.01, 0.085, 0.095, belly, line=edge)
+
     def torso(self) -> None:
         pen, look = self.pen, self.look
         (hx, hy), (neck, top) = self.stance.hip, self.stance.head
         neck, top = neck * 0.7 + hx * 0.3, top + 0.20
         if look.outfit == "shell":
-            middle = ((neck + hx) / 2, (top + hy) / 2 + 0.01)
-            pen.shape(oval(*middle, 0.165, 0.165, power=2.3), look.cloth)
-            belly = look.antenna or look.muzzle or look.cloth
-            pen.oval(middle[0] - (0.05 if self.turned else 0), middle[1] + 0.01, 0.085, 0.095, belly, line=0.006 if look.antenna else 0)
+            self.shell(neck, top)
             return
-        hem, wide = {"dress": (hy + 0.085, 0.205), "coat": (hy + 0.055, 0.150), "shirt": (hy + 0.01, 0.118)}[look.outfit]
         slim = 0.86 if self.turned else 1.0
-        shoulder = 0.100 * slim
-        outline: list[Point] = [
-            (neck - 0.06, top), (neck + 0.06, top), (neck + shoulder, top + 0.05), (hx + 0.095 * slim, hy - 0.07),
-            (hx + wide * slim, hem), (hx, hem + 0.012), (hx - wide * slim, hem), (hx - 0.095 * slim, hy - 0.07), (neck - shoulder, top + 0.05),
+        drop, flare = {"dress": (0.085, 0.205), "coat": (0.055, 0.150), "shirt": (0.01, 0.118)}[look.outfit]
+        hem, waist, shoulder, wide = hy + drop, 0.095 * slim, 0.100 * slim, flare * slim
+        right: list[Point] = [
+            (neck + 0.06, top), (neck + shoulder, top + 0.05), (hx + waist, hy - 0.07), (hx + wide, hem),
         ]  # fmt: skip
-        pen.shape(outline, look.cloth)
+        left: list[Point] = [
+            (hx - wide, hem), (hx - waist, hy - 0.07), (neck - shoulder, top + 0.05), (neck - 0.06, top),
+        ]  # fmt: skip
+        pen.shape([*right, (hx, hem + 0.012), *left], look.cloth)
         pale = mix(look.cloth, (255, 255, 255), 0.55)
         if look.outfit == "dress":
-            pen.stroke([(hx - wide * slim * 0.92, hem - 0.022), (hx + wide * slim * 0.92, hem - 0.022)], 0.022, pale)
+            pen.stroke([(hx - wide * 0.92, hem - 0.022), (hx + wide * 0.92, hem - 0.022)], 0.022, pale)
         elif look.outfit == "coat":
             front = hx - 0.05 if self.turned else hx
             pen.stroke([(front, top + 0.04), (front, hem - 0.01)], 0.010)
-            for drop in (0.10, 0.17, 0.24):
-                pen.oval(front + 0.035, top + drop, 0.014, 0.014, pale, line=0)
+            for button in (0.10, 0.17, 0.24):
+                pen.oval(front + 0.035, top + button, 0.014, 0.014, pale, line=0)
 
     def scarf(self) -> None:
         look, pen = self.look, self.pen

@@ -27,10 +27,12 @@ def oval(x: float, y: float, rx: float, ry: float, *, power: float = 2.0) -> lis
     for step in range(48):
         angle = 2 * pi * step / 48
         c, s = cos(angle), sin(angle)
-        points.append((
-            x + rx * abs(c) ** (2 / power) * (1 if c >= 0 else -1),
-            y + ry * abs(s) ** (2 / power) * (1 if s >= 0 else -1),
-        ))
+        points.append(
+            (
+                x + rx * abs(c) ** (2 / power) * (1 if c >= 0 else -1),
+                y + ry * abs(s) ** (2 / power) * (1 if s >= 0 else -1),
+            )
+        )
     return points
 
 
@@ -43,10 +45,7 @@ def smooth(points: Sequence[Point], *, closed: bool = True, steps: int = 8) -> l
         for step in range(steps):
             t = step / steps
             c = 0.5 * (
-                2 * p1
-                + (p2 - p0) * t
-                + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
-                + (3 * p1 - p0 - 3 * p2 + p3) * t**3
+                2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
             )
             curve.append((c.real, c.imag))
     if not closed:
@@ -90,9 +89,7 @@ class Pen:
         if edge:
             self.draw.line([*pixels, *pixels[:2]], self.ink, self.width(edge), joint="curve")
 
-    def oval(
-        self, x: float, y: float, rx: float, ry: float, fill: Colour, *, line: float | None = None
-    ) -> None:
+    def oval(self, x: float, y: float, rx: float, ry: float, fill: Colour, *, line: float | None = None) -> None:
         self.shape(oval(x, y, rx, ry), fill, line=line)
 
     def stroke(self, points: Sequence[Point], width: float, colour: Colour | None = None) -> None:

@@ -55,10 +55,7 @@ class Canvas:
     def ridge(self, level: float, swing: float, fill: Colour) -> None:
         """Rolling ground: everything under a wavy line."""
         phase, waves = self.random.uniform(0, 2 * pi), self.random.uniform(2.5, 5)
-        crest = [
-            (x * self.wide / 40, level + swing * sin(phase + waves * x * self.wide / 40))
-            for x in range(41)
-        ]
+        crest = [(x * self.wide / 40, level + swing * sin(phase + waves * x * self.wide / 40)) for x in range(41)]
         self.shape([*crest, (self.wide, 1.0), (0.0, 1.0)], fill)
 
     def across(self, count: int) -> list[float]:
@@ -109,7 +106,15 @@ def _hills(canvas: Canvas) -> None:
 
 def _boat(canvas: Canvas, x: float, y: float, size: float) -> None:
     sail = hue(canvas.random, canvas.random.random(), 0.1, 0.25, 0.97)
-    canvas.shape([(x - size, y - 0.2 * size), (x + size, y - 0.2 * size), (x + 0.6 * size, y + 0.2 * size), (x - 0.6 * size, y + 0.2 * size)], (130, 95, 80))
+    canvas.shape(
+        [
+            (x - size, y - 0.2 * size),
+            (x + size, y - 0.2 * size),
+            (x + 0.6 * size, y + 0.2 * size),
+            (x - 0.6 * size, y + 0.2 * size),
+        ],
+        (130, 95, 80),
+    )
     canvas.shape([(x, y - 1.6 * size), (x, y - 0.3 * size), (x + 0.8 * size, y - 0.3 * size)], sail)
 
 
@@ -137,13 +142,15 @@ def _house(canvas: Canvas, x: float, wide: float, high: float, lit: bool) -> Non
     canvas.box(x, base - high, wide, high, wall)
     if r.random() < 0.6:
         roof = mix(wall, (150, 60, 50), 0.5)
-        canvas.shape([(x - 0.03, base - high), (x + wide / 2, base - high - 0.13), (x + wide + 0.03, base - high)], roof)
+        eaves = base - high
+        canvas.shape([(x - 0.03, eaves), (x + wide / 2, eaves - 0.13), (x + wide + 0.03, eaves)], roof)
     rows, columns = max(1, int(high / 0.15)), max(1, int(wide / 0.10))
     pane = (250, 220, 130) if lit else mix(wall, (90, 120, 170), 0.55)
     for row in range(rows):
         for column in range(columns):
             if r.random() < 0.85:
-                canvas.box(x + wide * (column + 0.25) / columns, base - high + 0.05 + 0.15 * row, wide * 0.5 / columns, 0.075, pane)
+                left, top = x + wide * (column + 0.25) / columns, base - high + 0.05 + 0.15 * row
+                canvas.box(left, top, wide * 0.5 / columns, 0.075, pane)
 
 
 def _street(canvas: Canvas, lit: bool) -> None:

@@ -123,7 +123,13 @@ def train(pictures: np.ndarray, work: Path, steps: int, batch: int, seed: int) -
             average.swap()
             keep.save(
                 work / "vae.pt",
-                {"step": step + 1, "live": vae.state_dict(), "model": shown, "shadow": average.shadow, "optimiser": optimiser.state_dict()},
+                {
+                    "step": step + 1,
+                    "live": vae.state_dict(),
+                    "model": shown,
+                    "shadow": average.shadow,
+                    "optimiser": optimiser.state_dict(),
+                },
             )
         yield Progress(step + 1, loss.item(), time.perf_counter() - began)
 

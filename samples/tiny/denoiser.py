@@ -98,12 +98,16 @@ class Parts:
         self.text.load_state_dict(state["text"])
 
     def ids(self, captions: list[str]) -> torch.Tensor:
-        found = self.tokens(captions, padding="max_length", max_length=words.LENGTH, truncation=True, return_tensors="pt")
+        found = self.tokens(
+            captions, padding="max_length", max_length=words.LENGTH, truncation=True, return_tensors="pt"
+        )
         ids: torch.Tensor = found.input_ids
         return ids
 
 
-def _loss(parts: Parts, scheduler: Any, latents: torch.Tensor, captions: list[str], generator: torch.Generator) -> torch.Tensor:
+def _loss(
+    parts: Parts, scheduler: Any, latents: torch.Tensor, captions: list[str], generator: torch.Generator
+) -> torch.Tensor:
     """The error in v, so that steps near pure noise teach as much as those near the picture."""
     import torch
 
@@ -156,5 +160,11 @@ def _keep(path: Path, step: int, parts: Parts, average: keep.Average, optimiser:
     average.swap()
     model = {name: {k: v.clone() for k, v in state.items()} for name, state in parts.state().items()}
     average.swap()
-    state = {"step": step, "live": parts.state(), "model": model, "shadow": average.shadow, "optimiser": optimiser.state_dict()}
+    state = {
+        "step": step,
+        "live": parts.state(),
+        "model": model,
+        "shadow": average.shadow,
+        "optimiser": optimiser.state_dict(),
+    }
     keep.save(path, state)

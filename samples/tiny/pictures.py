@@ -52,4 +52,3 @@ def draw_set(work: Path, count: int, seed: int, jobs: int = 2) -> tuple[np.ndarr
         words.write_text(json.dumps([parts for _, lines in chunks for parts in lines]))
     parts: list[list[str]] = json.loads(words.read_text())
     return np.load(array, mmap_mode="r"), parts
-

@@ -101,7 +101,10 @@ def made_up(random: Random) -> str:
     """A word that means nothing, such as a trigger or a name."""
     consonants = [letter for letter in ascii_lowercase if letter not in VOWELS]
     length = random.randint(3, 6)
-    return "".join(random.choice(VOWELS if n % 2 else consonants) if random.random() < 0.8 else random.choice(ascii_lowercase) for n in range(length))
+    return "".join(
+        random.choice(VOWELS if n % 2 else consonants) if random.random() < 0.8 else random.choice(ascii_lowercase)
+        for n in range(length)
+    )
 
 
 def caption(parts: list[str], random: Random) -> str:

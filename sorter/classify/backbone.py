@@ -112,7 +112,9 @@ def import_keras() -> Any:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small models: a GPU would only cost start-up time
     try:
         with _quiet_stderr():
+            import tensorflow as tf
             import tf_keras
+        tf.get_logger().setLevel("ERROR")  # advice to developers; what concerns the user is an error here
     except ModuleNotFoundError:
         raise MissingExtra("fit", "converting or fitting a sorter") from None
     return tf_keras

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import importlib.metadata
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,13 +90,15 @@ def _train(features: Array, labels: NDArray[np.int64], classes: int, recipe: Rec
     import tensorflow as tf
 
     start = [keras.initializers.VarianceScaling(seed=recipe.seed + number) for number in range(2)]
-    model = keras.Sequential([
-        keras.Input((features.shape[1],)),
-        keras.layers.Dense(recipe.units, activation="relu", kernel_initializer=start[0], name="dense_Dense1"),
-        keras.layers.Dense(
-            classes, activation="softmax", use_bias=False, kernel_initializer=start[1], name="dense_Dense2"
-        ),
-    ])
+    model = keras.Sequential(
+        [
+            keras.Input((features.shape[1],)),
+            keras.layers.Dense(recipe.units, activation="relu", kernel_initializer=start[0], name="dense_Dense1"),
+            keras.layers.Dense(
+                classes, activation="softmax", use_bias=False, kernel_initializer=start[1], name="dense_Dense2"
+            ),
+        ]
+    )
     model.compile(keras.optimizers.Adam(recipe.learning_rate), "categorical_crossentropy")
     data = tf.data.Dataset.from_tensor_slices((features, np.eye(classes, dtype=np.float32)[labels]))
     data = data.shuffle(len(features), seed=recipe.seed, reshuffle_each_iteration=True).batch(recipe.batch_size)
@@ -108,7 +111,8 @@ def _whole(backbone: Any, head: Any) -> bytes:
     keras = import_keras()
     pool = keras.layers.GlobalAveragePooling2D(name="global_average_pooling2d")
     model = keras.Sequential([keras.Sequential([backbone, pool], name="features"), head])
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that .h5 is an old format: it is the vendor's
         path = Path(folder, "keras_model.h5")
         model.save(path, save_format="h5", include_optimizer=False)
         return path.read_bytes()
@@ -174,7 +178,10 @@ def _scores(truth: NDArray[Any], guessed: NDArray[Any], classes: tuple[str, ...]
     from sklearn.metrics import confusion_matrix
 
     table = confusion_matrix(truth, guessed, labels=range(len(classes)))
-    recall = {name: float(row[i] / row.sum()) if row.sum() else 0.0 for i, (name, row) in enumerate(zip(classes, table, strict=True))}
+    recall = {
+        name: float(row[i] / row.sum()) if row.sum() else 0.0
+        for i, (name, row) in enumerate(zip(classes, table, strict=True))
+    }
     return {
         "accuracy": float((truth == guessed).mean()),
         "pictures": len(truth),

@@ -138,7 +138,7 @@ class _Reader:
             raise ModelError(f'{self.where}: has a layer of kind "{str(kind)[:40]}", which is not allowed; {allowed}')
         if kind == "InputLayer" and inputs:
             return inputs[0]  # the inner model's own entry: what comes in is already there
-        if not inputs or "batch_input_shape" in config and not self.size:
+        if not inputs or ("batch_input_shape" in config and not self.size):
             self._set_input(config["batch_input_shape"])
         if kind == "InputLayer":
             return self._push(Layer(kind, (), {}))
@@ -174,7 +174,7 @@ class _Reader:
         else:
             good = all(one is None or isinstance(one, int | float) for one in flat)
         if not good:
-            raise ModelError(f'{self.where}: {key} = {str(value)[:60]!r} of a {kind} layer is not a plain value')
+            raise ModelError(f"{self.where}: {key} = {str(value)[:60]!r} of a {kind} layer is not a plain value")
         return value
 
     def _place(self, place: int | None) -> int:

@@ -37,7 +37,7 @@ class Head:
 
 def pool(features: Array) -> Array:
     """Global average pooling: (n, height, width, channels) -> (n, channels)."""
-    return features.mean(axis=(1, 2), dtype=np.float32)
+    return np.asarray(features.mean(axis=(1, 2)), np.float32)
 
 
 def softmax(logits: Array) -> Array:

@@ -15,7 +15,6 @@ from pydantic import Field
 from sorter.errors import ModelError, OptionsError, nearest
 from sorter.options import Options, read_options
 
-
 EDGES = 0.01
 """The share of the steepest places that counts as edges; flat areas, of which cartoons are full, do not vote."""
 STRIDE = 4
@@ -27,9 +26,10 @@ LONGEST = 2048
 class Sharpness(Options):
     """How likely a picture is sharp, by what a known blur does to its steepest edges.
 
-    Blurring an edge of width s by r (here (1, 4, 6, 4, 1) / 16, so r = 1 pixel) lowers its gradient by sqrt(s^2 + r^2) / s (Zhuo and Sim 2011, "Defocus map
-    estimation from a single image", equation 4): much for a sharp edge, little for a blurred one. Measured along both
-    directions, since a camera that moves blurs only one; the weights turn the two logarithms into a probability.
+    Blurring an edge of width s by r lowers its gradient by sqrt(s^2 + r^2) / s (Zhuo and Sim 2011, "Defocus map
+    estimation from a single image", equation 4): much for a sharp edge, little for a blurred one. The known blur is
+    (1, 4, 6, 4, 1) / 16, so that r is 1 pixel. Measured along both directions, since a camera that moves blurs only
+    one; the weights turn the two logarithms into a probability.
     """
 
     classes: tuple[str, str] = ("blurry", "sharp")
@@ -95,10 +95,9 @@ def _ratio(lines: NDArray[np.uint8]) -> float:
     blurred = values[:, :-4] + 4 * values[:, 1:-3] + 6 * values[:, 2:-2] + 4 * values[:, 3:-1] + values[:, 4:]
     # Over two pixels, as central differences: between neighbours the rounding to whole grey values would show.
     before = np.abs(values[:, 4:-2] - values[:, 2:-4])
-    after = np.abs(blurred[:, 2:] - blurred[:, :-2])[:, : before.shape[1]]
-    before, after = before[:, : after.shape[1]].ravel(), after.ravel()
-    rank = int(len(after) * (1 - EDGES))
-    steep = after >= max(4 * 16, int(np.partition(after, rank)[rank]))
+    after = np.abs(blurred[:, 2:] - blurred[:, :-2])
+    rank = int(after.size * (1 - EDGES))
+    steep = after >= max(4 * 16, int(np.partition(after, rank, axis=None)[rank]))
     if not steep.any():
         return 0.0
     return float(np.log(16 * np.mean(np.maximum(before[steep], 1)) / np.mean(after[steep])))

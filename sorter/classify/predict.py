@@ -124,4 +124,3 @@ def in_step(work: Callable[[T], R], items: Iterable[T], threads: int | None = No
 def _label(axis: str, asked: Asked, scores: NDArray[np.float32]) -> Label:
     best = int(scores.argmax())
     return Label(axis, asked.labels[best], float(scores[best]), asked.sha256)
-

@@ -55,8 +55,15 @@ class ImageFolder(Layout):
 
 
 def export(
-    library: Path, to: Path, job: Job, *, use: str = "imagefolder", crop: dict[str, Any] | None = None,
-    doubtful: bool = False, dry_run: bool = False, track: Track[Any] = silent,
+    library: Path,
+    to: Path,
+    job: Job,
+    *,
+    use: str = "imagefolder",
+    crop: dict[str, Any] | None = None,
+    doubtful: bool = False,
+    dry_run: bool = False,
+    track: Track[Any] = silent,
 ) -> Report:
     """Write the pictures of a library that are beyond doubt (or all, if `doubtful`) as a dataset to `to`.
 
@@ -82,7 +89,11 @@ def export(
 
 
 def _write(
-    manifest: Manifest, chosen: dict[Output, Item], files: dict[str, Path], layout: Layout, report: Report,
+    manifest: Manifest,
+    chosen: dict[Output, Item],
+    files: dict[str, Path],
+    layout: Layout,
+    report: Report,
     track: Track[Any],
 ) -> None:
     """Pictures first, then the table of those that could be written, and last what is no longer wanted."""

@@ -47,9 +47,7 @@ class _Ready:
         return hashlib.sha256(self.data).hexdigest() if isinstance(self.step, Put) else ""
 
 
-def apply(
-    steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOriginal
-) -> Iterator[Done | Unreadable]:
+def apply(steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOriginal) -> Iterator[Done | Unreadable]:
     """Carry out steps in their order; each yields Done, or Unreadable with the reason why it was left.
 
     A Drop is left if a Put for the same picture failed, so that a picture is never without a place.

@@ -29,7 +29,7 @@ captioners: Registry[Captioner] = Registry("captioner", "modelsheet.captioners")
 
 @captioners.add("template")
 class Template(Captioner):
-    """Fills the standard tags of the certain classes into a text; a part between commas that stays empty is left out."""
+    """Fills the tags of the certain classes into a text; a part between commas that stays empty is left out."""
 
     text: str = ""
     """Such as "{trigger}, {pose}, {direction}"; without it the trigger and then every axis in the scheme's order."""
@@ -45,7 +45,7 @@ class Template(Captioner):
                 raise SchemeError(f'{where}: [caption] text names "{{{name}}}", which is not an axis{known}')
 
     def __call__(self, verdict: Verdict, scheme: Scheme) -> str:
-        words = {name: "" for name in scheme.axes} | {"trigger": scheme.trigger}
+        words = dict.fromkeys(scheme.axes, "") | {"trigger": scheme.trigger}
         words |= {name: scheme.axes[name].tag(label) for name, label in verdict.sure().items()}
         text = self.text or ", ".join(f"{{{name}}}" for name in ["trigger", *scheme.axes])
         return tidy(text.format_map(words))

@@ -37,7 +37,7 @@ class Corrections:
 
 
 def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
-    """Compare the library with the manifest, record the answers that a person has given, and say what to leave alone."""
+    """Compare the library with the manifest, record the answers that a person gave, and say what to leave alone."""
     gone, changed = _differences(manifest)
     moves = dict(_moves(manifest, gone)) if gone else {}
     edited = [placed.output for placed in changed if isinstance(placed.output.content, Render)]
@@ -158,4 +158,3 @@ def _answers(layout: ClassFolders, moved: Output, after: str) -> list[Label] | N
             original = layout.scheme.axes[axis].mirrored(name) if turned else name
             given.append(Label(axis, original, 1.0, HUMAN))
     return given
-

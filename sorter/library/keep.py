@@ -34,7 +34,9 @@ def give_back_originals(manifest: Manifest, since: int) -> Iterator[Path | Unrea
     for original, sha256 in manifest.taken(since):
         if original.exists():
             if not _holds(original, sha256):
-                yield Unreadable(original, f"another file lies there now; the original is {kept(manifest.root, sha256)}")
+                yield Unreadable(
+                    original, f"another file lies there now; the original is {kept(manifest.root, sha256)}"
+                )
                 continue
         elif not _copy(kept(manifest.root, sha256), original, sha256):
             yield Unreadable(original, f"cannot be put back from {kept(manifest.root, sha256)}")

@@ -116,7 +116,9 @@ class Manifest:
     def _migrate(self, path: Path) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
-            raise LibraryError(f"{path}: was written by a newer modelsheet; update this one (pip install -U modelsheet)")
+            raise LibraryError(
+                f"{path}: was written by a newer modelsheet; update this one (pip install -U modelsheet)"
+            )
         for number, script in enumerate(MIGRATIONS[version:], version + 1):
             self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 
@@ -288,9 +290,7 @@ class Manifest:
     def before(self, run: int) -> list[Output]:
         """What was placed before `run`, by reading the journal backwards from now."""
         standing = {placed.output.path: placed.output for placed in self.placed()}
-        rows = self._db.execute(
-            "SELECT path, before FROM step WHERE run >= ? AND done = 1 ORDER BY id DESC", (run,)
-        )
+        rows = self._db.execute("SELECT path, before FROM step WHERE run >= ? AND done = 1 ORDER BY id DESC", (run,))
         for path, content in rows:
             if content is None:
                 standing.pop(path, None)

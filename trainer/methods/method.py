@@ -26,7 +26,7 @@ class Method(Options):
         raise NotImplementedError
 
     def loss(self, parts: Parts, batch: Batch, generator: torch.Generator) -> torch.Tensor:
-        """The loss of one batch: a scalar with a gradient. Whatever is random is drawn from `generator` (on the CPU)."""
+        """The loss of one batch: a scalar with a gradient. What is random is drawn from `generator` (on the CPU)."""
         raise NotImplementedError
 
     def save(self, parts: Parts, folder: Path) -> None:

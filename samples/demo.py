@@ -1,0 +1,178 @@
+"""The whole way on the sample franchise: fit, sort, export, train; then a table and demo/report.html.
+
+    make demo            (or: python .ci/make.py demo)
+
+Everything is done with the commands that a user types; only the scoring at the end reads the truth about the heap.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+SAMPLES = Path(__file__).resolve().parent
+DEMO = SAMPLES.parent / "demo"
+NETWORKS = ("character", "pose", "expression", "direction")
+AXES = (*NETWORKS, "blur")
+
+
+def main() -> None:
+    """Do all of it in demo/, which is made anew."""
+    started = time.monotonic()
+    shutil.rmtree(DEMO, ignore_errors=True)
+    DEMO.mkdir()
+    for name in ("scheme.toml", "train.toml"):
+        shutil.copy(SAMPLES / name, DEMO)
+    run_commands()
+    scores = score()
+    write_report(scores)
+    for line in scores.table():
+        print(line)
+    print(f"\n{time.monotonic() - started:.0f} s in all; open {DEMO / 'report.html'} in a browser")
+
+
+def run_commands() -> None:
+    """The stages, as a user would type them."""
+    python(str(SAMPLES / "franchise.py"), "--to", "frames")
+    for axis in NETWORKS:
+        sorter("fit", f"frames/examples/{axis}", "--to", f"models/{axis}")
+    sorter("fit", "frames/examples/blur", "--to", "models/blur", "--measure", "sharpness")
+    sorter("check")
+    sorter("sort", "frames/heap", "--to", "library", failing=True)  # two files of the heap are broken on purpose
+    sorter("report", "library", "--to", "library.html")
+    sorter("export", "library", "--to", "dataset")
+    trainer("check", "train.toml")
+    trainer("train", "train.toml")
+    trainer("sample", "run", "lbay mira, waving, angry, facing left", "--count", "2")
+
+
+def sorter(*arguments: str, failing: bool = False) -> None:
+    """Run a sorter command in demo/."""
+    print(f"\n$ sorter {' '.join(arguments)}", flush=True)
+    python("-m", "sorter", *arguments, allowed=1 if failing else 0)
+
+
+def trainer(*arguments: str) -> None:
+    """Run a trainer command in demo/."""
+    print(f"\n$ trainer {' '.join(arguments)}", flush=True)
+    python("-m", "trainer", *arguments)
+
+
+def python(*arguments: str, allowed: int = 0) -> None:
+    """Run this Python in demo/; stop if it fails."""
+    environment = os.environ | {"PYTHONPATH": str(SAMPLES.parent), "PYTHONUTF8": "1"}
+    code = subprocess.run([sys.executable, *arguments], cwd=DEMO, env=environment).returncode
+    if code > allowed:
+        sys.exit(code)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the demo has to show."""
+
+    folders: dict[str, int]
+    right: dict[str, tuple[int, int]]
+    """Axis -> pictures answered rightly, and pictures answered, as the sorters first said."""
+    before: Counter[str]
+    """Direction -> pictures in the library, as they came."""
+    after: Counter[str]
+    """The same, as they stand in the library."""
+    wrong_turns: int
+    reasons: dict[str, int]
+
+    def table(self) -> list[str]:
+        """The table, line by line."""
+        placed = self.before.total()
+        lines = ["", f"{placed} pictures in {len(self.folders)} class folders, the fullest:"]
+        lines += [f"  {count:4}  {folder}" for folder, count in Counter(self.folders).most_common(8)]
+        lines += ["right, against the truth:"]
+        lines += [f"  {right / asked:6.1%}  {axis} ({right} of {asked})" for axis, (right, asked) in self.right.items()]
+        lines += ["facing          before  after"]
+        lines += [f"  {way:12} {self.before[way]:7} {self.after[way]:6}" for way in ("left", "right", "front")]
+        lines += [f"  turned the wrong way: {self.wrong_turns}", "files that could not be used:"]
+        return lines + [f"  {count:4}  {reason}" for reason, count in self.reasons.items()]
+
+
+def score() -> Scores:
+    """Compare the library with the truth about the heap."""
+    from sorter.library.manifest import Manifest
+    from sorter.pipeline import Report, load_job, make_plan
+    from sorter.records import Render
+
+    job = load_job(DEMO / "scheme.toml")
+    with (DEMO / "frames" / "truth.csv").open(encoding="utf-8", newline="") as file:
+        truth = {row["sha256"]: row for row in csv.DictReader(file) if not row["reason"]}
+    with Manifest(DEMO / "library") as manifest:
+        report = Report()
+        make_plan(manifest, job, report)
+        right = {axis: [0, 0] for axis in AXES}
+        for picture, labels in manifest.pictures(job.questions.sources()):
+            for label in labels:
+                right[label.axis][0] += truth[picture.sha256][label.axis] == label.name
+                right[label.axis][1] += 1
+        contents = [one.output.content for one in manifest.placed()]
+        unreadable = Counter(one.reason for one in manifest.unreadable())
+    renders = [(truth[one.sha256]["direction"], one.mirror) for one in contents if isinstance(one, Render)]
+    mirrored = {"left": "right", "right": "left", "front": "front"}
+    return Scores(
+        dict(report.folders),
+        {axis: (good, asked) for axis, (good, asked) in right.items()},
+        Counter(way for way, _ in renders),
+        Counter(mirrored[way] if turned else way for way, turned in renders),
+        sum(turned and way != "right" for way, turned in renders),
+        dict(unreadable.most_common()),
+    )
+
+
+def write_report(scores: Scores) -> None:
+    """demo/report.html: the table, turned pictures, the loss, and previews before and after training."""
+    from sorter.library.manifest import Manifest
+    from sorter.page import Section, line_plot, page, shown
+    from sorter.pipeline import load_job
+    from sorter.report import turned_pictures
+
+    job = load_job(DEMO / "scheme.toml")
+    with Manifest(DEMO / "library") as manifest:
+        turned = turned_pictures(manifest, job, 12)
+    facing = [[way, scores.before[way], scores.after[way]] for way in ("left", "right", "front")]
+    accuracy = [[axis, f"{good / asked:.1%}", f"{good} of {asked}"] for axis, (good, asked) in scores.right.items()]
+    sections = [
+        Section("The sorters against the truth", head=["axis", "right", ""], rows=accuracy),
+        Section("Facing", [f"Turned the wrong way: {scores.wrong_turns}."], ["direction", "before", "after"], facing),
+        Section("Class folders", bars=Counter(scores.folders).most_common()),
+        Section("Files that could not be used", rows=[[why, count] for why, count in scores.reasons.items()]),
+        Section("Turned pictures, as they came and as they stand", pictures=turned),
+        Section("Loss", plot=line_plot(_losses(), "step", "loss")),
+    ]
+    for folder in sorted((DEMO / "run" / "previews").iterdir()):
+        pictures = [shown(path, _prompt(path), 192, keep_pixels=True) for path in sorted(folder.glob("*.png"))]
+        when = "Before training" if folder.name.endswith("-000000") else f"After step {int(folder.name[-6:])}"
+        sections.append(Section(when, pictures=pictures, crisp=True))
+    (DEMO / "report.html").write_text(page("Modelsheet: the sample franchise", sections), encoding="utf-8")
+
+
+def _losses() -> dict[str, tuple[list[float], list[float]]]:
+    """Each step's loss, and its running mean, which is what can be read from noise of this size."""
+    with (DEMO / "run" / "losses.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(float(row["step"]), float(row["loss"])) for row in csv.DictReader(file)]
+    steps, losses = [step for step, _ in rows], [loss for _, loss in rows]
+    means = [sum(part) / len(part) for part in (losses[max(0, i - 24) : i + 1] for i in range(len(losses)))]
+    return {"each step": (steps, losses), "mean of 25": (steps, means)}
+
+
+def _prompt(path: Path) -> str:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return str(image.info.get("prompt", path.stem))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""make bench: every benchmark in turn; each prints its figures and the command that gives them alone."""
+
+from __future__ import annotations
+
+from tests.bench import cmu_faces, exports
+
+for bench in (exports, cmu_faces):
+    print(f"\n# python -m {bench.__name__}")
+    bench.main()
