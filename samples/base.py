@@ -58,7 +58,7 @@ def main(work: Path, to: Path, pictures: int, vae_steps: int, steps: int, batch:
     pipe = assemble.pipeline(work)
     to.mkdir(parents=True, exist_ok=True)
     assemble.sheet(pipe).save(to / "preview.jpg", quality=90)
-    print(f"{to}: {assemble.save(pipe, to) / 1e6:.1f} MB")
+    print(f"{to}: {assemble.save(pipe, work, to) / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from sorter.errors import ModelsheetError
+from sorter.terminal import as_dict, lines_of, lines_of_fit, progress, say, say_report
 
 if TYPE_CHECKING:
-    from sorter.pipeline import Job, Report
+    from sorter.pipeline import Job
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
@@ -63,9 +64,7 @@ def init(folder: Path, as_json: bool) -> int:
     path, passed = write_starter(folder)
     for sentence in passed:
         click.echo(f"passed over: {sentence}", err=True)
-    return _say(
-        as_json, {"scheme": str(path), "passed over": passed}, [f"{path}: written; read it, then: sorter check"]
-    )
+    return say(as_json, {"scheme": str(path), "passed over": passed}, [f"{path}: written; read it, then: sorter check"])
 
 
 @sorter.command()
@@ -79,31 +78,46 @@ def check(scheme: Path, as_json: bool) -> int:
     lines = [f"{scheme}: is in order"]
     for axis in axes:
         lines += [f"  {axis['axis']}: {', '.join(axis['classes'])}", *(f"      {line}" for line in axis["notes"])]
-    return _say(as_json, {"scheme": str(scheme), "axes": axes}, lines)
+    return say(as_json, {"scheme": str(scheme), "axes": axes}, lines)
 
 
 @sorter.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--to", type=FOLDER, required=True, help="The sorter's folder, such as models/pose.")
 @click.option("--measure", type=click.Choice(["sharpness"]), help="Fit this measure instead of a network.")
+@click.option(
+    "--mirror",
+    multiple=True,
+    metavar="A=B",
+    help="Two classes that become each other in a mirror.  [default: those called left and right]",
+)
+@click.option("--no-mirror", is_flag=True, help="No classes become each other in a mirror, whatever their names.")
 @click.option("--epochs", type=int, default=50, show_default=True, help="Passes over the training pictures.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split, the first weights and the order.")
 @json_option
-def fit(folder: Path, to: Path, measure: str | None, epochs: int, seed: int, as_json: bool) -> int:
+def fit(
+    folder: Path,
+    to: Path,
+    measure: str | None,
+    mirror: tuple[str, ...],
+    no_mirror: bool,
+    epochs: int,
+    seed: int,
+    as_json: bool,
+) -> int:
     """Make a sorter from folders of examples: one folder a class, named as the class."""
     from sorter.classify.fit import Recipe
-    from sorter.classify.fit import fit as learn
+    from sorter.classify.fit import fit as fit_network
+    from sorter.classify.fit_measure import fit_sharpness
     from sorter.options import read_options
 
-    recipe = read_options(Recipe, {"epochs": epochs, "seed": seed, "kind": measure or "network"}, "sorter fit")
-    with _progress() as track:
-        fitted = learn(folder, to, recipe, track)
-    scores = fitted.card["scores"]
-    lines = [f"{to}: written; right on {scores['accuracy']:.0%} of {scores['pictures']} pictures kept for validation"]
-    lines += [f"  {name}: {share:.0%} of its pictures found" for name, share in scores["recall"].items()]
+    pairs = {} if no_mirror else _pairs(mirror) or None
+    recipe = read_options(Recipe, {"epochs": epochs, "seed": seed, "mirror": pairs}, "sorter fit")
+    with progress() as track:
+        fitted = fit_sharpness(folder, to, track) if measure else fit_network(folder, to, recipe, track)
     failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.unreadable]
-    lines += [f"  not used: {one['path']}: {one['reason']}" for one in failures]
-    return _say(as_json, {"to": str(to), "card": fitted.card, "failures": failures}, lines, bool(failures))
+    lines = [*lines_of_fit(to, fitted.card), *(f"  not used: {one['path']}: {one['reason']}" for one in failures)]
+    return say(as_json, {"to": str(to), "card": fitted.card, "failures": failures}, lines, bool(failures))
 
 
 @sorter.command()
@@ -120,9 +134,9 @@ def sort(source: Path, library: Path, take: bool, restore: bool, dry_run: bool, 
     from sorter import pipeline
 
     job = _job(scheme)
-    with _progress() as track:
+    with progress() as track:
         report, steps = pipeline.sort(source, library, job, dry_run=dry_run, take=take, restore=restore, track=track)
-    return _say_report(as_json, report, job, library, len(steps) if dry_run else None)
+    return say_report(as_json, report, job, library, len(steps) if dry_run else None)
 
 
 @sorter.command()
@@ -137,9 +151,9 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
 
     pipeline.check_apart(source, library)
     report = pipeline.Report()
-    with _progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
+    with progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
         pipeline.take_in(walk(source, library), manifest, Questions({}), report, track)
-    return _say_report(as_json, report, None, library)
+    return say_report(as_json, report, None, library)
 
 
 @sorter.command()
@@ -150,10 +164,10 @@ def classify(library: Path, scheme: Path, as_json: bool) -> int:
     from sorter import pipeline
 
     job, report = _job(scheme), pipeline.Report()
-    with _progress() as track, pipeline.open_library(library, "classify") as manifest:
+    with progress() as track, pipeline.open_library(library, "classify") as manifest:
         pipeline.ask_again(manifest, job.questions, report, track)
         pipeline.make_plan(manifest, job, report)
-    return _say_report(as_json, report, job, library)
+    return say_report(as_json, report, job, library)
 
 
 @sorter.command()
@@ -169,8 +183,8 @@ def plan(library: Path, scheme: Path, as_json: bool) -> int:
     with Manifest(library, rehearse=True) as manifest:
         steps = pipeline.settle(manifest, job, report, "plan")
     rows = [("put" if isinstance(step, Put) else "drop", step.output.path) for step in steps]
-    data = _as_dict(report) | {"steps": [{"step": kind, "path": path} for kind, path in rows]}
-    return _say(as_json, data, [f"{kind:4} {path}" for kind, path in rows] or ["nothing to do"])
+    data = as_dict(report) | {"steps": [{"step": kind, "path": path} for kind, path in rows]}
+    return say(as_json, data, [f"{kind:4} {path}" for kind, path in rows] or ["nothing to do"])
 
 
 @sorter.command()
@@ -183,9 +197,9 @@ def apply(library: Path, scheme: Path, as_json: bool) -> int:
 
     Manifest(library).close()
     job, report = _job(scheme), pipeline.Report()
-    with _progress() as track, pipeline.open_library(library, "apply") as manifest:
+    with progress() as track, pipeline.open_library(library, "apply") as manifest:
         pipeline.settle(manifest, job, report, "apply", track=track)
-    return _say_report(as_json, report, job, library)
+    return say_report(as_json, report, job, library)
 
 
 @sorter.command()
@@ -197,9 +211,9 @@ def undo(library: Path, run: int | None, dry_run: bool, as_json: bool) -> int:
     """Bring a library back to what was in place before RUN, or before the last run."""
     from sorter import pipeline
 
-    with _progress() as track:
+    with progress() as track:
         report = pipeline.undo(library, run, dry_run=dry_run, track=track)
-    return _say_report(as_json, report, None, library)
+    return say_report(as_json, report, None, library)
 
 
 @sorter.command()
@@ -223,8 +237,8 @@ def watch(source: Path, library: Path, still: float, take: bool, scheme: Path, a
     for report in batches(source, library, job, stop=stop, still=still, take=take):
         total += report.counts["pictures placed"]
         if not as_json and report.counts["files"]:
-            click.echo("\n".join(_lines(report, job, library)))
-    return _say(as_json, {"placed": total}, [f"stopped; {total} pictures placed"])
+            click.echo("\n".join(lines_of(report, job, library)))
+    return say(as_json, {"placed": total}, [f"stopped; {total} pictures placed"])
 
 
 @sorter.command()
@@ -237,7 +251,7 @@ def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
 
     to = to or library.absolute().with_name(f"{library.absolute().name}-report.html")
     found = write_report(library, to, _job(scheme))
-    return _say(as_json, _as_dict(found) | {"to": str(to)}, [f"{to}: written; open it in a browser"])
+    return say(as_json, as_dict(found) | {"to": str(to)}, [f"{to}: written; open it in a browser"])
 
 
 @sorter.command()
@@ -267,9 +281,9 @@ def export(
     own = {"use": job.scheme.crop.use, **job.scheme.crop.options()}
     table = own if crop in (None, own["use"]) else {"use": crop}
     table |= {"size": size} if size else {}
-    with _progress() as track:
+    with progress() as track:
         report = write(library, to, job, use=use, crop=table, doubtful=doubtful, dry_run=dry_run, track=track)
-    return _say_report(as_json, report, None, to)
+    return say_report(as_json, report, None, to)
 
 
 @sorter.command(name="list")
@@ -283,85 +297,23 @@ def list_plugins(as_json: bool) -> int:
     for row in found:
         options = ", ".join(f"{name} = {value!r}" for name, value in row["options"].items())
         lines += [f"{row['kind']} {row['name']}: {row['help']}", *([f"    {options}"] if options else [])]
-    return _say(as_json, {"plugins": found}, lines)
+    return say(as_json, {"plugins": found}, lines)
+
+
+def _pairs(mirror: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for pair in mirror:
+        first, sign, second = pair.partition("=")
+        if not sign:
+            raise click.BadParameter(f"{pair!r} is not a pair; write left=right", param_hint="--mirror")
+        pairs |= {first: second, second: first}
+    return pairs
 
 
 def _job(scheme: Path) -> Job:
     from sorter.pipeline import load_job
 
     return load_job(scheme)
-
-
-def _say_report(as_json: bool, report: Report, job: Job | None, where: Path, planned: int | None = None) -> int:
-    lines = _lines(report, job, where)
-    if planned is not None:
-        lines = [f"would take {planned} steps; nothing was changed", *lines]
-    return _say(as_json, _as_dict(report) | {"planned": planned}, lines, bool(report.failures))
-
-
-def _lines(report: Report, job: Job | None, where: Path) -> list[str]:
-    """A report as a person reads it: what was done, what was left out and why, what failed and why."""
-    shown = [f"{count} {name}" for name, count in report.counts.items() if count]
-    lines = [f"{where}: {', '.join(shown) or 'nothing to do'}"]
-    if report.unwanted:
-        lines.append("left out: " + ", ".join(f"{count} {why}" for why, count in report.unwanted.most_common()))
-    if report.doubts:
-        lines.append("in doubt: " + ", ".join(f"{count} {axis}" for axis, count in report.doubts.most_common()))
-    found = report.corrections
-    if found.moved or found.removed or found.captions or found.edited:
-        said = f"{found.moved} moved, {found.removed} deleted, {found.captions} captions written, {found.edited} edited"
-        lines.append(f"taken over from you: {said}")
-    lines += [f"in no class folder, so left alone: {path}" for path in found.misplaced]
-    if report.failures:
-        lines.append(f"{len(report.failures)} failed:")
-        lines += [f"  {count} x {reason}" for reason, count in report.reasons().most_common(20)]
-        lines += [f"    {failure.path}" for failure in report.failures[:10]]
-    return lines
-
-
-def _as_dict(report: Report) -> dict[str, Any]:
-    found = report.corrections
-    return {
-        "run": report.run,
-        "counts": dict(report.counts),
-        "folders": dict(report.folders),
-        "doubts": dict(report.doubts),
-        "unwanted": dict(report.unwanted),
-        "corrections": {name: getattr(found, name) for name in ("moved", "captions", "removed", "edited", "misplaced")},
-        "failures": [{"path": str(one.path), "reason": one.reason} for one in report.failures],
-    }
-
-
-def _say(as_json: bool, data: dict[str, Any], lines: Iterable[str], failed: bool = False) -> int:
-    click.echo(json.dumps(data, ensure_ascii=False, default=str) if as_json else "\n".join(lines))
-    return int(failed)
-
-
-class _progress:
-    """Bars on standard error where that is a terminal, and none in a pipe."""
-
-    def __enter__(self) -> Callable[[Iterable[Any], str, int | None], Iterable[Any]]:
-        self.bars = None
-        if not sys.stderr.isatty():
-            return lambda items, what, total: items
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        self.bars = Progress(*columns, console=Console(stderr=True))
-        self.bars.start()
-        return self._track
-
-    def _track(self, items: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
-        assert self.bars is not None
-        task = self.bars.add_task(what, total=total)
-        for item in items:
-            yield item
-            self.bars.advance(task)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bars:
-            self.bars.stop()
 
 
 def main() -> None:

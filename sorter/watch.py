@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sorter.classify.images import SUFFIXES
-from sorter.classify.scan import Found, found_at, walk
+from sorter.classify.scan import Found, found_at, is_text, walk
 from sorter.errors import LibraryError
 from sorter.library.apply import recover
 from sorter.library.lock import locked
@@ -152,7 +152,7 @@ def _pictures(path: Path, folder: Path, library: Path, is_folder: bool) -> Itera
         return []
     if is_folder:
         return [file.path for file in walk(path, library) if isinstance(file, Found)] if path.is_dir() else []
-    return [path] if path.suffix.lower() in SUFFIXES else []
+    return [path] if path.suffix.lower() in SUFFIXES and is_text(path) else []
 
 
 def _text(path: str | bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,12 +63,18 @@ def pipeline(work: Path) -> Any:
     )
 
 
-def save(pipe: Any, to: Path) -> int:
+def save(pipe: Any, work: Path, to: Path) -> int:
     """Writes the pipeline as fp16 safetensors; returns its size in bytes."""
     import torch
 
     pipe.to(dtype=torch.float16).save_pretrained(to, safe_serialization=True)
-    return sum(path.stat().st_size for path in to.rglob("*") if path.is_file())
+    # Transformers 5 writes tokenizer.json alone; earlier ones and other tools read these two.
+    for name in ("vocab.json", "merges.txt"):
+        shutil.copyfile(work / "tokenizer" / name, to / "tokenizer" / name)
+    files = [path for path in to.rglob("*") if path.is_file()]
+    for path in files:
+        path.chmod(0o644)
+    return sum(path.stat().st_size for path in files)
 
 
 def sheet(pipe: Any, prompts: tuple[str, ...] = PROMPTS, columns: int = 6, seed: int = 3) -> Image.Image:

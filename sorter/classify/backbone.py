@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,17 +147,27 @@ def build(graph: Graph, name: str = "backbone") -> tf_keras.Model:
         if layer.kind == "InputLayer":
             tensors.append(keras.Input((graph.size, graph.size, 3)))
             continue
-        made = getattr(keras.layers, layer.kind)(**layer.options)
+        made = make_layer(layer)
         read = [tensors[place] for place in layer.inputs]
         tensors.append(made(read if len(read) > 1 else read[0]))
         pairs.append((made, layer))
+    give_weights(pairs)
+    return keras.Model(tensors[0], tensors[-1], name=name)
+
+
+def make_layer(layer: Layer) -> Any:
+    """The tf_keras layer of that kind with those options, without its weights."""
+    return getattr(import_keras().layers, layer.kind)(**layer.options)
+
+
+def give_weights(pairs: Iterable[tuple[Any, Layer]]) -> None:
+    """Set the weights of layers that have been built. Raises ModelError where they do not fit."""
     for made, layer in pairs:
         try:
             made.set_weights(list(layer.weights))
         except ValueError:
             shapes = ", ".join(str(array.shape) for array in layer.weights)
             raise ModelError(f"a {layer.kind} layer of the export has weights that do not fit it: {shapes}") from None
-    return keras.Model(tensors[0], tensors[-1], name=name)
 
 
 @contextmanager

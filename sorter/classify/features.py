@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,14 @@ from sorter.classify.predict import in_step
 from sorter.errors import PictureError
 from sorter.records import Unreadable
 
+Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
+
 
 class FeatureCache:
-    """Pooled features by backbone and picture, in one SQLite file of the cache folder; safe to delete."""
+    """Features by backbone and picture, in one SQLite file of the cache folder; safe to delete."""
 
     def __init__(self, path: Path | None = None) -> None:
-        path = path or cache_folder() / "features.sqlite"
+        path = path or cache_folder() / "features-2.sqlite"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
@@ -32,15 +35,15 @@ class FeatureCache:
         )
 
     def get(self, backbone: str, sha256: str) -> NDArray[np.float32] | None:
-        """The vector of a picture, if it is known."""
+        """The features (channels, 2) of a picture, if they are known."""
         query = "SELECT vector FROM feature WHERE backbone = ? AND sha256 = ?"
         row = self._db.execute(query, (backbone, sha256)).fetchone()
-        return row and np.frombuffer(row[0], np.float32)
+        return row and np.frombuffer(row[0], np.float32).reshape(-1, 2)
 
-    def put(self, backbone: str, rows: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
-        """Keep vectors, all of them or none."""
+    def put(self, rows: Iterable[tuple[str, str, NDArray[np.float32]]]) -> None:
+        """Keep (backbone, sha256, features), all of them or none."""
         self._db.execute("BEGIN IMMEDIATE")
-        values = [(backbone, sha256, vector.tobytes()) for sha256, vector in rows]
+        values = [(backbone, sha256, vector.tobytes()) for backbone, sha256, vector in rows]
         self._db.executemany("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", values)
         self._db.execute("COMMIT")
 
@@ -49,33 +52,63 @@ class FeatureCache:
         self._db.close()
 
 
-def features_of(
-    paths: list[Path], backbone: Backbone, track: Callable[[Iterable[Any], str, int | None], Iterable[Any]]
-) -> list[tuple[str, NDArray[np.float32]] | Unreadable]:
-    """For each file its sha256 and pooled features (channels,), or why it cannot be used."""
-    cache, runners = FeatureCache(), Runners()
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What is known of an example: (channels, 2), each channel's mean and its left half less its right half."""
 
-    def compute(path: Path) -> tuple[str, NDArray[np.float32], bool] | Unreadable:
-        try:
-            data = path.read_bytes()
-            sha256 = hashlib.sha256(data).hexdigest()
-            known = cache.get(backbone.key, sha256)
-            if known is not None:
-                return sha256, known, False
-            picture = images.load(images.open_picture(data), at_least=2 * backbone.size)
-            view = images.fit_view(picture, backbone.size)
-            return sha256, head.pool(runners(backbone, view)[None])[0], True
-        except PictureError as found:
-            return Unreadable(path, str(found))
-        except OSError as found:
-            return Unreadable(path, f"cannot be read: {found.strerror}")
+    sha256: str
+    plain: NDArray[np.float32]
+    mirrored: NDArray[np.float32] | None
+    """The same of the mirrored picture; not the plain ones with other signs, since a network is not symmetric."""
 
+
+def features_of(paths: list[Path], backbone: Backbone, mirrored: bool, track: Track) -> list[Features | Unreadable]:
+    """The features of each file, of its mirror image too if `mirrored`; or why it cannot be used."""
+    cache = FeatureCache()
+    look = _Look(backbone, cache, mirrored)
     try:
         if not backbone.is_compiled():
             for one in track([backbone], "converting the backbone, once on this machine", 1):
                 one.compiled()
-        found = list(track(in_step(compute, paths), "looking at examples", len(paths)))
-        cache.put(backbone.key, (one[:2] for one in found if not isinstance(one, Unreadable) and one[2]))
-        return [one if isinstance(one, Unreadable) else one[:2] for one in found]
+        found = list(track(in_step(look, paths), "looking at examples", len(paths)))
+        cache.put(row for _, rows in found for row in rows)
+        return [features for features, _ in found]
     finally:
         cache.close()
+
+
+Row = tuple[str, str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Called with a file, from several threads: its features, and the rows that the cache does not hold yet."""
+
+    backbone: Backbone
+    cache: FeatureCache
+    mirrored: bool
+    runners: Runners = field(default_factory=Runners)
+
+    def __call__(self, path: Path) -> tuple[Features | Unreadable, list[Row]]:
+        try:
+            data = path.read_bytes()
+            sha256 = hashlib.sha256(data).hexdigest()
+            keys = [self.backbone.key, f"{self.backbone.key}-mirrored"][: 1 + self.mirrored]
+            known = [self.cache.get(key, sha256) for key in keys]
+            rows: list[Row] = []
+            if any(vector is None for vector in known):
+                picture = images.load(images.open_picture(data), at_least=2 * self.backbone.size)
+                view = images.fit_view(picture, self.backbone.size)
+                known = [self._features(one) for one in (view, view[:, ::-1])[: len(keys)]]
+                rows = [(key, sha256, vector) for key, vector in zip(keys, known, strict=True) if vector is not None]
+        except PictureError as found:
+            return Unreadable(path, str(found)), []
+        except OSError as found:
+            return Unreadable(path, f"cannot be read: {found.strerror}"), []
+        plain, *rest = known
+        assert plain is not None
+        return Features(sha256, plain, rest[0] if rest else None), rows
+
+    def _features(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
+        found = self.runners(self.backbone, np.ascontiguousarray(view))[None]
+        return np.asarray(head.weigh(found, head.side_kernel(*found.shape[1:]))[0], np.float32)

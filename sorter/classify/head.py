@@ -14,6 +14,8 @@ Array = NDArray[np.float32]
 
 KINDS = ("GlobalAveragePooling2D", "Flatten", "Dense", "Softmax", "Activation")
 """The layer kinds that a head is made of; what comes before them is the backbone."""
+WEIGHED = "DepthwiseConv2D"
+"""Belongs to the head too where a Flatten follows: a weighed sum over the whole map, a few for each channel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,24 @@ def pool(features: Array) -> Array:
     return np.asarray(features.mean(axis=(1, 2)), np.float32)
 
 
+def side_kernel(height: int, width: int, channels: int) -> Array:
+    """A kernel as large as the map that gives, for each channel, its mean and its left half less its right half.
+
+    (height, width, channels, 2). The mean alone is nearly blind to mirroring; the difference changes its sign.
+    """
+    kernel = np.zeros((height, width, channels, 2), np.float32)
+    half = width // 2  # of an odd width, the middle column belongs to neither
+    kernel[..., 0] = 1 / (height * width)
+    kernel[:, :half, :, 1] = 1 / (height * half)
+    kernel[:, width - half :, :, 1] = -1 / (height * half)
+    return kernel
+
+
+def weigh(features: Array, kernel: Array) -> Array:
+    """Weighed sums over a map: (n, height, width, channels) -> (n, channels, sums)."""
+    return np.asarray(np.einsum("nhwc,hwck->nck", features, kernel, optimize=True), np.float32)
+
+
 def softmax(logits: Array) -> Array:
     """Rows that sum to 1, without overflow."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -59,6 +79,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 def _apply(layer: Layer, x: Array) -> Array:
     if layer.kind == "GlobalAveragePooling2D":
         return pool(x)
+    if layer.kind == WEIGHED:
+        return weigh(x, layer.weights[0])
     if layer.kind == "Flatten":
         return x.reshape(len(x), -1)
     if layer.kind == "Softmax":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +25,27 @@ MOST_PIXELS = 120_000_000
 """A larger picture is refused before it is decoded: three bytes a pixel of it would take 360 MB."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how a camera was held (EXIF 2.32, section 4.6.4)."""
+DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+    MemoryError,
+)
+"""What Pillow raises on bytes that make no sense; its formats differ in that."""
 
 
 def read_picture(path: Path, data: bytes) -> tuple[Picture, Image]:
     """What the header of `data` says, and the picture still to be decoded. Raises PictureError."""
     image = open_picture(data)
     width, height = image.size
-    if image.getexif().get(ORIENTATION, 1) >= 5:  # 5 to 8 lie on their side
+    if _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF":  # they lie on their side; Pillow turns a TIFF
         width, height = height, width
-    return Picture(hashlib.sha256(data).hexdigest(), path, width, height, str(image.format)), image
+    return Picture(hashlib.sha256(data).hexdigest(), path, width, height, _format(image)), image
 
 
 def open_picture(data: bytes) -> Image:
@@ -47,8 +60,8 @@ def open_picture(data: bytes) -> Image:
         raise PictureError("not a picture: its bytes are of no picture format") from None
     except PIL.Image.DecompressionBombError:
         raise PictureError(f"too large: over {MOST_PIXELS // 1_000_000} million pixels") from None
-    except (OSError, ValueError, SyntaxError, MemoryError) as found:
-        raise PictureError(f"damaged: {found}") from None
+    except DAMAGE as found:
+        raise _damaged(found) from None
     if image.width * image.height > MOST_PIXELS:
         raise PictureError(f"too large: over {MOST_PIXELS // 1_000_000} million pixels")
     return image
@@ -69,7 +82,7 @@ def load_grey(image: Image) -> NDArray[np.uint8]:
     """Decode into upright grey values (height, width), at the picture's own size. Raises PictureError as `load`."""
     import numpy as np
 
-    if image.format == "JPEG":
+    if _format(image) == "JPEG":
         image.draft("L", image.size)  # a JPEG holds its brightness apart: its colours need not be decoded
     return np.asarray(picture if (picture := _decode(image)).mode == "L" else _to_rgb(picture).convert("L"))
 
@@ -89,17 +102,37 @@ def render(data: bytes, wanted: Render, suffix: str) -> bytes:
     chroma sampling, so that its quality and size stay about the same. Raises PictureError.
     """
     image = open_picture(data)
-    upright = image.getexif().get(ORIENTATION, 1) == 1
-    if KEPT.get(str(image.format)) == suffix and upright and not (wanted.crop or wanted.mirror or wanted.size):
+    upright = _orientation(image) == 1
+    if KEPT.get(_format(image)) == suffix and upright and not (wanted.crop or wanted.mirror or wanted.size):
         load(image)  # a picture that cannot be decoded whole is not put into a library
         return data
     like = _saving_like(image, suffix, wanted)
     return _encode(_transform(_keeping_alpha(_decode(image)), wanted), suffix, like)
 
 
+def _format(image: Image) -> str:
+    """Pillow's name of the format; a phone's JPEG with a second picture inside (MPO) is a JPEG to everyone else."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _orientation(image: Image) -> int:
+    """1 to 8, as EXIF counts them. Raises PictureError: in a PNG, EXIF may stand after pixels that are damaged."""
+    try:
+        found = image.getexif().get(ORIENTATION, 1)
+    except DAMAGE as error:
+        raise _damaged(error) from None
+    return found if found in range(1, 9) else 1
+
+
+def _damaged(found: BaseException) -> PictureError:
+    return PictureError(f"damaged: {' '.join(str(found).split()) or type(found).__name__}")
+
+
 def _to_rgb(image: Image) -> Image:
     if image.mode == "RGB":
         return image
+    if image.mode == "CMYK":
+        image.info.pop("icc_profile", None)  # it is about inks
     if image.mode.startswith(("I", "F")):
         return _sixteen_to_eight(image).convert("RGB")
     if not image.has_transparency_data:
@@ -127,8 +160,8 @@ def _decode(image: Image) -> Image:
     try:
         image.load()
         return ImageOps.exif_transpose(image)
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, MemoryError) as found:
-        raise PictureError(f"damaged: {found}") from None
+    except DAMAGE as found:
+        raise _damaged(found) from None
 
 
 def _keeping_alpha(image: Image) -> Image:
@@ -156,7 +189,7 @@ def _saving_like(image: Image, suffix: str, wanted: Render) -> dict[str, Any]:
     from PIL import JpegImagePlugin
 
     if suffix == ".jpg":
-        if image.format == "JPEG" and not wanted.size and isinstance(image, JpegImagePlugin.JpegImageFile):
+        if not wanted.size and isinstance(image, JpegImagePlugin.JpegImageFile):
             sampling = JpegImagePlugin.get_sampling(image)
             if image.mode == "RGB" and sampling >= 0:
                 return {"qtables": image.quantization, "subsampling": sampling}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from sorter.errors import ModelError
 
@@ -22,7 +23,10 @@ def parse_labels(text: str, where: str) -> tuple[str, ...]:
     names = [clean(line) for line in lines]
     if not names:
         raise ModelError(f"{where}: holds no labels; it should have one line a class")
-    return tuple(name if names.count(name) == 1 else f"{name} {index}" for index, name in enumerate(names))
+    while len(set(names)) < len(names):  # again, where "a", "a" and "a 1" stood
+        times = Counter(names)
+        names = [name if times[name] == 1 else f"{name} {index}" for index, name in enumerate(names)]
+    return tuple(names)
 
 
 def format_labels(names: tuple[str, ...]) -> str:

@@ -71,6 +71,8 @@ def split(graph: Graph, where: str) -> tuple[Backbone, Head]:
     cut = len(graph.layers)
     while cut > 1 and graph.layers[cut - 1].kind in heads.KINDS and graph.layers[cut - 1].inputs == (cut - 2,):
         cut -= 1
+    if graph.layers[cut - 1].kind == heads.WEIGHED and graph.layers[cut].kind == "Flatten":
+        cut -= 1
     if not any(layer.kind == "Dense" for layer in graph.layers[cut:]):
         raise ModelError(f"{where}: does not end in a Dense layer with one output a class, so it is not a sorter")
     trunk = Graph(graph.size, graph.layers[:cut])

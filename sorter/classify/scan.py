@@ -31,7 +31,7 @@ def walk(folder: Path, leave_out: Path | None = None) -> Iterator[Found | Unread
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise LibraryError(f"{folder}: {what}; give the folder that holds the pictures")
-    yield from _walk(folder, leave_out and leave_out.resolve())
+    return _walk(folder, leave_out and leave_out.resolve())
 
 
 def _walk(folder: Path, leave_out: Path | None) -> Iterator[Found | Unreadable]:
@@ -50,9 +50,14 @@ def _walk(folder: Path, leave_out: Path | None) -> Iterator[Found | Unreadable]:
                 if path.resolve() != leave_out:
                     yield from _walk(path, leave_out)
             elif path.suffix.lower() in SUFFIXES and entry.is_file():
-                yield found_at(path)
+                yield found_at(path) if is_text(path) else Unreadable(path, "its name is not UTF-8; rename it")
         except OSError as found:
             yield Unreadable(path, f"cannot be read: {found.strerror}")
+
+
+def is_text(path: Path) -> bool:
+    """Whether a name can be written down: on Linux it may be any bytes, as after unpacking an old zip."""
+    return not any("\ud800" <= char <= "\udfff" for char in str(path))
 
 
 def found_at(path: Path) -> Found:

@@ -11,11 +11,13 @@ from sorter.records import Picture
 
 UNSURE = "_unsure"
 """The folder for pictures whose class on an axis is in doubt."""
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
 """Names that Windows keeps for devices, whatever comes after a dot
 (learn.microsoft.com/windows/win32/fileio/naming-a-file)."""
 LONGEST = 60
 """Characters of a name; four nested folders of it stay below Windows' 260 for a path."""
+LONGEST_STEM = 48
+"""Characters: of four bytes each, with the hash, the ending and ".part" they stay below the 255 of a file's name."""
 
 
 def folder_names(classes: Iterable[str]) -> dict[str, str]:
@@ -37,11 +39,11 @@ def folder_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
     name = "".join(char if char.isprintable() and char not in '<>:"/\\|?*' else "_" for char in name)
     name = name[:LONGEST].strip(" .") or "_"
-    return f"{name}_" if name.split(".")[0].strip().casefold() in RESERVED else name
+    return f"_{name}" if name.split(".")[0].strip().casefold() in RESERVED else name
 
 
 def file_stem(picture: Picture) -> str:
     """The cleaned stem, a dash, and ten digits of the hash: readable, unique, without dots."""
     stem = unicodedata.normalize("NFC", PurePath(picture.path).stem)
-    stem = re.sub(r"[^\w-]+", "_", stem).strip("_")[:LONGEST] or "picture"
+    stem = re.sub(r"[^\w-]+", "_", stem).strip("_")[:LONGEST_STEM] or "picture"
     return f"{stem}-{picture.sha256[:10]}"

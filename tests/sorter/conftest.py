@@ -15,11 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import hypothesis
 import pytest
 from PIL import Image
 
 from sorter.classify.backbone import import_keras
 from sorter.pipeline import Job, load_job
+
+hypothesis.settings.register_profile("sorter", deadline=None, database=None, max_examples=60)
+hypothesis.settings.load_profile("sorter")
 
 COLOURS = {
     "red": (255, 0, 0),
