@@ -51,7 +51,9 @@ def _keys(place: Sequence[int | str], values: Any) -> list[int | str]:
     """The part of an error's place that the user wrote; below it, pydantic names the members of a union."""
     keys: list[int | str] = []
     for part in place:
-        if not ((isinstance(values, Mapping) and part in values) or (isinstance(values, list) and isinstance(part, int))):
+        if not (
+            (isinstance(values, Mapping) and part in values) or (isinstance(values, list) and isinstance(part, int))
+        ):
             break
         keys.append(part)
         values = values[part]  # type: ignore[index]

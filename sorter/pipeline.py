@@ -27,7 +27,7 @@ from sorter.library.lock import locked
 from sorter.library.manifest import Manifest
 from sorter.library.names import file_stem
 from sorter.library.plan import plan
-from sorter.records import HUMAN, LIBRARY, Output, Put, Render, Step, Unreadable, Verdict
+from sorter.records import LIBRARY, REMOVED, Output, Put, Render, Step, Unreadable, Verdict
 from sorter.scheme import Scheme, check_classes, load_scheme
 
 T = TypeVar("T")
@@ -138,7 +138,8 @@ def settle(
 ) -> tuple[Step, ...]:
     """Make the library what its labels say: corrections, plan, apply. `only`: look at these pictures alone."""
     if restore:
-        manifest.forget_labels(LIBRARY, HUMAN)
+        with manifest.change():
+            manifest.forget_answer(LIBRARY, REMOVED)
     if only is None:
         report.corrections = read_corrections(manifest, job.layout)
     steps = make_plan(manifest, job, report, only)
@@ -270,7 +271,8 @@ def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track:
         report.counts["steps"] = len(steps)
         if not dry_run:
             carry_out(steps, manifest, f"undo {chosen}", report, track=track)
-            manifest.mark_undone(chosen)
+            with manifest.change():
+                manifest.mark_undone(chosen)
         return report
 
 

@@ -9,8 +9,8 @@ HUMAN = "human"
 """The source of a label that a person gave; it hides every model's label of that axis."""
 CAPTION, LIBRARY = "caption", "library"
 """What a person can answer beside a scheme's axes: a caption in their own words, and whether they want the picture."""
-REMOVED = "removed"
-"""The answer to LIBRARY of a person who deleted a picture from the library."""
+REMOVED, ELSEWHERE = "removed", "elsewhere"
+"""The answers to LIBRARY of a person who deleted a picture, and of one who moved it out of the class folders."""
 
 
 @dataclass(frozen=True, slots=True)

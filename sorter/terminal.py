@@ -1,4 +1,4 @@
-"""How results reach a person, or a script: lines, one JSON object, bars on a terminal. The commands print through it."""
+"""How results reach a person, or a script: lines, one JSON object, bars on a terminal."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ def convert(graph: Graph) -> bytes:
 def build(graph: Graph, name: str = "backbone") -> tf_keras.Model:
     """The same network in tf_keras, made of its own layer classes with plain options only.
 
-    Raises ModelError where weights do not fit the layers.
+    Raises ModelError where layers do not fit each other, or weights the layers.
     """
     keras = import_keras()
     tensors: list[Any] = []
@@ -147,9 +147,12 @@ def build(graph: Graph, name: str = "backbone") -> tf_keras.Model:
         if layer.kind == "InputLayer":
             tensors.append(keras.Input((graph.size, graph.size, 3)))
             continue
-        made = make_layer(layer)
         read = [tensors[place] for place in layer.inputs]
-        tensors.append(made(read if len(read) > 1 else read[0]))
+        try:
+            made = make_layer(layer)
+            tensors.append(made(read if len(read) > 1 else read[0]))
+        except (TypeError, ValueError, OverflowError):
+            raise ModelError(f"a {layer.kind} layer of the export cannot be built with {dict(layer.options)}") from None
         pairs.append((made, layer))
     give_weights(pairs)
     return keras.Model(tensors[0], tensors[-1], name=name)

@@ -148,7 +148,10 @@ class _Reader:
             inputs = (self._push(Layer("InputLayer", (), {})),)
         options = {key: self._plain(kind, key, config[key]) for key in KINDS[kind] if key in config}
         options = {key: value for key, value in options.items() if DEFAULTS.get(key, ...) != value}
-        return self._push(Layer(kind, inputs, options, tuple(self.weights.pop(config["name"], ()))))
+        weights = tuple(self.weights.pop(config["name"], ()))
+        if kind == "Dense" and [array.ndim for array in weights] not in ([2], [2, 1]):
+            raise ModelError(f"{self.where}: its Dense layer {str(config['name'])[:40]!r} has no weights of its kind")
+        return self._push(Layer(kind, inputs, options, weights))
 
     def _push(self, layer: Layer) -> int:
         self.layers.append(layer)

@@ -70,7 +70,7 @@ def measure(name: str, where: str) -> Measure:
 
 def read_measure(table: Mapping[str, Any], where: str) -> Measure:
     """The measure that a card's [measure] table describes. Raises ModelError or OptionsError."""
-    options = dict(table)
+    options = dict(table) if isinstance(table, Mapping) else {}
     if options.pop("use", None) != "sharpness":
         raise ModelError(f'{where}: [measure] has no use = "sharpness"; fit the measure again')
     use = read_options(Sharpness, options, where)

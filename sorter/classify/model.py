@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tomllib
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,10 @@ def _reader(folder: Path) -> tuple[Callable[[str], bytes], list[str], str]:
 
 
 def _zip_reader(path: Path) -> tuple[Callable[[str], bytes], list[str], str]:
-    archive = zipfile.ZipFile(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as found:
+        raise ModelError(f"{path}: is not a whole zip file: {found}") from None
     sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
 
     def read(name: str) -> bytes:
@@ -113,7 +117,7 @@ def _zip_reader(path: Path) -> tuple[Callable[[str], bytes], list[str], str]:
             raise ModelError(f"{path}: {name} unfolds to over {LARGEST // 2**20} MB, far more than a sorter has")
         try:
             return archive.read(name)
-        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as found:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as found:
             raise ModelError(f"{path}: {name} cannot be unpacked: {found}") from None
 
     return read, sorted(sizes), f"{path}/"
@@ -129,7 +133,8 @@ def _bounded(path: Path) -> bytes:
 
 
 def _pick(names: list[str], ending: str, folder: Path) -> str:
-    fitting = [name for name in names if name.lower().rsplit("/", 1)[-1].endswith(ending)]
+    shown = [name for name in names if not name.rsplit("/", 1)[-1].startswith(".")]  # a Mac adds ._keras_model.h5
+    fitting = [name for name in shown if name.lower().endswith(ending)]
     for name in fitting:  # keras_model.h5 and keras_Model.h5 side by side: the vendor's own spelling first
         if name.rsplit("/", 1)[-1] in ("keras_model.h5", "labels.txt"):
             return name

@@ -142,7 +142,7 @@ def _carry_out(manifest: Manifest, run: int, ready: list[_Ready]) -> Iterator[Do
     try:
         outcomes = list(in_step(lambda item: _touch(manifest.root, item), ready))
     except OSError as found:
-        recover(manifest)  # what was written before the disk refused is adopted, not redone
+        # The journal keeps the intents open: the next run adopts what is whole and gives up the rest.
         name = found.filename or manifest.root
         raise LibraryError(f"{name}: cannot be written: {found.strerror}; make room or choose another folder") from None
     with manifest.change():
@@ -166,11 +166,16 @@ def _touch(root: Path, ready: _Ready) -> Found | None:
         return None
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _part(target)
-    with open(part, "wb") as file:
-        file.write(ready.data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, target)
+    try:
+        with open(part, "wb") as file:
+            file.write(ready.data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except OSError:
+        with suppress(OSError):
+            part.unlink()
+        raise
     return found_at(target)
 
 

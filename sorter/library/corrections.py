@@ -16,7 +16,7 @@ from sorter.library.caption import tidy
 from sorter.library.layout import ClassFolders
 from sorter.library.manifest import FOLDER, Manifest, Placed
 from sorter.library.plan import stem
-from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, Label, Output, Render, Text
+from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, Label, Output, Render, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,13 @@ def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
     edited = [placed.output for placed in changed if isinstance(placed.output.content, Render)]
     removed = [placed for placed in gone if placed.output.path not in moves]
     with manifest.change():
-        moved, misplaced = _record_moves(manifest, layout, [p for p in gone if p.output.path in moves], moves)
+        moved = _record_moves(manifest, layout, [p for p in gone if p.output.path in moves], moves)
         for placed in removed:
             manifest.forget_placed(placed.output.path)
             _answer(manifest, placed.output, Label(LIBRARY, REMOVED, 1.0, HUMAN))
         captions = sum(_record_caption(manifest, p) for p in changed if isinstance(p.output.content, Text))
+    elsewhere = manifest.answered(LIBRARY, ELSEWHERE)
+    misplaced = [path for path, sha256 in _pictures(manifest) if sha256 in elsewhere]
     return Corrections(
         moved,
         captions,
@@ -58,22 +60,21 @@ def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
     )
 
 
-def _record_moves(
-    manifest: Manifest, layout: ClassFolders, gone: list[Placed], moves: dict[str, Found]
-) -> tuple[int, list[str]]:
-    moved, misplaced = 0, []
+def _record_moves(manifest: Manifest, layout: ClassFolders, gone: list[Placed], moves: dict[str, Found]) -> int:
+    moved = 0
     for placed in gone:
         found = moves[placed.output.path]
         after = found.path.relative_to(manifest.root).as_posix()
         manifest.forget_placed(placed.output.path)
         output = Output(after, placed.output.content)
         manifest.set_placed(Placed(output, placed.sha256, found.size, found.modified))
+        if isinstance(output.content, Render):
+            manifest.forget_label(output.content.sha256, LIBRARY, HUMAN)
         given = _answers(layout, placed.output, after)
-        if given is None:
-            misplaced.append(after)
-        for label in given or ():
-            moved += _answer(manifest, placed.output, label)
-    return moved, misplaced
+        moved += bool(given) and isinstance(output.content, Render)
+        for label in [Label(LIBRARY, ELSEWHERE, 1.0, HUMAN)] if given is None else given:
+            _answer(manifest, output, label)
+    return moved
 
 
 def _record_caption(manifest: Manifest, placed: Placed) -> int:
@@ -94,11 +95,10 @@ def _record_caption(manifest: Manifest, placed: Placed) -> int:
     return 1
 
 
-def _answer(manifest: Manifest, output: Output, label: Label) -> int:
-    if not isinstance(output.content, Render):
-        return 0
-    manifest.add_labels(output.content.sha256, [label])
-    return 1
+def _answer(manifest: Manifest, output: Output, label: Label) -> None:
+    """Record what was done to a picture; what was done to its caption says nothing more."""
+    if isinstance(output.content, Render):
+        manifest.add_labels(output.content.sha256, [label])
 
 
 def _differences(manifest: Manifest) -> tuple[list[Placed], list[Placed]]:
@@ -158,3 +158,10 @@ def _answers(layout: ClassFolders, moved: Output, after: str) -> list[Label] | N
             original = layout.scheme.axes[axis].mirrored(name) if turned else name
             given.append(Label(axis, original, 1.0, HUMAN))
     return given
+
+
+def _pictures(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Path and hash of each placed picture."""
+    for placed in manifest.placed():
+        if isinstance(placed.output.content, Render):
+            yield placed.output.path, placed.output.content.sha256

@@ -96,7 +96,7 @@ class Manifest:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._db = _connect(":memory:") if rehearse else _connect(path)
             if rehearse and path.exists():
-                _connect(path).backup(self._db)
+                _copy(path, self._db)
             self._migrate(path)
         except OSError as found:
             raise LibraryError(f"{root}: cannot be written: {found.strerror}; choose a folder of your own") from None
@@ -124,14 +124,20 @@ class Manifest:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """One transaction: all of what is done inside, or none of it."""
-        self._db.execute("BEGIN IMMEDIATE")
+        """One transaction: all of what is done inside, or none of it. Raises LibraryError where the disk refuses."""
         try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled it back already
+                    self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as found:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise LibraryError(f"{self.root}: its manifest cannot be written: {found}; make room or free it") from None
 
     # --- pictures, their sources and their labels
 
@@ -208,9 +214,18 @@ class Manifest:
         found = [sha256 for (sha256,) in rows]
         return found[0] if len(found) == 1 else None
 
-    def forget_labels(self, axis: str, source: str) -> int:
-        """Take back the answers of one source on one axis; how many there were."""
-        return self._db.execute("DELETE FROM label WHERE axis = ? AND source = ?", (axis, source)).rowcount
+    def answered(self, axis: str, name: str) -> frozenset[str]:
+        """The pictures, by hash, for which a person gave this answer."""
+        query = "SELECT sha256 FROM label WHERE axis = ? AND name = ? AND source = ?"
+        return frozenset(sha256 for (sha256,) in self._db.execute(query, (axis, name, HUMAN)))
+
+    def forget_label(self, sha256: str, axis: str, source: str) -> None:
+        """Take back one answer."""
+        self._db.execute("DELETE FROM label WHERE sha256 = ? AND axis = ? AND source = ?", (sha256, axis, source))
+
+    def forget_answer(self, axis: str, name: str) -> None:
+        """Take back this answer of a person's for every picture."""
+        self._db.execute("DELETE FROM label WHERE axis = ? AND name = ? AND source = ?", (axis, name, HUMAN))
 
     def copies(self, sha256: str) -> list[Path]:
         """Where files with these bytes were found."""
@@ -255,7 +270,8 @@ class Manifest:
 
     def begin(self, command: str) -> int:
         """Open a run; its number."""
-        row = self._db.execute("INSERT INTO run (command, started) VALUES (?, ?)", (command, time.time()))
+        with self.change():
+            row = self._db.execute("INSERT INTO run (command, started) VALUES (?, ?)", (command, time.time()))
         return int(row.lastrowid or 0)
 
     def intend(self, run: int, step: Step, sha256: str) -> Intent:
@@ -323,6 +339,19 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")  # the journal must be on disk before a file is touched
     return db
+
+
+def _copy(path: Path, into: sqlite3.Connection) -> None:
+    """Read a manifest without writing beside it; on a read-only disk SQLite must be told that nobody else writes."""
+    for mode in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            source = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+            source.backup(into)
+            source.close()
+            return
+        except sqlite3.OperationalError:
+            if "immutable" in mode:
+                raise
 
 
 def content_text(content: Render | Text) -> str:

@@ -55,8 +55,11 @@ def test_an_export_answers_as_keras_does(exports: Path, keras: Any) -> None:
 
 
 def test_both_config_generations_are_the_same_sorter(exports: Path, old_exports: Path) -> None:
-    text = (old_exports / "direction" / "keras_model.h5").read_bytes()
-    assert b'"Functional"' not in text and b'"Model"' in text
+    import h5py
+
+    with h5py.File(old_exports / "direction" / "keras_model.h5") as file:
+        text = str(file.attrs["model_config"])
+    assert '"class_name": "Functional"' not in text and '"class_name": "Model"' in text
     old, new = load_sorter(old_exports / "direction"), load_sorter(exports / "direction")
     assert old.backbone.key == new.backbone.key == load_sorter(exports / "mood").backbone.key
     assert np.array_equal(ours(old, views()), ours(new, views()))
@@ -383,7 +386,7 @@ def test_every_real_export_loads_and_shares_one_backbone(real: list[Path]) -> No
 def test_every_real_export_answers_as_the_vendors_recipe(
     real: list[Path], real_pictures: list[Path], keras: Any, tmp_path: Path
 ) -> None:
-    """The vendor's: full decode, ImageOps.fit with Lanczos, x / 127.5 - 1, model.predict."""
+    """The vendor's: full decode, ImageOps.fit with Lanczos, x / 127.5 - 1, the model."""
     seen = np.stack([
         np.asarray(ImageOps.fit(Image.open(path).convert("RGB"), (224, 224), Image.Resampling.LANCZOS))
         for path in real_pictures
@@ -402,7 +405,7 @@ def test_every_real_export_answers_as_the_vendors_recipe(
             with zipfile.ZipFile(folder) as archive:
                 path = Path(archive.extract("keras_model.h5", tmp_path))
         model = keras.models.load_model(path, compile=False)
-        theirs = model.predict(seen.astype(np.float32) / 127.5 - 1, verbose=0)
+        theirs = np.asarray(model(seen.astype(np.float32) / 127.5 - 1))  # as predict, without its seconds of tracing
         assert np.abs(sorter.head(maps) - theirs).max() < 1e-4
         keras.backend.clear_session()
 
