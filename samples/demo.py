@@ -102,8 +102,9 @@ class Scores:
 
 def score() -> Scores:
     """Compare the library with the truth about the heap."""
+    from sorter.census import Report
     from sorter.library.manifest import Manifest
-    from sorter.pipeline import Report, load_job, make_plan
+    from sorter.pipeline import load_job, make_plan
     from sorter.records import Render
 
     job = load_job(DEMO / "scheme.toml")

@@ -146,13 +146,15 @@ def sort(source: Path, library: Path, take: bool, restore: bool, dry_run: bool, 
 def scan(source: Path, library: Path, as_json: bool) -> int:
     """Record the pictures of SOURCE in a library's manifest; place nothing."""
     from sorter import pipeline
+    from sorter.census import Report
     from sorter.classify.predict import Questions
     from sorter.classify.scan import walk
+    from sorter.intake import take_in
 
     pipeline.check_apart(source, library)
-    report = pipeline.Report()
+    report = Report()
     with progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
-        pipeline.take_in(walk(source, library), manifest, Questions({}), report, track)
+        take_in(walk(source, library), manifest, Questions({}), report, track)
     return say_report(as_json, report, None, library)
 
 
@@ -162,10 +164,12 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
 def classify(library: Path, scheme: Path, as_json: bool) -> int:
     """Ask every question that a library's pictures have not been asked yet; place nothing."""
     from sorter import pipeline
+    from sorter.census import Report
+    from sorter.intake import ask_again
 
-    job, report = _job(scheme), pipeline.Report()
+    job, report = _job(scheme), Report()
     with progress() as track, pipeline.open_library(library, "classify") as manifest:
-        pipeline.ask_again(manifest, job.questions, report, track)
+        ask_again(manifest, job.questions, report, track)
         pipeline.make_plan(manifest, job, report)
     return say_report(as_json, report, job, library)
 
@@ -176,10 +180,11 @@ def classify(library: Path, scheme: Path, as_json: bool) -> int:
 def plan(library: Path, scheme: Path, as_json: bool) -> int:
     """Show each file that would be placed or removed; change nothing."""
     from sorter import pipeline
+    from sorter.census import Report
     from sorter.library.manifest import Manifest
     from sorter.records import Put
 
-    job, report = _job(scheme), pipeline.Report()
+    job, report = _job(scheme), Report()
     with Manifest(library, rehearse=True) as manifest:
         steps = pipeline.settle(manifest, job, report, "plan")
     rows = [("put" if isinstance(step, Put) else "drop", step.output.path) for step in steps]
@@ -193,10 +198,11 @@ def plan(library: Path, scheme: Path, as_json: bool) -> int:
 def apply(library: Path, scheme: Path, as_json: bool) -> int:
     """Carry out what `sorter plan` shows."""
     from sorter import pipeline
+    from sorter.census import Report
     from sorter.library.manifest import Manifest
 
     Manifest(library).close()
-    job, report = _job(scheme), pipeline.Report()
+    job, report = _job(scheme), Report()
     with progress() as track, pipeline.open_library(library, "apply") as manifest:
         pipeline.settle(manifest, job, report, "apply", track=track)
     return say_report(as_json, report, job, library)

@@ -5,21 +5,21 @@ folder -take_in-> manifest -verdicts-> wanted -make_plan-> steps -carry_out-> li
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import chain, islice
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from sorter.classify.predict import Questions, Seen, in_step, load_questions
-from sorter.classify.scan import Found, walk
+from sorter.census import Report, Track, silent
+from sorter.classify.predict import Questions, load_questions
+from sorter.classify.scan import walk
 from sorter.dataset.crop import croppers
 from sorter.errors import LibraryError, ModelError
+from sorter.intake import ask_again, take_in
 from sorter.library.apply import Done, apply, recover
 from sorter.library.caption import captioner_of
-from sorter.library.corrections import Corrections, read_corrections
+from sorter.library.corrections import read_corrections
 from sorter.library.decide import decide
 from sorter.library.keep import give_back_originals, kept, take_originals
 from sorter.library.layout import ClassFolders, class_folders
@@ -29,18 +29,6 @@ from sorter.library.names import file_stem
 from sorter.library.plan import plan
 from sorter.records import LIBRARY, REMOVED, Output, Put, Render, Step, Unreadable, Verdict
 from sorter.scheme import Scheme, check_classes, load_scheme
-
-T = TypeVar("T")
-Track = Callable[[Iterable[T], str, int | None], Iterable[T]]
-"""Wraps an iterable to show progress: (items, what is done, how many or None)."""
-
-WRITE_EVERY = 64
-"""Pictures between two transactions of the manifest; the most that a crash makes to be read again."""
-
-
-def silent(items: Iterable[T], what: str, total: int | None) -> Iterable[T]:
-    """The Track that shows nothing."""
-    return items
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,26 +43,6 @@ class Job:
     def decide(self, *known: Any) -> Verdict:
         """The verdict on a (picture, labels) pair of the manifest."""
         return decide(known[0], known[1], self.scheme, self.thresholds)
-
-
-@dataclass
-class Report:
-    """What a run did. `counts` by outcome; `failures` each with its reason."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    unwanted: Counter[str] = field(default_factory=Counter)
-    """Why pictures were left out, and how many."""
-    folders: Counter[str] = field(default_factory=Counter)
-    """Class folder -> pictures in it."""
-    doubts: Counter[str] = field(default_factory=Counter)
-    """Axis -> pictures whose class on it is in doubt."""
-    failures: list[Unreadable] = field(default_factory=list)
-    corrections: Corrections = field(default_factory=Corrections)
-    run: int | None = None
-
-    def reasons(self) -> Counter[str]:
-        """The census: reason -> how often."""
-        return Counter(failure.reason for failure in self.failures)
 
 
 def load_job(scheme_path: Path) -> Job:
@@ -146,62 +114,6 @@ def settle(
     if not manifest.rehearsed:
         carry_out(steps, manifest, command, report, take, track)
     return steps
-
-
-def take_in(
-    files: Iterable[Found | Unreadable],
-    manifest: Manifest,
-    questions: Questions,
-    report: Report,
-    track: Track[Any] = silent,
-) -> set[str]:
-    """Read the files that are new or changed, ask what is not answered yet, and record it. The pictures, by hash.
-
-    A file that has not changed since it was last read costs one look into the manifest.
-    """
-    sources = questions.sources()
-    if sources:
-        _prepare(questions, track)
-    tasks = (_task(file, manifest, sources) for file in files)
-    results = track(in_step(lambda task: _read(task, questions), tasks), "reading pictures", None)
-    hashes: list[str] = []
-    for batch in _in_groups(results, WRITE_EVERY):
-        with manifest.change():
-            for task, seen in batch:
-                if isinstance(seen, Unreadable):
-                    report.failures.append(seen)
-                    if task.found and not seen.reason.startswith("cannot be read"):
-                        manifest.add_unreadable(task.found, seen.reason)
-                    continue
-                if task.found and not task.done:
-                    manifest.add(task.found, seen.picture, seen.labels)
-                hashes.append(seen.picture.sha256)
-    report.counts["files"] += len(hashes) + len(report.failures)
-    report.counts["copies"] += len(hashes) - len(set(hashes))
-    report.counts["unreadable"] = len(report.failures)
-    return set(hashes)
-
-
-def ask_again(manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent) -> None:
-    """Ask the questions that known pictures have not been asked yet, as after a sorter was replaced."""
-    waiting = list(manifest.unanswered(questions.sources()))
-    if not waiting:
-        return
-    _prepare(questions, track)
-
-    def ask(item: tuple[str, list[str]]) -> tuple[str, Seen | Unreadable | None]:
-        places = [*manifest.copies(item[0]), kept(manifest.root, item[0])]
-        readings = (questions(path, item[1]) for path in places if path.exists())
-        right = (seen for seen in readings if isinstance(seen, Unreadable) or seen.picture.sha256 == item[0])
-        return item[0], next(right, None)
-
-    for batch in _in_groups(track(in_step(ask, waiting), "asking again", len(waiting)), WRITE_EVERY):
-        with manifest.change():
-            for sha256, seen in batch:
-                if isinstance(seen, Seen):
-                    manifest.add_labels(sha256, seen.labels)
-                else:
-                    report.counts["not asked, original gone"] += 1
 
 
 def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterator[Verdict]:
@@ -299,38 +211,6 @@ def finder(manifest: Manifest) -> Callable[[str], Iterable[Path]]:
     return lambda sha256: [*manifest.copies(sha256), kept(manifest.root, sha256)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
-    found: Found | None
-    done: Seen | Unreadable | None = None
-    """Known already, or unreadable already: nothing is to be read."""
-    axes: tuple[str, ...] = ()
-
-
-def _task(file: Found | Unreadable, manifest: Manifest, sources: dict[str, str]) -> _Task:
-    if isinstance(file, Unreadable):
-        return _Task(None, file)
-    known = manifest.known(file)
-    if known is None:
-        return _Task(file, None, tuple(sources))
-    if isinstance(known, Unreadable):
-        return _Task(file, known)
-    axes = manifest.missing(known.sha256, sources)
-    return _Task(file, None, tuple(axes)) if axes else _Task(file, Seen(known, ()))
-
-
-def _read(task: _Task, questions: Questions) -> tuple[_Task, Seen | Unreadable]:
-    if task.done is not None:
-        return task, task.done
-    assert task.found is not None
-    return task, questions(task.found.path, task.axes)
-
-
-def _prepare(questions: Questions, track: Track[Any]) -> None:
-    for one in track(questions.unprepared(), "converting sorters, once on this machine", None):
-        one.compiled()
-
-
 def _count(verdict: Verdict, job: Job, report: Report) -> None:
     report.counts["pictures"] += 1
     if verdict.unwanted:
@@ -358,9 +238,3 @@ def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, float]:
             raise ModelError(f'[axes.{name}] threshold = "auto": its sorter has no calibrated one; write a number')
         found[name] = value
     return found
-
-
-def _in_groups(items: Iterable[T], size: int) -> Iterator[Iterator[T]]:
-    source = iter(items)
-    for first in source:
-        yield chain([first], islice(source, size - 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 HUMAN = "human"
@@ -117,18 +117,3 @@ class Drop:
 
 
 Step = Put | Drop
-
-
-@dataclass(frozen=True, slots=True)
-class Census:
-    """What became of bulk work: how many of each outcome, and each failure with its reason."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    failures: tuple[Unreadable, ...] = ()
-
-    def reasons(self) -> dict[str, int]:
-        """Reason to how often, most frequent first."""
-        tally: dict[str, int] = {}
-        for failure in self.failures:
-            tally[failure.reason] = tally.get(failure.reason, 0) + 1
-        return dict(sorted(tally.items(), key=lambda item: (-item[1], item[0])))

@@ -6,11 +6,12 @@ import random
 from collections import Counter
 from pathlib import Path
 
+from sorter.census import Report
 from sorter.classify.backbone import write_whole
 from sorter.errors import LibraryError
 from sorter.library.manifest import Manifest
 from sorter.page import Section, Shown, page, shown
-from sorter.pipeline import Job, Report, make_plan, verdicts
+from sorter.pipeline import Job, make_plan, verdicts
 from sorter.records import HUMAN, Render, Verdict
 
 SAMPLES = 12

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sorter.pipeline import Job, Report
+    from sorter.census import Report
+    from sorter.pipeline import Job
 
 
 def say_report(as_json: bool, report: Report, job: Job | None, where: Path, planned: int | None = None) -> int:

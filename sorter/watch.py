@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
+from sorter.census import Report
 from sorter.classify.images import SUFFIXES
 from sorter.classify.scan import Found, found_at, is_text, walk
 from sorter.errors import LibraryError
+from sorter.intake import ask_again, take_in
 from sorter.library.apply import recover
 from sorter.library.lock import locked
 from sorter.library.manifest import Manifest
-from sorter.pipeline import Job, Report, ask_again, check_apart, settle, take_in
+from sorter.pipeline import Job, check_apart, settle
 
 POLL = 0.25
 """Seconds between two looks at files that are still arriving."""

@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sorter.census import Report, Track, silent
 from sorter.dataset.crop import Cropper, croppers
 from sorter.errors import DatasetError
 from sorter.library.apply import Done, apply
+from sorter.library.contents import Placed
 from sorter.library.corrections import read_corrections
-from sorter.library.manifest import FOLDER, Manifest, Placed
+from sorter.library.manifest import FOLDER, Manifest
 from sorter.library.plan import plan, stem
 from sorter.options import Options
-from sorter.pipeline import Job, Report, Track, open_library, silent, verdicts
+from sorter.pipeline import Job, open_library, verdicts
 from sorter.records import Drop, Output, Render, Text, Unreadable, Verdict
 from sorter.registry import Registry
 

@@ -18,7 +18,8 @@ from sorter.classify.images import render
 from sorter.classify.predict import in_step
 from sorter.classify.scan import Found, found_at
 from sorter.errors import LibraryError, PictureError
-from sorter.library.manifest import Intent, Manifest, Placed, content_from
+from sorter.library.contents import Intent, Placed, content_from
+from sorter.library.manifest import Manifest
 from sorter.library.plan import stem
 from sorter.records import Drop, Output, Put, Render, Step, Unreadable
 

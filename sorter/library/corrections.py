@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 
 from sorter.classify.scan import Found, found_at
 from sorter.library.caption import tidy
+from sorter.library.contents import Placed
 from sorter.library.layout import ClassFolders
-from sorter.library.manifest import FOLDER, Manifest, Placed
+from sorter.library.manifest import FOLDER, Manifest
 from sorter.library.plan import stem
 from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, Label, Output, Render, Text
 

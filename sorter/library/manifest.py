@@ -3,12 +3,10 @@ the journal of every step. Touches that file only."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -17,7 +15,8 @@ from typing import Any, Self
 
 from sorter.classify.scan import Found
 from sorter.errors import LibraryError
-from sorter.records import HUMAN, Box, Label, Output, Picture, Put, Render, Step, Text, Unreadable
+from sorter.library.contents import Intent, Placed, content_from, content_text
+from sorter.records import HUMAN, Label, Output, Picture, Put, Step, Unreadable
 
 FOLDER = ".modelsheet"
 """The folder inside a library that is ours; hidden, so that no trainer and no scan looks into it."""
@@ -55,27 +54,6 @@ MIGRATIONS = [
     ) STRICT, WITHOUT ROWID;
     """,
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """A file that we wrote, as we left it."""
-
-    output: Output
-    sha256: str
-    size: int
-    modified: int
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """A journal row: what a step was going to do. `sha256` is of the bytes to write, empty for a drop."""
-
-    id: int
-    path: str
-    before: str | None
-    after: str | None
-    sha256: str
 
 
 class Manifest:
@@ -352,26 +330,6 @@ def _copy(path: Path, into: sqlite3.Connection) -> None:
         except sqlite3.OperationalError:
             if "immutable" in mode:
                 raise
-
-
-def content_text(content: Render | Text) -> str:
-    """A content as one line of JSON; equal contents give equal lines."""
-    if isinstance(content, Text):
-        return json.dumps({"text": content.text}, ensure_ascii=False)
-    values = {key: value for key, value in asdict(content).items() if value}
-    return json.dumps(values, sort_keys=True)
-
-
-def content_from(text: str) -> Render | Text:
-    """The content that `content_text` wrote."""
-    values = json.loads(text)
-    if "text" in values:
-        return Text(values["text"])
-    if "crop" in values:
-        values["crop"] = Box(**values["crop"])
-    if "size" in values:
-        values["size"] = tuple(values["size"])
-    return Render(**values)
 
 
 def _in_force(rows: Iterable[Any], sources: dict[str, str]) -> tuple[Label, ...]:
