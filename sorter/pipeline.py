@@ -86,11 +86,12 @@ def sort(
     `take`: move the originals into the library's keeping. `restore`: put back what a person deleted from the library.
     """
     check_apart(source, library)
+    files, taking = walk(source, library), source if take else None
     with open_library(library, f"sort {source}", dry_run) as manifest:
         report = Report()
-        take_in(walk(source, library), manifest, job.questions, report, track)
+        take_in(files, manifest, job.questions, report, track)
         ask_again(manifest, job.questions, report, track)
-        return report, settle(manifest, job, report, f"sort {source}", take=take, restore=restore, track=track)
+        return report, settle(manifest, job, report, f"sort {source}", take=taking, restore=restore, track=track)
 
 
 def settle(
@@ -100,11 +101,14 @@ def settle(
     command: str,
     *,
     only: set[str] | None = None,
-    take: bool = False,
+    take: Path | None = None,
     restore: bool = False,
     track: Track[Any] = silent,
 ) -> tuple[Step, ...]:
-    """Make the library what its labels say: corrections, plan, apply. `only`: look at these pictures alone."""
+    """Make the library what its labels say: corrections, plan, apply.
+
+    `only`: look at these pictures alone. `take`: move the originals below this folder into the library's keeping.
+    """
     if restore:
         with manifest.change():
             manifest.forget_answer(LIBRARY, REMOVED)
@@ -146,7 +150,7 @@ def carry_out(
     manifest: Manifest,
     command: str,
     report: Report,
-    take: bool = False,
+    take: Path | None = None,
     track: Track[Any] = silent,
 ) -> None:
     """Apply steps as one run of the journal."""
@@ -158,7 +162,7 @@ def carry_out(
         else:
             report.failures.append(outcome)
     if take:
-        for taken in track(take_originals(manifest, run), "taking originals", None):
+        for taken in track(take_originals(manifest, run, take), "taking originals", None):
             if isinstance(taken, Unreadable):
                 report.failures.append(taken)
             else:

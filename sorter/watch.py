@@ -51,7 +51,8 @@ def watch(
         recover(manifest)
         first = Report()
         ask_again(manifest, job.questions, first)
-        settle(manifest, job, first, f"watch {folder}", take=take)
+        taking = folder if take else None
+        settle(manifest, job, first, f"watch {folder}", take=taking)
         yield first
         # The observer runs already, so nothing that arrives during this walk is missed.
         there = (file for file in walk(folder, library) if isinstance(file, Found) and manifest.known(file) is None)
@@ -59,7 +60,7 @@ def watch(
         for batch in settled(waiting, news, stop, still):
             report = Report()
             hashes = take_in(batch, manifest, job.questions, report)
-            settle(manifest, job, report, f"watch {folder}", only=hashes, take=take)
+            settle(manifest, job, report, f"watch {folder}", only=hashes, take=taking)
             yield report
 
 

@@ -16,12 +16,10 @@ FILE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 def text() -> str:
     """The whole file."""
     parts = ["# Commands\n\nMade from the commands' own `--help`: `python tests/docs.py --write`.\n"]
-    for group in (sorter, trainer):
-        parts.append(section(group, group.name if group.name != "cli" else "trainer"))
-    return "\n".join(parts)
+    return "\n".join([*parts, section(sorter, "sorter"), section(trainer, "trainer")])
 
 
-def section(group: click.Group, name: str | None) -> str:
+def section(group: click.Group, name: str) -> str:
     """A group and each of its commands."""
     context = click.Context(group, info_name=name, max_content_width=100, terminal_width=100)
     blocks = [f"## {name}\n\n```\n{group.get_help(context)}\n```\n"]

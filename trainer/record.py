@@ -48,7 +48,7 @@ class Record:
 
 
 def _board(folder: Path, step: int) -> SummaryWriter:
-    # By this name TensorBoard asks whether to do without TensorFlow, which it would otherwise load (3 s) to open a file.
+    # By this name TensorBoard asks whether to do without TensorFlow, which it would otherwise load: 3 s for a file.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     from torch.utils.tensorboard import SummaryWriter
 

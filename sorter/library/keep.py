@@ -18,13 +18,16 @@ def kept(root: Path, sha256: str) -> Path:
     return root / FOLDER / "originals" / sha256[:2] / sha256
 
 
-def take_originals(manifest: Manifest, run: int) -> Iterator[Path | Unreadable]:
-    """Move into keeping every original whose picture stands in the library as we wrote it."""
+def take_originals(manifest: Manifest, run: int, source: Path) -> Iterator[Path | Unreadable]:
+    """Move into keeping every original below `source` whose picture stands in the library as we wrote it."""
     for placed in list(manifest.placed()):
         content = placed.output.content
-        if not isinstance(content, Render) or not _holds(manifest.root / placed.output.path, placed.sha256):
+        if not isinstance(content, Render):
             continue
-        for original in manifest.copies(content.sha256):
+        there = [path for path in manifest.copies(content.sha256) if source in path.parents and path.exists()]
+        if not there or not _holds(manifest.root / placed.output.path, placed.sha256):
+            continue
+        for original in there:
             if _holds(original, content.sha256):
                 yield _take(manifest, original, content.sha256, run)
 

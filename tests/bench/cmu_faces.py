@@ -84,12 +84,10 @@ def report(folder: Path) -> None:
         print(f"{axis}: {right / len(known):.3f} right ({right} of {len(known)}, people never seen in the fit)")
     before = Counter(ways[one.sha256] for one in renders)
     after = Counter(MIRRORED.get(way, way) if one.mirror else way for one in renders for way in [ways[one.sha256]])
-    print(
-        f"turned: {sum(one.mirror for one in renders)}; of them rightly {sum(one.mirror and ways[one.sha256] == 'right' for one in renders)}"
-    )
-    print(
-        f"facing left: {before['left']} before, {after['left']} after; right: {before['right']} before, {after['right']} after"
-    )
+    turned = [ways[one.sha256] for one in renders if one.mirror]
+    print(f"turned: {len(turned)}; of them rightly: {turned.count('right')}")
+    for way in ("left", "right"):
+        print(f"facing {way}: {before[way]} before, {after[way]} after")
     with (folder / "dataset" / "metadata.jsonl").open(encoding="utf-8") as file:
         print(f"exported: {sum(1 for _ in file)}")
 
