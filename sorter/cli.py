@@ -155,7 +155,7 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
     report = Report()
     files = walk(source, library)
     with progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
-        take_in(walk(source, library), manifest, Questions({}), report, track)
+        take_in(files, manifest, Questions({}), report, track)
     return say_report(as_json, report, None, library)
 
 

@@ -18,6 +18,7 @@ TEMPLATE = """\
 <title>{{ title }}</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+summary { cursor: pointer; font-weight: bold; margin-top: 2.2rem }
 h1 { font-size: 1.6rem } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd }
 table { border-collapse: collapse; margin: .6rem 0 } td, th { padding: .15rem .9rem .15rem 0; text-align: left }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
@@ -29,8 +30,9 @@ svg { max-width: 100%; height: auto }
 @media (prefers-color-scheme: dark) { body { background: #16181c; color: #ddd } figcaption { color: #aaa } }
 </style>
 <h1>{{ title }}</h1>
-{% for section in sections %}<h2>{{ section.title }}</h2>
-{% for text in section.texts %}<p>{{ text }}</p>
+{% for section in sections %}{% if section.folded %}<details><summary>{{ section.title }}</summary>
+{% else %}<h2>{{ section.title }}</h2>
+{% endif %}{% for text in section.texts %}<p>{{ text }}</p>
 {% endfor %}{% if section.rows %}<table>
 {% if section.head %}<tr>{% for cell in section.head %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% endif %}{% for row in section.rows %}<tr>{% for cell in row %}<td{% if cell is number %} class="number"{% endif %}>
@@ -45,6 +47,7 @@ svg { max-width: 100%; height: auto }
 {% for picture in section.pictures %}<figure><img src="{{ picture.data }}" width="{{ picture.width }}" alt="">
 <figcaption>{{ picture.text }}</figcaption></figure>
 {% endfor %}</div>
+{% endif %}{% if section.folded %}</details>
 {% endif %}{% endfor %}</html>
 """
 
@@ -72,6 +75,8 @@ class Section:
     pictures: Sequence[Shown] = ()
     crisp: bool = False
     """Show small pictures with square pixels."""
+    folded: bool = False
+    """Show only the title until it is clicked: for what is long."""
 
     @property
     def longest(self) -> int:
@@ -98,6 +103,19 @@ def shown(picture: Image | Path, text: str, width: int = 280, keep_pixels: bool 
     image.save(out, "PNG" if keep_pixels else "JPEG", quality=80)
     kind = "png" if keep_pixels else "jpeg"
     return Shown(f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}", width, text)
+
+
+def side_by_side(first: Path, second: Path, text: str, width: int = 440) -> Shown:
+    """Two pictures as one, so that a narrow window does not part them."""
+    from PIL import Image as Images
+    from PIL import ImageOps
+
+    half = width - 4, width * 9 // 16
+    both = Images.new("RGB", (2 * width, half[1]), "white")
+    for place, path in ((0, first), (width + 4, second)):
+        with Images.open(path) as image:
+            both.paste(ImageOps.pad(image.convert("RGB"), half, color="white"), (place, 0))
+    return shown(both, text, width)
 
 
 def line_plot(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], across: str, up: str) -> str:

@@ -86,7 +86,7 @@ def sort(
     `take`: move the originals into the library's keeping. `restore`: put back what a person deleted from the library.
     """
     check_apart(source, library)
-    files, taking = walk(source, library), source if take else None
+    files, taking = walk(source, library), source.absolute() if take else None
     with open_library(library, f"sort {source}", dry_run) as manifest:
         report = Report()
         take_in(files, manifest, job.questions, report, track)

@@ -10,7 +10,7 @@ from sorter.census import Report
 from sorter.classify.backbone import write_whole
 from sorter.errors import LibraryError
 from sorter.library.manifest import Manifest
-from sorter.page import Section, Shown, page, shown
+from sorter.page import Section, Shown, page, shown, side_by_side
 from sorter.pipeline import Job, make_plan, verdicts
 from sorter.records import HUMAN, Render, Verdict
 
@@ -23,30 +23,31 @@ def write_report(library: Path, to: Path, job: Job) -> Report:
         report = Report()
         make_plan(manifest, job, report)
         report.failures = manifest.unreadable()
-        sections = [*summary(report, job), *_pictures(manifest, job)]
-        try:
-            write_whole(to, page(f"{job.scheme.name}: {library.name}", sections).encode())
-        except OSError as found:
-            raise LibraryError(f"{to}: cannot be written: {found.strerror}") from None
-        return report
+        wanted = [verdict for verdict in verdicts(manifest, job) if not verdict.unwanted]
+        sections = [
+            Section("In short", rows=[(name, count) for name, count in report.counts.items()]),
+            *_shown("Turned pictures, as they came and as they stand", turned_pictures(manifest, job)),
+            *_shown("In doubt: drag them from _unsure to the right folder, and sort again", doubted(manifest, wanted)),
+            *balance(wanted, job),
+            *left_out(report),
+        ]
+    try:
+        write_whole(to, page(f"{job.scheme.name}: {library.name}", sections).encode())
+    except OSError as found:
+        raise LibraryError(f"{to}: cannot be written: {found.strerror}") from None
+    return report
 
 
-def summary(report: Report, job: Job) -> list[Section]:
-    """The numbers of a report as sections."""
-    counts = [(name, count) for name, count in report.counts.items()]
-    sections = [
-        Section("In short", rows=counts),
-        Section("Pictures by class folder", bars=sorted(report.folders.items(), key=lambda row: (-row[1], row[0]))),
-    ]
-    if report.doubts:
-        text = "Their class on this axis is in doubt: drag a picture from _unsure to the right folder, and sort again."
-        sections.append(Section("Doubts by axis", texts=[text], bars=report.doubts.most_common()))
+def left_out(report: Report) -> list[Section]:
+    """What is not in the library and why; and, folded away, what is where."""
+    sections = []
     if report.unwanted:
         sections.append(Section("Left out, as the scheme says", bars=report.unwanted.most_common()))
     if report.failures:
         rows = [[str(failure.path), failure.reason] for failure in report.failures[:200]]
         sections.append(Section("Files that could not be used", head=["file", "reason"], rows=rows))
-    return sections
+    folders = sorted(report.folders.items(), key=lambda row: (-row[1], row[0]))
+    return [*sections, Section(f"The {len(folders)} class folders", bars=folders, folded=True)]
 
 
 def balance(found: list[Verdict], job: Job) -> list[Section]:
@@ -61,7 +62,7 @@ def balance(found: list[Verdict], job: Job) -> list[Section]:
 
 
 def turned_pictures(manifest: Manifest, job: Job, most: int = SAMPLES) -> list[Shown]:
-    """Pairs of a picture as it came and as it was turned, with its caption."""
+    """Pictures as they came, on the left, and as they were turned, on the right, with their captions."""
     places = {
         one.output.content.sha256: one.output
         for one in manifest.placed()
@@ -75,15 +76,20 @@ def turned_pictures(manifest: Manifest, job: Job, most: int = SAMPLES) -> list[S
         if original is None or len(pairs) >= most:
             continue
         caption = verdict.caption or job.layout.caption(verdict)
-        pairs.append(shown(original, "as it came"))
-        pairs.append(shown(manifest.root / places[verdict.picture.sha256].path, f"turned: {caption}"))
+        pairs.append(side_by_side(original, manifest.root / places[verdict.picture.sha256].path, caption))
     return pairs
 
 
-def _pictures(manifest: Manifest, job: Job) -> list[Section]:
-    wanted = [verdict for verdict in verdicts(manifest, job) if not verdict.unwanted]
-    sections = balance(wanted, job)
-    pairs = turned_pictures(manifest, job)
-    if pairs:
-        sections.append(Section("Turned pictures", pictures=pairs))
-    return sections
+def doubted(manifest: Manifest, found: list[Verdict], most: int = SAMPLES) -> list[Shown]:
+    """Pictures that a person should look at, each with what the sorters were unsure of."""
+    places = {
+        one.output.content.sha256: one.output for one in manifest.placed() if isinstance(one.output.content, Render)
+    }
+    rows = [verdict for verdict in found if verdict.doubts and verdict.picture.sha256 in places]
+    random.Random(0).shuffle(rows)
+    files = [(manifest.root / places[row.picture.sha256].path, "; ".join(row.doubts)) for row in rows[:most]]
+    return [shown(path, text) for path, text in files if path.exists()]
+
+
+def _shown(title: str, pictures: list[Shown]) -> list[Section]:
+    return [Section(title, pictures=pictures)] if pictures else []

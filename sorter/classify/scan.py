@@ -24,14 +24,14 @@ class Found:
 
 
 def walk(folder: Path, leave_out: Path | None = None) -> Iterator[Found | Unreadable]:
-    """The files below `folder` with a picture's ending, in the order of their names; links are not followed.
+    """The files below `folder` with a picture's ending, in the order of their names, their paths absolute.
 
-    Hidden folders are passed over, and so is `leave_out`. Raises LibraryError where `folder` is none.
+    Hidden folders and links are passed over, and so is `leave_out`. Raises LibraryError where `folder` is none.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise LibraryError(f"{folder}: {what}; give the folder that holds the pictures")
-    return _walk(folder, leave_out and leave_out.resolve())
+    return _walk(folder.absolute(), leave_out and leave_out.resolve())
 
 
 def _walk(folder: Path, leave_out: Path | None) -> Iterator[Found | Unreadable]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -284,10 +284,11 @@ class Manifest:
     def before(self, run: int) -> list[Output]:
         """What was placed before `run`, by reading the journal backwards from now."""
         standing = {placed.output.path: placed.output for placed in self.placed()}
+        moved = {PurePosixPath(path).name: path for path in standing}  # by hand: of that the journal knows nothing
         rows = self._db.execute("SELECT path, before FROM step WHERE run >= ? AND done = 1 ORDER BY id DESC", (run,))
         for path, content in rows:
             if content is None:
-                standing.pop(path, None)
+                standing.pop(path if path in standing else moved.get(PurePosixPath(path).name, path), None)
             else:
                 standing[path] = Output(path, content_from(content))
         return [standing[path] for path in sorted(standing)]
@@ -320,12 +321,12 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 
 
 def _copy(path: Path, into: sqlite3.Connection) -> None:
-    """Read a manifest without writing beside it; on a read-only disk SQLite must be told that nobody else writes."""
-    for mode in ("mode=ro", "mode=ro&immutable=1"):
+    """Read a manifest without writing beside it, which SQLite does unless it is told that nobody else writes."""
+    in_use = path.with_name(f"{path.name}-wal").exists()
+    for mode in ("mode=ro", "mode=ro&immutable=1") if in_use else ("mode=ro&immutable=1",):
         try:
-            source = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
-            source.backup(into)
-            source.close()
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as source:
+                source.backup(into)
             return
         except sqlite3.OperationalError:
             if "immutable" in mode:

@@ -238,7 +238,7 @@ def frames(tmp_path: Path, grow: Any) -> Path:
             "front.png": _draw("front", "sad"),
             "doubtful.png": _draw("left", "?"),
             "empty.png": b"",
-            "deeper": {
+            "zoo": {
                 "copy of left.png": _draw("left", "happy"),
                 "nobody.png": _draw("nobody", "sad"),
                 "text.png": "this is no picture",

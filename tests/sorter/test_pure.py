@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sorter.census import Report
 from sorter.errors import LibraryError
 from sorter.library.apply import inside
 from sorter.library.caption import captioner_of, tidy
 from sorter.library.decide import decide
 from sorter.library.layout import ClassFolders, class_folders
-from sorter.library.manifest import content_from, content_text
+from sorter.library.contents import content_from, content_text
 from sorter.library.names import file_stem
 from sorter.library.plan import plan
 from sorter.records import (
-    CAPTION, HUMAN, LIBRARY, REMOVED, Box, Census, Drop, Label, Output, Picture, Put, Render, Text, Unreadable, Verdict,
+    CAPTION, HUMAN, LIBRARY, REMOVED, Box, Drop, Label, Output, Picture, Put, Render, Text, Unreadable, Verdict,
 )  # fmt: skip
 from sorter.scheme import Axis, Class, Scheme, Use
 
@@ -273,8 +274,8 @@ def test_no_output_lies_outside_the_library(path: str) -> None:
 
 
 def test_a_census_counts_reasons_most_frequent_first() -> None:
-    failures = tuple(Unreadable(Path(name), reason) for name, reason in [("a", "x"), ("b", "y"), ("c", "y")])
-    assert list(Census(failures=failures).reasons().items()) == [("y", 2), ("x", 1)]
+    failures = [Unreadable(Path(name), reason) for name, reason in [("a", "x"), ("b", "y"), ("c", "y")]]
+    assert Report(failures=failures).reasons().most_common() == [("y", 2), ("x", 1)]
 
 
 def test_the_layout_is_a_plain_value() -> None:
