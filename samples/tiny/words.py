@@ -100,19 +100,23 @@ def text_encoder(tokens: Any) -> Any:
 def made_up(random: Random) -> str:
     """A word that means nothing, such as a trigger or a name."""
     consonants = [letter for letter in ascii_lowercase if letter not in VOWELS]
-    length = random.randint(3, 6)
     return "".join(
         random.choice(VOWELS if n % 2 else consonants) if random.random() < 0.8 else random.choice(ascii_lowercase)
-        for n in range(length)
+        for n in range(random.randint(3, 6))
     )
+
+
+def name_of(subject: str) -> str:
+    """Everybody's own name, always the same: "a grey cat" may be called "busek"."""
+    return made_up(Random(f"name of {subject}"))
 
 
 def caption(parts: list[str], random: Random) -> str:
     """A caption as people write them: some say nothing, some little, in some order.
 
     Other parts than the subject may be missing or change places, so that short prompts work as
-    well as complete ones. Some subjects are words that mean nothing: the model must keep to
-    the rest of such a prompt, and fine-tuning can then teach it who that is.
+    well as complete ones. Some give a subject's name for its looks, or a word that means nothing
+    first: spelt-out words then stand for somebody, and fine-tuning has only to say whom.
     """
     if random.random() < 0.1:
         return ""
@@ -121,10 +125,10 @@ def caption(parts: list[str], random: Random) -> str:
     if random.random() < 0.25:
         random.shuffle(kept)
     lot = random.random()
-    if lot < 0.12:
-        subject = " ".join(made_up(random) for _ in range(random.randint(1, 2)))
-    elif lot < 0.16:
-        subject = f"{made_up(random)}, {subject}"
-    if lot < 0.96:
+    if lot < 0.16:
+        subject = name_of(subject)
+    if lot < 0.08 or lot > 0.98:
+        subject = f"{made_up(random)} {subject}"
+    if not 0.94 < lot < 0.98:
         kept.insert(0, subject)
     return ", ".join(kept)

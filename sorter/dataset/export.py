@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sorter.census import Report, Track, silent
+from sorter.classify.images import read_picture
+from sorter.classify.scan import found_at
 from sorter.dataset.crop import Cropper, croppers
 from sorter.errors import DatasetError
 from sorter.library.apply import Done, apply
@@ -19,7 +21,7 @@ from sorter.library.manifest import FOLDER, Manifest
 from sorter.library.plan import plan, stem
 from sorter.options import Options
 from sorter.pipeline import Job, open_library, verdicts
-from sorter.records import Drop, Output, Render, Text, Unreadable, Verdict
+from sorter.records import Drop, Output, Render, Text, Verdict
 from sorter.registry import Registry
 
 
@@ -76,17 +78,18 @@ def export(
     table = crop or {"use": job.scheme.crop.use, **job.scheme.crop.options()}
     cropper = croppers.build(table["use"], "[crop]", **{key: value for key, value in table.items() if key != "use"})
     _check_target(library, to)
-    with Manifest(library) as held:
+    with Manifest(library, rehearse=True) as held:  # what a person moved since the last sort is heeded, not recorded
         read_corrections(held, job.layout)
         report = Report()
-        chosen = dict(_choose(held, job, cropper, doubtful, report))
-        files = {one.output.content.sha256: held.root / path for path, one in _placed_by_hash(held).items()}
+        files = {_current_hash(held.root, one): one for one in held.placed() if isinstance(one.output.content, Render)}
+        chosen = dict(_choose(held, files, job, cropper, doubtful, report))
+        paths = {sha256: held.root / one.output.path for sha256, one in files.items()}
     if not chosen:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
     with open_library(to, f"export {library}", dry_run) as manifest:
         report.counts["exported"] = len(chosen)
         if not dry_run:
-            _write(manifest, chosen, files, layout, report, track)
+            _write(manifest, chosen, paths, layout, report, track)
     return report
 
 
@@ -100,6 +103,9 @@ def _write(
 ) -> None:
     """Pictures first, then the table of those that could be written, and last what is no longer wanted."""
     run = report.run = manifest.begin("export")
+    with manifest.change():
+        for gone in [one for one in manifest.placed() if not (manifest.root / one.output.path).exists()]:
+            manifest.forget_placed(gone.output.path)  # a dataset is made from a library: what is gone is written again
     standing = [placed.output for placed in manifest.placed()]
     steps = plan(chosen, standing)
     failed: set[str] = set()
@@ -114,7 +120,7 @@ def _write(
                 failed.add(outcome.path.stem)
 
     carry_out([step for step in steps if not isinstance(step, Drop)], "writing pictures")
-    items = [item for output, item in chosen.items() if stem(output) not in failed]
+    items = sorted((item for output, item in chosen.items() if stem(output) not in failed), key=lambda item: item.file)
     tables = list(layout(items))
     names = {output.path for output in tables}
     carry_out(plan(tables, [output for output in standing if output.path in names]), "writing captions")
@@ -123,50 +129,45 @@ def _write(
 
 
 def _choose(
-    library: Manifest, job: Job, cropper: Cropper, doubtful: bool, report: Report
+    library: Manifest, files: dict[str, Placed], job: Job, cropper: Cropper, doubtful: bool, report: Report
 ) -> Iterator[tuple[Output, Item]]:
-    placed = {one.output.content.sha256: one for one in _originals(library)}
+    """The outputs of the dataset. `files`: hash of a library file as it stands -> what we know of it."""
+    standing = {_pictured(one): (sha256, one) for sha256, one in files.items()}
     for verdict in verdicts(library, job):
-        one = placed.get(verdict.picture.sha256)
-        if verdict.unwanted or one is None:
+        if verdict.unwanted or verdict.picture.sha256 not in standing:
             continue
         if verdict.doubts and not doubtful:
             report.counts["left out, in doubt"] += 1
             report.doubts.update(verdict.unsure)
             continue
-        yield _item(library, job, cropper, verdict, one)
+        sha256, one = standing[verdict.picture.sha256]
+        picture = verdict.picture
+        if sha256 != one.sha256:
+            path = library.root / one.output.path
+            picture, _ = read_picture(path, path.read_bytes())  # edited, perhaps to another size
+        yield _item(cropper(sha256, picture.width, picture.height), one, job, verdict)
 
 
-def _item(library: Manifest, job: Job, cropper: Cropper, verdict: Verdict, one: Placed) -> tuple[Output, Item]:
-    sha256 = _current_hash(library.root / one.output.path, one)
-    rendered = cropper(sha256, verdict.picture.width, verdict.picture.height)
+def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> tuple[Output, Item]:
     if isinstance(one.output.content, Render) and one.output.content.mirror != verdict.mirror:
         rendered = replace(rendered, mirror=True)  # corrected since the last sort: turned here already
     path = PurePosixPath(one.output.path)
-    file = path.name if rendered == Render(sha256) else f"{path.stem}.png"
+    file = path.name if rendered == Render(rendered.sha256) else f"{path.stem}.png"
     caption = verdict.caption or job.layout.caption(verdict)
     sure = verdict.sure()
     return Output(file, rendered), Item(file, caption, {axis: sure.get(axis) for axis in job.scheme.axes})
 
 
-def _originals(library: Manifest) -> Iterator[Any]:
-    return (one for one in library.placed() if isinstance(one.output.content, Render))
+def _pictured(one: Placed) -> str:
+    """The hash of the original that a library file shows."""
+    return one.output.content.sha256 if isinstance(one.output.content, Render) else ""
 
 
-def _placed_by_hash(library: Manifest) -> dict[str, Any]:
-    """Path -> the placed picture, its content's hash being that of the file as it stands."""
-    found = {}
-    for one in _originals(library):
-        sha256 = _current_hash(library.root / one.output.path, one)
-        found[one.output.path] = replace(one, output=replace(one.output, content=Render(sha256)))
-    return found
-
-
-def _current_hash(path: Path, one: Placed) -> str:
+def _current_hash(root: Path, one: Placed) -> str:
     """The hash of a library file as it stands; one that a person has edited is exported as edited."""
+    path = root / one.output.path
     try:
-        stat = path.stat()
-        if (stat.st_size, stat.st_mtime_ns) == (one.size, one.modified):
+        if (found := found_at(path)) and (found.size, found.modified) == (one.size, one.modified):
             return one.sha256
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -181,6 +182,3 @@ def _check_target(library: Path, to: Path) -> None:
         raise DatasetError(f"{to}: is a file; give a folder for the dataset")
     if to.is_dir() and any(to.iterdir()) and not (to / FOLDER).exists():
         raise DatasetError(f"{to}: holds files that are not from an export; choose an empty folder")
-
-
-__all__ = ["ImageFolder", "Item", "Layout", "Unreadable", "export", "layouts"]

@@ -437,7 +437,7 @@ def test_undo_of_the_first_run_takes_back_what_was_moved_by_hand(
     move(sorted_library, "sad-*.jpg", "happy/left")
     sort(frames, sorted_library, job)
     undo(sorted_library, 1)
-    assert tree_of(sorted_library) == {}
+    assert [name for name in tree_of(sorted_library) if not name.endswith("/")] == []
 
 
 # --- take
