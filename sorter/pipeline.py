@@ -154,7 +154,8 @@ def carry_out(
     track: Track[Any] = silent,
 ) -> None:
     """Apply steps as one run of the journal."""
-    run = report.run = manifest.begin(command)
+    with manifest.change():
+        run = report.run = manifest.journal.begin(command)
     originals = finder(manifest)
     for outcome in track(apply(steps, manifest, run, originals), "placing files", len(steps)):
         if isinstance(outcome, Done):
@@ -183,20 +184,25 @@ def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track:
                 report.failures.append(back)
             else:
                 report.counts["originals given back"] += 1
-        steps = plan(manifest.before(chosen), (placed.output for placed in manifest.placed()))
+        steps = plan(
+            manifest.journal.before(chosen, (placed.output for placed in manifest.placed())),
+            (placed.output for placed in manifest.placed()),
+        )
         report.counts["steps"] = len(steps)
         if not dry_run:
             carry_out(steps, manifest, f"undo {chosen}", report, track=track)
             with manifest.change():
-                manifest.mark_undone(chosen)
+                manifest.journal.mark_undone(chosen)
         return report
 
 
 def _run_to_undo(manifest: Manifest, run: int | None) -> int:
-    counting = [one["id"] for one in manifest.runs() if not one["undone"] and not one["command"].startswith("undo")]
+    counting = [
+        one["id"] for one in manifest.journal.runs() if not one["undone"] and not one["command"].startswith("undo")
+    ]
     if run is None and counting:
         return int(counting[-1])
-    if run is None or run not in [one["id"] for one in manifest.runs()]:
+    if run is None or run not in [one["id"] for one in manifest.journal.runs()]:
         known = ", ".join(map(str, counting)) or "none"
         which = "a run" if run is None else f"run {run}"
         raise LibraryError(f"{manifest.root}: has no such thing as {which} to undo; runs that changed it: {known}")

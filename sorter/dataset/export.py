@@ -102,8 +102,8 @@ def _write(
     track: Track[Any],
 ) -> None:
     """Pictures first, then the table of those that could be written, and last what is no longer wanted."""
-    run = report.run = manifest.begin("export")
     with manifest.change():
+        run = report.run = manifest.journal.begin("export")
         for gone in [one for one in manifest.placed() if not (manifest.root / one.output.path).exists()]:
             manifest.forget_placed(gone.output.path)  # a dataset is made from a library: what is gone is written again
     standing = [placed.output for placed in manifest.placed()]

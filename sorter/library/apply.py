@@ -69,7 +69,7 @@ def apply(steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOr
 
 def recover(manifest: Manifest) -> int:
     """Settle the steps that a cut-off run announced: adopt what is whole, give up the rest. How many there were."""
-    open_steps = manifest.unsettled()
+    open_steps = manifest.journal.unsettled()
     for intent in open_steps:
         target = inside(manifest.root, intent.path)
         with suppress(FileNotFoundError):
@@ -79,11 +79,11 @@ def recover(manifest: Manifest) -> int:
             if intent.after is None:
                 if stands is None:
                     manifest.forget_placed(intent.path)
-                manifest.settle(intent, done=stands is None)
+                manifest.journal.settle(intent, done=stands is None)
             else:
                 if stands == intent.sha256:
                     manifest.set_placed(_placed(intent, found_at(target)))
-                manifest.settle(intent, done=stands == intent.sha256)
+                manifest.journal.settle(intent, done=stands == intent.sha256)
     return len(open_steps)
 
 
@@ -139,7 +139,7 @@ class _Worker:
 
 def _carry_out(manifest: Manifest, run: int, ready: list[_Ready]) -> Iterator[Done | Unreadable]:
     with manifest.change():
-        intents = [manifest.intend(run, one.step, one.sha256) for one in ready]
+        intents = [_intend(manifest, run, one) for one in ready]
     try:
         outcomes = list(in_step(lambda item: _touch(manifest.root, item), ready))
     except OSError as found:
@@ -152,9 +152,14 @@ def _carry_out(manifest: Manifest, run: int, ready: list[_Ready]) -> Iterator[Do
                 manifest.forget_placed(intent.path)
             else:
                 manifest.set_placed(_placed(intent, file))
-            manifest.settle(intent, done=True)
+            manifest.journal.settle(intent, done=True)
     for one in ready:
         yield Done(one.step)
+
+
+def _intend(manifest: Manifest, run: int, ready: _Ready) -> Intent:
+    held = manifest.placed_at(ready.step.output.path)
+    return manifest.journal.intend(run, ready.step, ready.sha256, held.output if held else None)
 
 
 def _touch(root: Path, ready: _Ready) -> Found | None:

@@ -34,7 +34,7 @@ def take_originals(manifest: Manifest, run: int, source: Path) -> Iterator[Path 
 
 def give_back_originals(manifest: Manifest, since: int) -> Iterator[Path | Unreadable]:
     """Put the originals that were taken in run `since` and later ones back where they came from."""
-    for original, sha256 in manifest.taken(since):
+    for original, sha256 in manifest.journal.taken(since):
         if original.exists():
             if not _holds(original, sha256):
                 yield Unreadable(
@@ -45,14 +45,14 @@ def give_back_originals(manifest: Manifest, since: int) -> Iterator[Path | Unrea
             yield Unreadable(original, f"cannot be put back from {kept(manifest.root, sha256)}")
             continue
         with manifest.change():
-            manifest.give_back(original)
+            manifest.journal.give_back(original)
         yield original
 
 
 def _take(manifest: Manifest, original: Path, sha256: str, run: int) -> Path | Unreadable:
     keep = kept(manifest.root, sha256)
     with manifest.change():
-        manifest.take(original, sha256, run)
+        manifest.journal.take(original, sha256, run)
     if not _holds(keep, sha256) and not _copy(original, keep, sha256):
         return Unreadable(original, "cannot be copied into the library's keeping, so it was left")
     try:

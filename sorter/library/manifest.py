@@ -1,10 +1,9 @@
 """Everything known about a library, in one SQLite file: pictures, where they were found, labels, what is placed, and
-the journal of every step. Touches that file only."""
+(in journal.py) every step. Touches that file only."""
 
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import groupby
@@ -15,8 +14,9 @@ from typing import Any, Self
 
 from sorter.classify.scan import Found
 from sorter.errors import LibraryError
-from sorter.library.contents import Intent, Placed, content_from, content_text
-from sorter.records import HUMAN, Label, Output, Picture, Put, Step, Unreadable
+from sorter.library.contents import Placed, content_from, content_text
+from sorter.library.journal import Journal
+from sorter.records import HUMAN, Label, Output, Picture, Unreadable
 
 FOLDER = ".modelsheet"
 """The folder inside a library that is ours; hidden, so that no trainer and no scan looks into it."""
@@ -76,6 +76,7 @@ class Manifest:
             if rehearse and path.exists():
                 _copy(path, self._db)
             self._migrate(path)
+            self.journal = Journal(self._db)
         except OSError as found:
             raise LibraryError(f"{root}: cannot be written: {found.strerror}; choose a folder of your own") from None
         except sqlite3.DatabaseError as found:
@@ -243,74 +244,6 @@ class Manifest:
     def forget_placed(self, path: str) -> None:
         """Record that a file of ours no longer stands."""
         self._db.execute("DELETE FROM placed WHERE path = ?", (path,))
-
-    # --- the journal
-
-    def begin(self, command: str) -> int:
-        """Open a run; its number."""
-        with self.change():
-            row = self._db.execute("INSERT INTO run (command, started) VALUES (?, ?)", (command, time.time()))
-        return int(row.lastrowid or 0)
-
-    def intend(self, run: int, step: Step, sha256: str) -> Intent:
-        """Journal a step before it is carried out."""
-        path = step.output.path
-        held = self.placed_at(path)
-        before = content_text(held.output.content) if held else None
-        after = content_text(step.output.content) if isinstance(step, Put) else None
-        row = self._db.execute(
-            "INSERT INTO step (run, path, before, after, sha256) VALUES (?, ?, ?, ?, ?)",
-            (run, path, before, after, sha256),
-        )
-        return Intent(int(row.lastrowid or 0), path, before, after, sha256)
-
-    def settle(self, intent: Intent, done: bool) -> None:
-        """Journal that a step was carried out, or given up."""
-        self._db.execute("UPDATE step SET done = ? WHERE id = ?", (1 if done else -1, intent.id))
-
-    def unsettled(self) -> list[Intent]:
-        """Steps that a run that was cut off had announced and not confirmed."""
-        query = "SELECT id, path, before, after, sha256 FROM step WHERE done = 0 ORDER BY id"
-        return [Intent(*row) for row in self._db.execute(query)]
-
-    def runs(self) -> list[dict[str, Any]]:
-        """The runs that changed something: id, command, started (seconds since 1970), steps, undone."""
-        rows = self._db.execute(
-            "SELECT r.id, command, started, count(s.id), undone FROM run r JOIN step s ON s.run = r.id "
-            "WHERE done = 1 GROUP BY r.id ORDER BY r.id"
-        )
-        return [dict(zip(("id", "command", "started", "steps", "undone"), row, strict=True)) for row in rows]
-
-    def before(self, run: int) -> list[Output]:
-        """What was placed before `run`, by reading the journal backwards from now."""
-        standing = {placed.output.path: placed.output for placed in self.placed()}
-        moved = {PurePosixPath(path).name: path for path in standing}  # by hand: of that the journal knows nothing
-        rows = self._db.execute("SELECT path, before FROM step WHERE run >= ? AND done = 1 ORDER BY id DESC", (run,))
-        for path, content in rows:
-            if content is None:
-                standing.pop(path if path in standing else moved.get(PurePosixPath(path).name, path), None)
-            else:
-                standing[path] = Output(path, content_from(content))
-        return [standing[path] for path in sorted(standing)]
-
-    def mark_undone(self, run: int) -> None:
-        """Note that this run and those after it were taken back."""
-        self._db.execute("UPDATE run SET undone = 1 WHERE id >= ?", (run,))
-
-    # --- originals in the library's keeping
-
-    def take(self, path: Path, sha256: str, run: int) -> None:
-        """Note that an original is about to be moved into the library's keeping."""
-        self._db.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", (str(path), sha256, run))
-
-    def taken(self, since: int) -> list[tuple[Path, str]]:
-        """The originals that were taken in this run and later ones."""
-        rows = self._db.execute("SELECT path, sha256 FROM taken WHERE run >= ? ORDER BY path", (since,))
-        return [(Path(path), sha256) for path, sha256 in rows]
-
-    def give_back(self, path: Path) -> None:
-        """Note that an original lies where it came from again."""
-        self._db.execute("DELETE FROM taken WHERE path = ?", (str(path),))
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
