@@ -167,7 +167,9 @@ def classify(library: Path, scheme: Path, as_json: bool) -> int:
     from sorter import pipeline
     from sorter.census import Report
     from sorter.intake import ask_again
+    from sorter.library.manifest import Manifest
 
+    Manifest(library).close()
     job, report = _job(scheme), Report()
     with progress() as track, pipeline.open_library(library, "classify") as manifest:
         ask_again(manifest, job.questions, report, track)

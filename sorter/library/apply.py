@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ class Done:
 class _Ready:
     step: Step
     data: bytes
+    same_file: bool = False
+    """A drop of what is, on a disk that ignores case, also the name of a file that stays."""
 
     @property
     def sha256(self) -> str:
@@ -64,7 +67,10 @@ def apply(steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOr
                 yield made
             else:
                 ready.append(made)
-        yield from _carry_out(manifest, run, ready)
+        for outcome in _carry_out(manifest, run, ready):
+            if isinstance(outcome, Unreadable):
+                failed.add(outcome.path.stem)
+            yield outcome
 
 
 def recover(manifest: Manifest) -> int:
@@ -110,7 +116,7 @@ class _Worker:
         if isinstance(step, Drop):
             if stands is not None and (held is None or stands != held.sha256):
                 return Unreadable(target, "changed by hand, so it was left")
-            return _Ready(step, b"")
+            return _Ready(step, b"", same_file=self._stays_by_another_name(step.output, target))
         try:
             ready = _Ready(step, self._content(step.output))
         except PictureError as found:
@@ -118,6 +124,15 @@ class _Worker:
         if stands is not None and stands not in (held and held.sha256, ready.sha256):
             return Unreadable(target, "a file that is not ours stands there, so it was left")
         return ready
+
+    def _stays_by_another_name(self, output: Output, target: Path) -> bool:
+        """After `Happy` became `happy`, both names mean one folder on Windows and macOS."""
+        others = [one.output.path for one in self.manifest.placed(stem(output)) if one.output.path != output.path]
+        return target.exists() and any(
+            other.casefold() == output.path.casefold() and target.samefile(self.manifest.root / other)
+            for other in others
+            if (self.manifest.root / other).exists()
+        )
 
     def _content(self, output: Output) -> bytes:
         if not isinstance(output.content, Render):
@@ -147,14 +162,14 @@ def _carry_out(manifest: Manifest, run: int, ready: list[_Ready]) -> Iterator[Do
         name = found.filename or manifest.root
         raise LibraryError(f"{name}: cannot be written: {found.strerror}; make room or choose another folder") from None
     with manifest.change():
-        for intent, file in zip(intents, outcomes, strict=True):
-            if file is None:
+        for intent, outcome in zip(intents, outcomes, strict=True):
+            if outcome is None:
                 manifest.forget_placed(intent.path)
-            else:
-                manifest.set_placed(_placed(intent, file))
-            manifest.journal.settle(intent, done=True)
-    for one in ready:
-        yield Done(one.step)
+            elif isinstance(outcome, Found):
+                manifest.set_placed(_placed(intent, outcome))
+            manifest.journal.settle(intent, done=not isinstance(outcome, Unreadable))
+    for one, outcome in zip(ready, outcomes, strict=True):
+        yield outcome if isinstance(outcome, Unreadable) else Done(one.step)
 
 
 def _intend(manifest: Manifest, run: int, ready: _Ready) -> Intent:
@@ -162,27 +177,45 @@ def _intend(manifest: Manifest, run: int, ready: _Ready) -> Intent:
     return manifest.journal.intend(run, ready.step, ready.sha256, held.output if held else None)
 
 
-def _touch(root: Path, ready: _Ready) -> Found | None:
-    """Write or remove one file; what stands there afterwards."""
+def _touch(root: Path, ready: _Ready) -> Found | Unreadable | None:
+    """Write or remove one file; what stands there afterwards, or why it could not be touched."""
     target = inside(root, ready.step.output.path)
-    if isinstance(ready.step, Drop):
-        with suppress(FileNotFoundError):
-            target.unlink()
-        _remove_empty(target.parent, root)
+    try:
+        if isinstance(ready.step, Put):
+            _write(target, ready.data)
+            return found_at(target)
+        if not ready.same_file:
+            _patiently(lambda: target.unlink(missing_ok=True))
+            _remove_empty(target.parent, root)
         return None
+    except PermissionError:
+        return Unreadable(target, "protected, or open in another program, so it was left")
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write beside the place, then move there in one step. Nothing is left over where that fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     part = _part(target)
     try:
         with open(part, "wb") as file:
-            file.write(ready.data)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, target)
+        _patiently(lambda: os.replace(part, target))
     except OSError:
         with suppress(OSError):
             part.unlink()
         raise
-    return found_at(target)
+
+
+def _patiently(act: Callable[[], None]) -> None:
+    """On Windows a virus scanner or a viewer may hold a file for a moment."""
+    for pause in (0.1, 0.3, 1.0) if os.name == "nt" else ():
+        try:
+            return act()
+        except PermissionError:
+            time.sleep(pause)
+    return act()
 
 
 def _without(batch: Iterable[Step], failed: set[str]) -> Iterator[Step | Unreadable]:

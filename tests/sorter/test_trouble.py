@@ -68,8 +68,8 @@ def test_a_full_disk_is_a_sentence_and_the_next_run_completes(
     assert len(whole) == after
     sort(heap, library, job)
     assert tree_of(library) == expected
-    undo(library)
-    undo(library)
+    for _ in range(2 if after else 1):
+        undo(library)
     assert tree_of(library) == {}
 
 
