@@ -16,6 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STAMP = VENV / "installed.txt"
+TENSORFLOW = "2.21"
+VERSIONS = ((3, 13), (3, 12), (3, 11))
+"""The Pythons that all pinned packages have builds for; tensorflow is the last to follow a new one."""
 SOURCES = ("sorter", "trainer", "samples", "tests", ".ci")
 
 JOBS = {
@@ -38,17 +41,36 @@ def setup() -> None:
         sys.exit(
             f"Python {sys.version.split()[0]} is too old; 3.11 or newer is needed: https://www.python.org/downloads"
         )
-    pins = [ROOT / "pyproject.toml", ROOT / "constraints.txt"]
-    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in pins)).hexdigest()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8").partition("\n[tool.")[0]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    wanted = hashlib.sha256(f"{project}{pins}".encode()).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted and PYTHON.exists():
         return
-    print("setting up .venv, once: about 3.5 GB", flush=True)
-    if subprocess.run([sys.executable, "-m", "venv", VENV]).returncode:
+    print("setting up .venv, once: some minutes, about 3.5 GB on disk", flush=True)
+    if not PYTHON.exists() and subprocess.run([suitable_python(), "-m", "venv", VENV]).returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         sys.exit("this Python cannot make a virtual environment; on Debian or Ubuntu: sudo apt install python3-venv")
     install = [PYTHON, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", ROOT / "constraints.txt"]
     run([*install, "-e", f"{ROOT}[all,dev]"])
     STAMP.write_text(wanted)
+
+
+def suitable_python() -> str:
+    """This Python, or another one on this machine that every pinned package has a build for."""
+    if sys.version_info[:2] in VERSIONS:
+        return sys.executable
+    for major, minor in VERSIONS:
+        if found := shutil.which(f"python{major}.{minor}"):
+            return found
+        if os.name == "nt" and subprocess.run(["py", f"-{major}.{minor}", "-V"], capture_output=True).returncode == 0:
+            asked = subprocess.run(
+                ["py", f"-{major}.{minor}", "-c", "import sys; print(sys.executable)"], capture_output=True
+            )
+            return asked.stdout.decode().strip()
+    wanted = "3.11, 3.12 or 3.13"
+    sys.exit(
+        f"tensorflow {TENSORFLOW} has no build for Python {sys.version.split()[0]}; install Python {wanted} beside it"
+    )
 
 
 def run(command: list[str | Path]) -> None:

@@ -17,6 +17,10 @@ from sorter.records import CAPTION, LIBRARY
 Threshold = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
 
 
+NO_AXES = ("trigger", CAPTION, LIBRARY)
+"""Words that mean something else where an axis's name could stand."""
+
+
 class Class(Options):
     """One answer to an axis's question."""
 
@@ -128,7 +132,7 @@ def check_classes(where: str, scheme: Scheme, labels: Mapping[str, Iterable[str]
 
 def _check_axis(path: Path, name: str, axis: Axis) -> None:
     table = f"[axes.{name}]"
-    if not name.isidentifier() or name in ("trigger", CAPTION, LIBRARY):
+    if not name.isidentifier() or name in NO_AXES:
         raise SchemeError(f'{path}: {table} is not a name for an axis; use a word such as "pose" or "camera_angle"')
     if axis.model is not None and axis.measure is not None:
         raise SchemeError(f"{path}: {table} has both model and measure; keep the one that is to be asked")

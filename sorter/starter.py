@@ -7,6 +7,7 @@ from pathlib import Path
 from sorter.classify.backbone import write_whole
 from sorter.classify.model import load_asked
 from sorter.errors import ModelsheetError, SchemeError
+from sorter.scheme import NO_AXES
 
 DROPPED = {"blurry", "blur", "blurred", "unusable", "trash"}
 HEAD = """\
@@ -35,6 +36,7 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
     if path.exists():
         raise SchemeError(f"{path}: is there already, and is yours; delete it first if you want a new one")
     axes: dict[str, tuple[str, ...]] = {}
+    folders: dict[str, str] = {}
     passed: list[str] = []
     models = folder / "models"
     for one in sorted(models.iterdir()) if models.is_dir() else []:
@@ -42,11 +44,11 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
             continue
         try:
             axes[_axis_name(one)] = load_asked(one).labels
+            folders[_axis_name(one)] = one.name
         except ModelsheetError as found:
             passed.append(str(found))
     if not axes:
         raise SchemeError(f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose")
-    folders = {_axis_name(one): one.name for one in sorted(models.iterdir())}
     write_whole(path, starter(folder.absolute().name, axes, folders).encode())
     return path, passed
 
@@ -67,13 +69,13 @@ def starter(name: str, axes: dict[str, tuple[str, ...]], models: dict[str, str])
 def _axis(axis: str, labels: tuple[str, ...], model: str) -> str:
     pair = _pair(labels)
     lines = [
-        f"\n[axes.{axis}]",
+        f"\n[axes.{_key(axis)}]",
         f"model     = {_quote(f'models/{model}')}",
         "threshold = 0.5            # below it: _unsure",
     ]
     if pair:
         lines.append(f"canonical = {_quote(pair[0])}         # every picture is turned to face this way")
-    lines.append(f"[axes.{axis}.classes]")
+    lines.append(f"[axes.{_key(axis)}.classes]")
     for label in labels:
         said = f"tag = {_quote(label.replace('_', ' '))}"
         if pair and label in pair:
@@ -97,7 +99,11 @@ def _droppable(labels: tuple[str, ...]) -> bool:
 
 def _axis_name(path: Path) -> str:
     name = "".join(char if char.isalnum() else "_" for char in path.stem.lower()).strip("_")
-    return name if name.isidentifier() else f"axis_{name}"
+    return name if name.isidentifier() and name not in NO_AXES else f"axis_{name}"
+
+
+def _key(axis: str) -> str:
+    return axis if axis.isascii() else _quote(axis)
 
 
 def _quote(text: str) -> str:

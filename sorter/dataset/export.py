@@ -13,15 +13,15 @@ from sorter.census import Report, Track, silent
 from sorter.classify.images import read_picture
 from sorter.classify.scan import found_at
 from sorter.dataset.crop import Cropper, croppers
-from sorter.errors import DatasetError
+from sorter.errors import DatasetError, PictureError
 from sorter.library.apply import Done, apply
 from sorter.library.contents import Placed
 from sorter.library.corrections import read_corrections
-from sorter.library.manifest import FOLDER, Manifest
+from sorter.library.manifest import FILE, FOLDER, Manifest
 from sorter.library.plan import plan, stem
 from sorter.options import Options
 from sorter.pipeline import Job, open_library, verdicts
-from sorter.records import Drop, Output, Render, Text, Verdict
+from sorter.records import Drop, Output, Render, Text, Unreadable, Verdict
 from sorter.registry import Registry
 
 
@@ -144,7 +144,11 @@ def _choose(
         picture = verdict.picture
         if sha256 != one.sha256:
             path = library.root / one.output.path
-            picture, _ = read_picture(path, path.read_bytes())  # edited, perhaps to another size
+            try:
+                picture, _ = read_picture(path, path.read_bytes())  # edited, perhaps to another size
+            except PictureError as found:
+                report.failures.append(Unreadable(path, str(found)))
+                continue
         yield _item(cropper(sha256, picture.width, picture.height), one, job, verdict)
 
 
@@ -182,3 +186,7 @@ def _check_target(library: Path, to: Path) -> None:
         raise DatasetError(f"{to}: is a file; give a folder for the dataset")
     if to.is_dir() and any(to.iterdir()) and not (to / FOLDER).exists():
         raise DatasetError(f"{to}: holds files that are not from an export; choose an empty folder")
+    if (to / FOLDER / FILE).exists():
+        with Manifest(to, rehearse=True) as manifest:
+            if manifest.counts()["pictures"]:
+                raise DatasetError(f"{to}: is a library, which an export would clear; choose an empty folder")

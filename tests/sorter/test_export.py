@@ -36,6 +36,12 @@ def rows(dataset: Path) -> dict[str, dict[str, Any]]:
     return {row["file_name"].rpartition("-")[0]: row for row in found}
 
 
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        image.load()
+        return image
+
+
 def pictures(dataset: Path) -> list[Path]:
     return sorted(path for path in dataset.iterdir() if path.suffix in (".png", ".jpg"))
 
@@ -99,10 +105,10 @@ def test_a_picture_that_left_the_library_leaves_the_dataset(
 
 def test_centre_and_pad_make_squares_of_the_asked_size(library: Path, dataset: Path, job: Job, tmp_path: Path) -> None:
     export(library, dataset, job, crop={"use": "centre", "size": 16})
-    assert {Image.open(path).size for path in pictures(dataset)} == {(16, 16)}
+    assert {opened(path).size for path in pictures(dataset)} == {(16, 16)}
     export(library, tmp_path / "padded", job, crop=PAD)
     (left,) = (tmp_path / "padded").glob("left_happy-*")
-    image = Image.open(left)
+    image = opened(left)
     assert image.size == (64, 64)
     assert image.getpixel((32, 1)) == image.getpixel((32, 62)) == (0, 255, 0)
     assert image.getpixel((32, 20)) == (255, 0, 0) and image.getpixel((32, 45)) == (255, 255, 255)
@@ -128,8 +134,16 @@ def test_a_picture_that_was_edited_by_hand_is_exported_as_it_is_now(
     edited = draw("front", "happy", 77, size=(100, 20))
     edited.save(path)
     export(library, dataset, job, crop={"use": "centre", "size": 20})
-    exported = Image.open(dataset / rows(dataset)["front"]["file_name"])
+    exported = opened(dataset / rows(dataset)["front"]["file_name"])
     assert exported.tobytes() == edited.crop((40, 0, 60, 20)).tobytes()
+
+
+def test_an_edited_file_that_is_no_picture_any_more_is_a_failure(library: Path, dataset: Path, job: Job) -> None:
+    path = next(library.rglob("front-*.png"))
+    path.write_bytes(b"broken")
+    report = export(library, dataset, job)
+    assert [failure.path for failure in report.failures] == [path]
+    assert set(rows(dataset)) == {"left_happy", "right_happy", "sad"}
 
 
 def test_a_correction_since_the_last_sort_is_exported(library: Path, dataset: Path, job: Job, frames: Path) -> None:
@@ -140,8 +154,8 @@ def test_a_correction_since_the_last_sort_is_exported(library: Path, dataset: Pa
     export(library, dataset, job)
     row = rows(dataset)["right_happy"]
     assert row["direction"] == "left"
-    exported = Image.open(dataset / row["file_name"])
-    assert exported.tobytes() == Image.open(frames / "right happy.png").tobytes()
+    exported = opened(dataset / row["file_name"])
+    assert exported.tobytes() == opened(frames / "right happy.png").tobytes()
     assert exported.tobytes() != ImageOps.mirror(exported).tobytes()
 
 

@@ -186,6 +186,7 @@ def test_a_lock_is_let_go_when_its_command_fails(library: Path) -> None:
 VICTIM = """\
 import os, signal, sys, threading
 from pathlib import Path
+from sorter import pipeline
 from sorter.library import apply
 from sorter.pipeline import load_job, sort
 apply.BATCH = 4
@@ -196,12 +197,12 @@ def count(frame, event, _):
         calls[0] += 1
         if calls[0] == moment:
             os.kill(os.getpid(), signal.SIGKILL)
-begin = apply.Manifest.begin
-def profiled(self, command):  # from here on, files are written
+carry_out = pipeline.carry_out
+def profiled(*arguments, **options):  # from here on, files are written
     threading.setprofile(count)
     sys.setprofile(count)
-    return begin(self, command)
-apply.Manifest.begin = profiled
+    carry_out(*arguments, **options)
+pipeline.carry_out = profiled
 sort(Path(source), Path(library), job)
 print(calls[0])
 """
