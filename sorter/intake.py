@@ -31,6 +31,7 @@ def take_in(
 
     A file that has not changed since it was last read costs one look into the manifest.
     """
+    manifest.refuse_dataset()
     sources = questions.sources()
     if sources:
         _prepare(questions, track)

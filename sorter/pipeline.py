@@ -109,6 +109,7 @@ def settle(
 
     `only`: look at these pictures alone. `take`: move the originals below this folder into the library's keeping.
     """
+    manifest.refuse_dataset()
     if restore:
         with manifest.change():
             manifest.forget_answer(LIBRARY, REMOVED)

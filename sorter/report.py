@@ -19,7 +19,7 @@ SAMPLES = 12
 
 def write_report(library: Path, to: Path, job: Job) -> Report:
     """Write the page; what it counted. Raises LibraryError where `to` cannot be written."""
-    with Manifest(library) as manifest:
+    with Manifest(library, rehearse=True) as manifest:
         report = Report()
         make_plan(manifest, job, report)
         report.failures = manifest.unreadable()

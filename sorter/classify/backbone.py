@@ -109,11 +109,11 @@ def write_whole(path: Path, data: bytes) -> None:
 def import_keras() -> Any:
     """tf_keras, quietly. Raises MissingExtra where it is not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # small models: a GPU would only cost start-up time
     try:
         with _quiet_stderr():
             import tensorflow as tf
             import tf_keras
+            tf.config.set_visible_devices([], "GPU")  # small models: a GPU would only cost start-up time
         tf.get_logger().setLevel("ERROR")  # advice to developers; what concerns the user is an error here
     except ModuleNotFoundError:
         raise MissingExtra("fit", "converting or fitting a sorter") from None

@@ -151,7 +151,7 @@ def write_sorter(to: Path, model: bytes | None, classes: tuple[str, ...], card: 
 def _mirror(folder: Path, classes: tuple[str, ...], recipe: Recipe) -> Mapping[str, str]:
     if recipe.mirror is None:
         return mirror_pairs(classes)
-    for name in recipe.mirror:
+    for name in (*recipe.mirror, *recipe.mirror.values()):
         if name not in classes:
             raise ExamplesError(f'{folder}: has no class "{name}" to mirror{nearest(name, classes)}')
     return recipe.mirror

@@ -38,7 +38,7 @@ class Sharpness(Options):
     """Weight of the logarithm of the ratio in the more blurred direction."""
     better: float = 5.0
     """Weight of the same in the less blurred direction."""
-    bias: Annotated[float, Field(allow_inf_nan=False)] = -6.0
+    bias: Annotated[float, Field(allow_inf_nan=False)] = -3.7
 
 
 @dataclass(frozen=True, eq=False)

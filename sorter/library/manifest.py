@@ -216,6 +216,11 @@ class Manifest:
         rows = self._db.execute("SELECT path, reason FROM source WHERE reason != '' ORDER BY path")
         return [Unreadable(Path(path), reason) for path, reason in rows]
 
+    def refuse_dataset(self) -> None:
+        """Raise LibraryError where an export stands here, which knows no pictures: sorting into it would clear it."""
+        if not self.counts()["pictures"] and next(self.placed(), None):
+            raise LibraryError(f"{self.root}: is an exported dataset; choose another folder for the library")
+
     def counts(self) -> dict[str, int]:
         """How many pictures are known, and how many files they were found in."""
         query = "SELECT (SELECT count(*) FROM picture), (SELECT count(*) FROM source WHERE reason = '')"

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import hypothesis
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -251,13 +251,19 @@ def frames(tmp_path: Path, grow: Any) -> Path:
 @pytest.fixture
 def run_cli(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs the console script in this process: (exit code, standard output, standard error)."""
+    import signal
+
     from sorter.cli import main
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["sorter", *map(str, arguments)])
         capfd.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
+        for number, handler in handlers.items():  # watch takes them
+            signal.signal(number, handler)
         out, err = capfd.readouterr()
         return int(ended.value.code or 0), out, err
 

@@ -185,6 +185,17 @@ def test_where_an_export_may_not_go(library: Path, tmp_path: Path, job: Job, fra
     assert tree_of(tmp_path) == before
 
 
+def test_a_dataset_is_no_library(library: Path, dataset: Path, frames: Path, project: Path, run_cli: Any, job: Job,
+                                 tree_of: Tree) -> None:  # fmt: skip
+    export(library, dataset, job)
+    before, scheme = tree_of(dataset), ("--scheme", project / "scheme.toml")
+    for command in (("sort", frames, "--to", dataset, *scheme), ("scan", frames, "--to", dataset),
+                    ("watch", frames, "--to", dataset, *scheme), ("apply", dataset, *scheme)):  # fmt: skip
+        code, _, err = run_cli(*command)
+        assert code == 2 and "is an exported dataset; choose another folder for the library" in err
+        assert tree_of(dataset) == before
+
+
 def test_what_an_export_cannot_do_is_a_sentence(library: Path, dataset: Path, job: Job, tmp_path: Path) -> None:
     with pytest.raises(OptionsError, match='"imagefoldr" is not a dataset layout; did you mean "imagefolder"'):
         export(library, dataset, job, use="imagefoldr")

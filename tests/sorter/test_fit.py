@@ -18,6 +18,7 @@ from sorter.classify.backbone import Runners, build, normalise
 from sorter.classify.examples import split
 from sorter.classify.fit import Recipe, fit
 from sorter.classify.fit_measure import fit_sharpness
+from sorter.classify.images import fit_view
 from sorter.classify.measures import Measure
 from sorter.classify.model import Sorter, load_asked, load_sorter
 from sorter.classify.predict import Questions
@@ -55,7 +56,9 @@ def facing(side: str, number: int) -> Image.Image:
 @pytest.fixture
 def sides(tmp_path: Path, grow: Any) -> Path:
     """Of each side five drawn pictures, none a mirror image of another, and five that face the viewer."""
-    left, right = ({f"{n}.png": facing(side, n + start) for n in range(5)} for side, start in (("left", 0), ("right", 9)))
+    left, right = (
+        {f"{n}.png": facing(side, n + start) for n in range(5)} for side, start in (("left", 0), ("right", 9))
+    )
     front = {f"{n}.png": Image.new("RGB", (32, 32), (0, 0, 200 + n)) for n in range(5)}
     return grow(tmp_path / "sides", {"looking_left": left, "looking_right": right, "front": front})
 
@@ -64,10 +67,11 @@ def weights(sorter: Any) -> list[np.ndarray]:
     return [array for layer in sorter.head.layers for array in layer.weights]
 
 
-def assert_keras_agrees(to: Path, keras: Any) -> Sorter:
+def assert_keras_agrees(to: Path, keras: Any, examples: Path) -> Sorter:
     """A stranger's script that loads the .h5 gets the same answers."""
     sorter, runners = load_sorter(to), Runners()
-    views = np.random.default_rng(5).integers(0, 256, (6, 32, 32, 3), np.uint8)
+    opened = [Image.open(path).convert("RGB") for path in sorted(examples.rglob("*.png"))]
+    views = np.stack([fit_view(image, 32) for image in opened])
     ours = np.concatenate([sorter.head(runners(sorter.backbone, view)[None]) for view in views])
     theirs = np.asarray(keras.models.load_model(to / "keras_model.h5", compile=False)(normalise(views)))
     assert np.abs(ours - theirs).max() < 1e-5
@@ -76,7 +80,7 @@ def assert_keras_agrees(to: Path, keras: Any) -> Sorter:
 
 def test_a_fitted_sorter_is_one_that_keras_and_we_load(moods: Path, tmp_path: Path, keras: Any, draw: Any) -> None:
     fitted = fit(moods, tmp_path / "mood", QUICK, track)
-    sorter = assert_keras_agrees(tmp_path / "mood", keras)
+    sorter = assert_keras_agrees(tmp_path / "mood", keras, moods)
     assert sorter.labels == ("happy", "sad")
     assert sorter.card == fitted.card == tomllib.loads((tmp_path / "mood" / "card.toml").read_text())
     draw("left", "sad", 99).save(tmp_path / "new.png")
@@ -123,7 +127,7 @@ def test_classes_that_mirror_into_each_other_get_a_head_that_sees_sides(
         "kind": "sides", "mirror": {"looking_left": "looking_right", "looking_right": "looking_left"},
     }  # fmt: skip
     assert card["scores"]["accuracy"] == card["scores"]["accuracy_mirrored"] == 1.0
-    sorter = assert_keras_agrees(tmp_path / "direction", keras)
+    sorter = assert_keras_agrees(tmp_path / "direction", keras, sides)
     facing("right", 7).save(tmp_path / "a.png")  # that row only ever looked left
     seen = Questions({"direction": sorter})(tmp_path / "a.png")
     assert [label.name for label in seen.labels] == ["looking_right"]  # type: ignore[union-attr]
@@ -134,7 +138,7 @@ def test_two_classes_that_mirror_into_each_other(sides: Path, tmp_path: Path, ke
 
     shutil.rmtree(sides / "front")
     fit(sides, tmp_path / "direction", QUICK, track)
-    sorter = assert_keras_agrees(tmp_path / "direction", keras)
+    sorter = assert_keras_agrees(tmp_path / "direction", keras, sides)
     for side in ("left", "right"):
         facing(side, 8).save(tmp_path / "a.png")
         (label,) = Questions({"direction": sorter})(tmp_path / "a.png").labels  # type: ignore[union-attr]
@@ -247,7 +251,9 @@ def test_sharpness_is_fitted_to_a_persons_own_pictures(blurs: Path, tmp_path: Pa
 
 def test_sharpness_has_two_classes(blurs: Path, tmp_path: Path, grow: Any) -> None:
     grow(blurs / "third", {f"{n}.png": Image.new("RGB", (20, 20 + n)) for n in range(3)})
-    with pytest.raises(ExamplesError, match="sharpness has two classes, such as blurry and sharp; found clear, soft, third"):
+    with pytest.raises(
+        ExamplesError, match="sharpness has two classes, such as blurry and sharp; found clear, soft, third"
+    ):
         fit_sharpness(blurs, tmp_path / "blur", track)
 
 

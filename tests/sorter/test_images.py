@@ -199,7 +199,9 @@ def test_a_picture_that_is_already_right_keeps_its_bytes(form: str) -> None:
         images.render(data[: len(data) // 2], ANY, images.KEPT[form])
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(["L", "LA", "RGB", "RGBA", "P", "1"]), st.binary(min_size=324))
+@given(
+    st.integers(1, 9), st.integers(1, 9), st.sampled_from(["L", "LA", "RGB", "RGBA", "P", "1"]), st.binary(min_size=324)
+)
 def test_mirroring_a_png_twice_gives_its_pixels_back(width: int, height: int, mode: str, noise: bytes) -> None:
     original = Image.frombytes("RGBA", (width, height), noise[: 4 * width * height]).convert(mode)
     once = images.render(encoded(original, "PNG"), MIRRORED, ".png")

@@ -22,9 +22,7 @@ Tree = Callable[..., dict[str, str]]
 
 def stems(tree: dict[str, str]) -> set[str]:
     """The files of a library without the hashes in their names."""
-    return {
-        f"{name.rpartition('-')[0]}{Path(name).suffix}" for name in tree if not name.endswith("/")
-    }
+    return {f"{name.rpartition('-')[0]}{Path(name).suffix}" for name in tree if not name.endswith("/")}
 
 
 EVERYTHING = {
@@ -68,12 +66,20 @@ def move(library: Path, pattern: str, folder: str, caption: bool = True) -> Path
 # --- sorting
 
 
-def test_every_picture_comes_to_its_folder_with_its_caption(frames: Path, library: Path, job: Job, tree_of: Tree) -> None:
+def test_every_picture_comes_to_its_folder_with_its_caption(
+    frames: Path, library: Path, job: Job, tree_of: Tree
+) -> None:
     report, steps = sort(frames, library, job)
     assert stems(tree_of(library)) == EVERYTHING
     assert len(steps) == 10
     counts = report.counts
-    assert (counts["pictures"], counts["wanted"], counts["turned"], counts["in doubt"], counts["copies"]) == (6, 5, 2, 1, 1)
+    assert (counts["pictures"], counts["wanted"], counts["turned"], counts["in doubt"], counts["copies"]) == (
+        6,
+        5,
+        2,
+        1,
+        1,
+    )
     assert (counts["pictures placed"], counts["captions placed"], counts["files"]) == (5, 5, 9)
     assert report.unwanted == {"direction: nobody": 1}
     assert report.doubts == {"mood": 1}
@@ -119,7 +125,9 @@ def test_a_second_sort_does_nothing_and_reads_nothing(
     assert tree_of(sorted_library) == before
 
 
-def test_a_changed_original_is_read_again(frames: Path, sorted_library: Path, job: Job, draw: Any, tree_of: Tree) -> None:
+def test_a_changed_original_is_read_again(
+    frames: Path, sorted_library: Path, job: Job, draw: Any, tree_of: Tree
+) -> None:
     draw("front", "happy", 7).save(frames / "front.png")
     report, _ = sort(frames, sorted_library, job)
     assert report.counts["pictures placed"] == 1
@@ -157,7 +165,9 @@ def test_a_picture_found_twice_is_placed_once(tmp_path: Path, library: Path, job
     assert report.counts["copies"] == 2
 
 
-def test_new_pictures_join_and_old_ones_stay(frames: Path, sorted_library: Path, job: Job, draw: Any, tree_of: Tree) -> None:
+def test_new_pictures_join_and_old_ones_stay(
+    frames: Path, sorted_library: Path, job: Job, draw: Any, tree_of: Tree
+) -> None:
     before = tree_of(sorted_library)
     draw("left", "sad", 9).save(frames / "later.png")
     report, _ = sort(frames, sorted_library, job)
@@ -176,7 +186,9 @@ def test_an_original_that_is_gone_leaves_its_picture_in_place(
     assert tree_of(sorted_library) == before
 
 
-def test_two_heaps_share_a_library(tmp_path: Path, library: Path, job: Job, draw: Any, grow: Any, tree_of: Tree) -> None:
+def test_two_heaps_share_a_library(
+    tmp_path: Path, library: Path, job: Job, draw: Any, grow: Any, tree_of: Tree
+) -> None:
     for number in (1, 2):
         sort(grow(tmp_path / str(number), {"same name.png": draw(number=number)}), library, job)
     assert len([name for name in tree_of(library) if name.endswith(".png")]) == 2
@@ -315,7 +327,9 @@ def test_an_edited_picture_survives_undo(frames: Path, sorted_library: Path) -> 
     path = one(sorted_library, "sad-*.jpg")
     path.write_bytes(b"by hand")
     report = undo(sorted_library)
-    assert [(failure.path, failure.reason) for failure in report.failures] == [(path, "changed by hand, so it was left")]
+    assert [(failure.path, failure.reason) for failure in report.failures] == [
+        (path, "changed by hand, so it was left")
+    ]
     assert path.read_bytes() == b"by hand"
 
 
@@ -370,7 +384,9 @@ def test_a_strangers_file_in_the_way_is_not_overwritten(frames: Path, library: P
     place.parent.mkdir(parents=True)
     place.write_bytes(b"a stranger's")
     report, _ = sort(frames, library, job)
-    assert (place, "a file that is not ours stands there, so it was left") in [(f.path, f.reason) for f in report.failures]
+    assert (place, "a file that is not ours stands there, so it was left") in [
+        (f.path, f.reason) for f in report.failures
+    ]
     assert place.read_bytes() == b"a stranger's"
 
 
@@ -476,7 +492,9 @@ def test_undo_of_take_does_not_overwrite_another_file(frames: Path, library: Pat
     assert (frames / "sad.jpg").exists()
 
 
-def test_take_leaves_the_pictures_of_another_heap(tmp_path: Path, library: Path, job: Job, draw: Any, grow: Any) -> None:
+def test_take_leaves_the_pictures_of_another_heap(
+    tmp_path: Path, library: Path, job: Job, draw: Any, grow: Any
+) -> None:
     other = grow(tmp_path / "other", {"a.png": draw(number=1)})
     sort(other, library, job)
     sort(grow(tmp_path / "heap", {"b.png": draw(number=2)}), library, job, take=True)

@@ -43,6 +43,16 @@ def test_the_built_in_weights_tell_most_real_frames_from_their_blurred_copies(st
     assert missed <= 0.1 * len(stills)
 
 
+@pytest.mark.parametrize("down", [False, True])
+def test_a_blur_along_one_direction_is_enough_to_be_called_blurry(down: bool) -> None:
+    blocks = Image.fromarray(np.random.default_rng(4).integers(0, 255, (12, 16), np.uint8))
+    drawn = blocks.resize((320, 240), Image.Resampling.NEAREST)
+    assert sharp(drawn) > 0.9
+    assert sharp(motion(drawn, 15, down)) < 0.5
+    worse, better = edge_ratios(np.asarray(motion(drawn, 15, down)))
+    assert worse < 0.2 < 0.4 < better
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (5, 200), (16, 16), (40, 3000), (64, 64)])
 @pytest.mark.parametrize("value", [0, 128, 255])
 def test_a_flat_picture_of_any_shape_is_not_called_sharp(shape: tuple[int, int], value: int) -> None:

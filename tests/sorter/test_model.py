@@ -206,8 +206,17 @@ def test_another_input_than_square_colour_pictures_is_refused(export: Path, edit
     assert "reads pictures of" in sentence(export) or "not laid out" in sentence(export)
 
 
-@pytest.mark.parametrize("config", [[], 3, {}, {"class_name": "Sequential"}, {"class_name": "Sequential", "config": []},
-                                    {"class_name": "Model", "config": {"layers": [], "output_layers": []}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "config",
+    [
+        [],
+        3,
+        {},
+        {"class_name": "Sequential"},
+        {"class_name": "Sequential", "config": []},
+        {"class_name": "Model", "config": {"layers": [], "output_layers": []}},
+    ],
+)
 def test_a_config_that_is_laid_out_otherwise_is_refused(export: Path, edit_config: Edit, config: Any) -> None:
     edit_config(export / "keras_model.h5", lambda _: config)
     sentence(export)
@@ -289,7 +298,9 @@ def test_labels_that_are_no_text_are_refused(export: Path) -> None:
     assert "is not UTF-8 text; save it again" in sentence(export)
 
 
-@pytest.mark.parametrize("card", ["[", "measure = 3", '[measure]\nuse = "sharpnes"', '[measure]\nuse = "sharpness"\nx = 1'])
+@pytest.mark.parametrize(
+    "card", ["[", "measure = 3", '[measure]\nuse = "sharpnes"', '[measure]\nuse = "sharpness"\nx = 1']
+)
 def test_a_spoilt_card_is_refused(export: Path, card: str) -> None:
     (export / "card.toml").write_text(card)
     with pytest.raises(Exception, match=r"card\.toml") as found:

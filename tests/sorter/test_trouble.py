@@ -19,7 +19,7 @@ from sorter.errors import LibraryError
 from sorter.library import apply as applying
 from sorter.library.lock import locked
 from sorter.library.manifest import MIGRATIONS, Manifest
-from sorter.pipeline import Job, load_job, sort, undo
+from sorter.pipeline import Job, load_job, open_library, sort, undo
 
 Tree = Callable[..., dict[str, str]]
 
@@ -37,7 +37,7 @@ def heap(tmp_path: Path, draw: Any, grow: Any) -> Path:
 
 
 def no_parts(library: Path) -> bool:
-    return not [path for path in library.rglob("*.part")]
+    return not list(library.rglob("*.part"))
 
 
 # --- full
@@ -71,6 +71,32 @@ def test_a_full_disk_is_a_sentence_and_the_next_run_completes(
     for _ in range(2 if after else 1):
         undo(library)
     assert tree_of(library) == {}
+
+
+def test_a_file_that_is_open_elsewhere_is_left_and_its_old_place_with_it(
+    heap: Path, library: Path, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch, tree_of: Tree
+) -> None:
+    path = project / "scheme.toml"
+    sort(heap, library, load_job(path))
+    before = tree_of(library)
+    path.write_text(path.read_text().replace("{mood}/", "all/{mood}/"))
+    sort(heap, tmp_path / "expected", load_job(path))
+    replace = os.replace
+
+    def locked(source: Path, target: Path) -> None:
+        if "sad" in Path(target).parts:
+            raise PermissionError(errno.EACCES, "Permission denied", str(target))
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(applying.os, "replace", locked)
+        report, _ = sort(heap, library, load_job(path))
+    assert report.failures and report.counts["pictures placed"] == 6
+    assert no_parts(library)
+    sad = {name: sha256 for name, sha256 in before.items() if "sad/" in name and name.endswith(".png")}
+    assert len(sad) == 6 and sad.items() <= tree_of(library).items()  # a picture is never without a place
+    sort(heap, library, load_job(path))
+    assert tree_of(library) == tree_of(tmp_path / "expected")
 
 
 def test_a_disk_that_is_full_while_a_picture_is_written_leaves_no_half_of_it(
@@ -144,7 +170,9 @@ def test_a_damaged_or_newer_manifest_is_a_sentence(heap: Path, library: Path, jo
         sort(heap, library, job)
 
 
-def test_a_folder_that_is_no_library_is_not_made_one(tmp_path: Path, project: Path, run_cli: Any, tree_of: Tree) -> None:
+def test_a_folder_that_is_no_library_is_not_made_one(
+    tmp_path: Path, project: Path, run_cli: Any, tree_of: Tree
+) -> None:
     (tmp_path / "pictures").mkdir()
     scheme = ("--scheme", project / "scheme.toml")
     for command in (("plan", *scheme), ("apply", *scheme), ("undo",), ("report", *scheme),
@@ -192,6 +220,13 @@ from sorter.pipeline import load_job, sort
 apply.BATCH = 4
 scheme, source, library, moment = sys.argv[1:]
 job, calls, moment = load_job(Path(scheme)), [0], int(moment)
+def lose(file):  # a moment below 0: die while that file is written, with half of it on the disk
+    calls[0] -= 1
+    if calls[0] == moment:
+        os.ftruncate(file, 40)
+        os.kill(os.getpid(), signal.SIGKILL)
+if moment < 0:
+    apply.os.fsync = lose
 def count(frame, event, _):
     if "/sorter/library/" in frame.f_code.co_filename.replace(os.sep, "/") or event == "c_call":
         calls[0] += 1
@@ -199,8 +234,9 @@ def count(frame, event, _):
             os.kill(os.getpid(), signal.SIGKILL)
 carry_out = pipeline.carry_out
 def profiled(*arguments, **options):  # from here on, files are written
-    threading.setprofile(count)
-    sys.setprofile(count)
+    if moment >= 0:
+        threading.setprofile(count)
+        sys.setprofile(count)
     carry_out(*arguments, **options)
 pipeline.carry_out = profiled
 sort(Path(source), Path(library), job)
@@ -236,10 +272,12 @@ def test_whenever_a_run_is_killed_the_next_one_completes_it(
     draw = random.Random(3)
     total = int(whole.stdout.split()[-1])
     in_the_middle = 0
-    for moment in [draw.randrange(1, total) for _ in range(9)]:
+    for moment in [-1, -7, -16, *(draw.randrange(1, total) for _ in range(7))]:
         killed = run(moment)
         assert killed.returncode == -9, killed.stderr
         in_the_middle += tree_of(library) not in (expected, tree_of(base))
+        with open_library(library, "look"):
+            assert no_parts(library)
         sort(heap, library, other)
         assert tree_of(library) == expected
         assert sort(heap, library, other)[1] == ()
