@@ -50,7 +50,9 @@ def run_commands() -> None:
     sorter("export", "library", "--to", "dataset")
     trainer("check", "train.toml")
     trainer("train", "train.toml")
-    trainer("sample", "run", "lbay mira, waving, angry, facing left", "--count", "2")
+    trainer(
+        "sample", "run", "lbay mira, a girl with teal hair and fox ears, waving, angry, facing left", "--count", "2"
+    )
 
 
 def sorter(*arguments: str, failing: bool = False) -> None:
