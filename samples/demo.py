@@ -16,6 +16,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sorter.page import Shown
 
 SAMPLES = Path(__file__).resolve().parent
 DEMO = SAMPLES.parent / "demo"
@@ -146,19 +150,39 @@ def write_report(scores: Scores) -> None:
         turned = turned_pictures(manifest, job, 12)
     facing = [[way, scores.before[way], scores.after[way]] for way in ("left", "right", "front")]
     accuracy = [[axis, f"{good / asked:.1%}", f"{good} of {asked}"] for axis, (good, asked) in scores.right.items()]
+    folders = sorted((DEMO / "run" / "previews").iterdir())
     sections = [
-        Section("The sorters against the truth", head=["axis", "right", ""], rows=accuracy),
-        Section("Facing", [f"Turned the wrong way: {scores.wrong_turns}."], ["direction", "before", "after"], facing),
-        Section("Class folders", bars=Counter(scores.folders).most_common()),
-        Section("Files that could not be used", rows=[[why, count] for why, count in scores.reasons.items()]),
+        Section(
+            "Before training and after, same prompt and seed", pictures=_pairs(folders[0], folders[-1]), crisp=True
+        ),
         Section("Turned pictures, as they came and as they stand", pictures=turned),
+        Section("Facing", [f"Turned the wrong way: {scores.wrong_turns}."], ["direction", "before", "after"], facing),
+        Section("The sorters against the truth", head=["axis", "right", ""], rows=accuracy),
+        Section("Files that could not be used", rows=[[why, count] for why, count in scores.reasons.items()]),
         Section("Loss", plot=line_plot(_losses(), "step", "loss")),
     ]
-    for folder in sorted((DEMO / "run" / "previews").iterdir()):
+    for folder in folders[1:-1]:
         pictures = [shown(path, _prompt(path), 192, keep_pixels=True) for path in sorted(folder.glob("*.png"))]
-        when = "Before training" if folder.name.endswith("-000000") else f"After step {int(folder.name[-6:])}"
-        sections.append(Section(when, pictures=pictures, crisp=True))
+        sections.append(Section(f"After step {int(folder.name[-6:])}", pictures=pictures, crisp=True, folded=True))
+    places = Counter(scores.folders).most_common()
+    sections.append(Section(f"The {len(places)} class folders", bars=places, folded=True))
     (DEMO / "report.html").write_text(page("Modelsheet: the sample franchise", sections), encoding="utf-8")
+
+
+def _pairs(before: Path, after: Path) -> list[Shown]:
+    """The previews of two steps, side by side."""
+    from PIL import Image
+
+    from sorter.page import shown
+
+    pairs = []
+    for path in sorted(before.glob("*.png")):
+        with Image.open(path) as first, Image.open(after / path.name) as second:
+            both = Image.new("RGB", (first.width + second.width + 2, first.height), "white")
+            both.paste(first, (0, 0))
+            both.paste(second, (first.width + 2, 0))
+        pairs.append(shown(both, _prompt(path), 440, keep_pixels=True))
+    return pairs
 
 
 def _losses() -> dict[str, tuple[list[float], list[float]]]:

@@ -1,10 +1,11 @@
 """Draws docs/overview.jpg, the one picture in the README, from what `make demo` left in demo/.
 
-    python samples/overview.py
+python samples/overview.py
 """
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -19,7 +20,7 @@ EACH = 4
 def main() -> None:
     """Three columns: as they came, as they stand, before and after training."""
     pairs = turned_pairs()
-    height = TOP + EACH * (FRAME[1] + 26 + GAP)
+    height = TOP + EACH * (FRAME[1] + 48 + GAP)
     width = 2 * FRAME[0] + 2 * PREVIEW + 2 * 70 + 5 * GAP
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
@@ -29,7 +30,7 @@ def main() -> None:
     heading(draw, right, "before and after training")
     previews = preview_pairs()
     for row in range(EACH):
-        y = TOP + row * (FRAME[1] + 26 + GAP)
+        y = TOP + row * (FRAME[1] + 48 + GAP)
         original, turned, caption = pairs[row]
         canvas.paste(original, (left, y))
         canvas.paste(turned, (middle, y))
@@ -39,7 +40,7 @@ def main() -> None:
         canvas.paste(after, (right + PREVIEW + GAP, y))
         words(draw, right, y + FRAME[1] + 4, prompt)
     for x in (left + FRAME[0], middle + FRAME[0]):
-        arrow(draw, x + 14, TOP + 2 * (FRAME[1] + 26 + GAP) - 20)
+        arrow(draw, x + 14, TOP + FRAME[1] + 48 + GAP + FRAME[1] // 2)
     canvas.save(TARGET, quality=88)
     print(f"{TARGET}: {TARGET.stat().st_size // 1024} KB")
 
@@ -92,7 +93,7 @@ def heading(draw: ImageDraw.ImageDraw, x: int, text: str) -> None:
 
 def words(draw: ImageDraw.ImageDraw, x: int, y: int, text: str) -> None:
     """A caption."""
-    draw.text((x, y), text, PALE, ImageFont.load_default(12))
+    draw.multiline_text((x, y), textwrap.fill(text, 38), PALE, ImageFont.load_default(12), spacing=2)
 
 
 def arrow(draw: ImageDraw.ImageDraw, x: int, y: int) -> None:

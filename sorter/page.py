@@ -25,7 +25,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
 .bar { display: inline-block; height: .7rem; background: #3b7dd8; border-radius: 2px }
 .pictures { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 }
 figure img { display: block; max-width: 100% } .crisp img { image-rendering: pixelated }
-figcaption { font-size: .8rem; color: #444; max-width: 20rem; overflow-wrap: anywhere }
+figcaption { font-size: .8rem; color: #444; max-width: 27rem; overflow-wrap: anywhere }
 svg { max-width: 100%; height: auto }
 @media (prefers-color-scheme: dark) { body { background: #16181c; color: #ddd } figcaption { color: #aaa } }
 </style>

@@ -57,7 +57,7 @@ def pixels(pictures: np.ndarray) -> torch.Tensor:
     """(n, 64, 64, 3) uint8 to (n, 3, 64, 64) floats from -1 to 1."""
     import torch
 
-    flat = torch.from_numpy(np.ascontiguousarray(pictures))
+    flat = torch.from_numpy(np.array(pictures))  # a copy: the set is mapped read-only
     return flat.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
 
 
