@@ -21,7 +21,10 @@ def text() -> str:
 
 def section(group: click.Group, name: str) -> str:
     """A group and each of its commands."""
-    context = click.Context(group, info_name=name, max_content_width=100, terminal_width=100)
+    # The group's own settings, as a run would have them: click keeps the first --help that it makes.
+    context = click.Context(
+        group, info_name=name, **{**group.context_settings, "max_content_width": 100, "terminal_width": 100}
+    )
     blocks = [f"## {name}\n\n```\n{group.get_help(context)}\n```\n"]
     for command in group.commands.values():
         inner = click.Context(command, info_name=command.name, parent=context, terminal_width=100)

@@ -31,9 +31,10 @@ def commands() -> list[list[str]]:
 
 def test_every_command_in_the_readme_is_one() -> None:
     assert len(commands()) >= 10
-    for group, name, *arguments in commands():
-        command = {"sorter": sorter, "trainer": trainer}[group].commands[name]
-        command.make_context(name, list(arguments), parent=click.Context(sorter))
+    for name, *line in commands():
+        group = {"sorter": sorter, "trainer": trainer}[name]
+        command = group.commands[line[0]]
+        command.make_context(line[0], line[1:], parent=click.Context(group, **group.context_settings))
 
 
 def test_every_make_target_in_the_readme_is_one() -> None:
