@@ -68,32 +68,70 @@ def init(folder: Path, as_json: bool) -> int:
 
 
 @sorter.command()
+@click.option("--on", type=FOLDER, help="Ask about pictures of this folder and about their mirror images, and compare.")
 @common
-def check(scheme: Path, as_json: bool) -> int:
-    """Say whether the scheme, the sorters and their classes agree."""
-    from sorter.check import describe
+def check(on: Path | None, scheme: Path, as_json: bool) -> int:
+    """Say whether the scheme, the sorters and their classes agree.
+
+    With --on, the mirror check as well: whether each sorter takes the mirror image of a picture for what it is.
+    """
+    from dataclasses import asdict
+
+    from sorter.check import describe, mirror_check
 
     job = _job(scheme)
     axes = describe(job)
     lines = [f"{scheme}: is in order"]
     for axis in axes:
         lines += [f"  {axis['axis']}: {', '.join(axis['classes'])}", *(f"      {line}" for line in axis["notes"])]
-    return say(as_json, {"scheme": str(scheme), "axes": axes}, lines)
+    data: dict[str, Any] = {"scheme": str(scheme), "axes": axes}
+    if on is None:
+        return say(as_json, data, lines)
+    with progress() as track:
+        found = mirror_check(on, job, track)
+    report = as_dict(found.report)
+    data |= {"mirror": [asdict(row) for row in found.axes], "counts": report["counts"], "failures": report["failures"]}
+    first, *failed = lines_of(found.report, None, on)
+    said = [f"  {row.axis}: {row.sentence()}" for row in found.axes]
+    return say(as_json, data, [*lines, first, *said, *failed], bool(found.report.failures))
 
 
 @sorter.command()
 @click.argument("folder", type=FOLDER)
 @click.option("--to", type=FOLDER, required=True, help="The sorter's folder, such as models/pose.")
-@click.option("--measure", type=click.Choice(["sharpness"]), help="Fit this measure instead of a network.")
+@click.option(
+    "--group",
+    default="scene",
+    show_default=True,
+    metavar="HOW",
+    help='What is held out together: "scene" (runs of near-identical frames), "none", a pattern of the paths in the '
+    'class folders such as "{group}/..." or "{group}_*", or a regular expression.',
+)
+@click.option(
+    "--backbone",
+    default="auto",
+    metavar="WHICH",
+    help="The folder or zip of an export, efficientnet-lite0, or a name of tf_keras.applications.  [default: that of "
+    "an export beside the new sorter, so that both share one pass; else efficientnet-lite0]",
+)
+@click.option("--error", type=float, default=0.02, show_default=True, help="The share of wrong ones to accept.")
 @click.option(
     "--mirror",
     multiple=True,
     metavar="A=B",
     help="Two classes that become each other in a mirror.  [default: those called left and right]",
 )
-@click.option("--no-mirror", is_flag=True, help="No classes become each other in a mirror, whatever their names.")
-@click.option("--epochs", type=int, default=50, show_default=True, help="Passes over the training pictures.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split, the first weights and the order.")
+@click.option("--no-mirror", is_flag=True, help="Mirroring changes what these pictures show: no mirrored copies.")
+@click.option(
+    "--features",
+    type=click.Choice(["auto", "average", "grid"]),
+    default="auto",
+    show_default=True,
+    help="What is read: means over the picture, or what is where.",
+)
+@click.option("--head", type=click.Choice(["auto", "linear", "dense"]), default="auto", show_default=True)
+@click.option("--measure", type=click.Choice(["sharpness"]), help="Fit this measure instead of a network.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split and of every other chance.")
 @json_option
 def fit(
     folder: Path,
@@ -101,22 +139,26 @@ def fit(
     measure: str | None,
     mirror: tuple[str, ...],
     no_mirror: bool,
-    epochs: int,
-    seed: int,
     as_json: bool,
+    **options: Any,
 ) -> int:
-    """Make a sorter from folders of examples: one folder a class, named as the class."""
+    """Make a sorter from folders of examples: one folder a class, named as the class.
+
+    The best head is chosen on pictures that it was not fitted on; report.html beside the sorter says how good it is.
+    """
     from sorter.classify.fit import Recipe
     from sorter.classify.fit import fit as fit_network
     from sorter.classify.fit_measure import fit_sharpness
     from sorter.options import read_options
 
-    pairs = {} if no_mirror else _pairs(mirror) or None
-    recipe = read_options(Recipe, {"epochs": epochs, "seed": seed, "mirror": pairs}, "sorter fit")
+    if mirror and no_mirror:
+        raise click.UsageError("--mirror and --no-mirror contradict each other; give one of them")
+    options |= {"mirror": _pairs(mirror) or None, "copies": not no_mirror}
+    recipe = read_options(Recipe, options, "sorter fit")
     with progress() as track:
-        fitted = fit_sharpness(folder, to, track) if measure else fit_network(folder, to, recipe, track)
+        fitted = (fit_sharpness if measure else fit_network)(folder, to, recipe, track)
     failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.unreadable]
-    lines = [*lines_of_fit(to, fitted.card), *(f"  not used: {one['path']}: {one['reason']}" for one in failures)]
+    lines = [*lines_of_fit(to, fitted), *(f"  not used: {one['path']}: {one['reason']}" for one in failures)]
     return say(as_json, {"to": str(to), "card": fitted.card, "failures": failures}, lines, bool(failures))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sorter.census import Report, Track, silent
+from sorter.classify.model import Asked
 from sorter.classify.predict import Questions, load_questions
 from sorter.classify.scan import walk
 from sorter.dataset.crop import croppers
@@ -38,7 +39,8 @@ class Job:
     scheme: Scheme
     questions: Questions
     layout: ClassFolders
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[str, Mapping[str, float]]
+    """Axis -> class -> the score below which that answer is a doubt, where the scheme says "auto"."""
 
     def decide(self, *known: Any) -> Verdict:
         """The verdict on a (picture, labels) pair of the manifest."""
@@ -239,13 +241,28 @@ def _kind(step: Step) -> str:
     return f"{what} {'placed' if isinstance(step, Put) else 'removed'}"
 
 
-def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, float]:
+def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, dict[str, float]]:
     found = {}
     for name, axis in scheme.axes.items():
-        if axis.threshold != "auto":
-            continue
-        value = getattr(questions.askers[name], "card", {}).get("threshold")
-        if not isinstance(value, float):
-            raise ModelError(f'[axes.{name}] threshold = "auto": its sorter has no calibrated one; write a number')
-        found[name] = value
+        if axis.threshold == "auto":
+            card = "the built-in measure" if axis.measure else f"{axis.model}/card.toml"
+            found[name] = _calibrated(questions.askers[name], f'[axes.{name}] threshold = "auto": {card}')
     return found
+
+
+def _calibrated(asked: Asked, where: str) -> dict[str, float]:
+    """Class -> threshold, as a card has them: a number from 0 to 1 for each class. Raises ModelError."""
+    table = asked.card.get("thresholds")
+    numbers = table.get("classes") if isinstance(table, dict) else None
+    if not isinstance(numbers, dict):
+        raise ModelError(f"{where} has no [thresholds.classes]; fit it again, or write a number")
+    for label in asked.labels:
+        number = numbers.get(label)
+        if number is None:
+            raise ModelError(f'{where} has no threshold for "{label}"; fit it again, or write a number')
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
+            raise ModelError(
+                f'{where} says {str(number)[:40]!r} for "{label}", which is no number from 0 to 1; '
+                "fit it again, or write a number"
+            )
+    return {label: float(numbers[label]) for label in asked.labels}

@@ -42,6 +42,11 @@ class Label:
     name: str
     score: float
     source: str
+    looks: str = ""
+    """What the picture by itself was taken for, where that and what its mirror image was taken for contradict each
+    other; empty where they agree, or where nobody asked."""
+    mirror_looks: str = ""
+    """What the mirror image was taken for then, said of the mirror image."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from sorter.census import Report
+    from sorter.classify.fit import Fitted
     from sorter.pipeline import Job
 
 
@@ -90,11 +91,11 @@ class progress:
             self.bars.stop()
 
 
-def lines_of_fit(to: Path, card: dict[str, Any]) -> list[str]:
-    """A fitted sorter's scores as a person reads them."""
-    scores, mirror = card["scores"], card.get("head", {}).get("mirror")
-    lines = [f"{to}: written; right on {scores['accuracy']:.0%} of {scores['pictures']} pictures kept for validation"]
-    if mirror:
-        pairs = " and ".join(sorted(mirror))
-        lines.append(f"  right on {scores['accuracy_mirrored']:.0%} of them mirrored, where {pairs} change places")
-    return lines + [f"  {name}: {share:.0%} of its pictures found" for name, share in scores["recall"].items()]
+def lines_of_fit(to: Path, fitted: Fitted) -> list[str]:
+    """A fitted sorter's worth as a person reads it."""
+    classes, promise = fitted.card["scores"]["classes"], fitted.card["thresholds"]["classes"]
+    rows = [f"{'class':20} precision  recall  accepted from"]
+    for name, one in classes.items():
+        accept = f"{promise[name]:13.2f}" if promise[name] < 1 else f"{'never':>13}"
+        rows.append(f"{name[:20]:20} {one['precision']:9.0%}  {one['recall']:6.0%}  {accept}")
+    return [f"{to}: written", *(f"  {line}" for line in (*fitted.said, *rows)), f"  look at {to / 'report.html'}"]

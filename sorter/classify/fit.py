@@ -1,32 +1,35 @@
-"""Class folders -> a sorter in the vendor's format, with its card.
+"""Class folders -> a sorter in the vendor's format, with its card and a report.
 
-As Teachable Machine does it (googlecreativelab/teachablemachine-community, libraries/image): a frozen backbone, its
-features computed once, a small head, and 15 % of each class kept for validation. An axis whose classes become each
-other in a mirror gets a head that can tell them apart (see fit_head.py).
+As Teachable Machine does it, a frozen network is asked once about each picture, and only a small head is fitted. What
+the vendor leaves to chance is measured here: which head, and how far its answers can be trusted, is decided on pictures
+that it was not fitted on (fit_head.py, folds.py, calibrate.py).
 """
 
 from __future__ import annotations
 
 import datetime
 import importlib.metadata
-import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from sorter.classify import calibrate, folds
 from sorter.classify import examples as folders
-from sorter.classify.backbone import Backbone, build, give_weights, import_keras, make_layer, write_whole
-from sorter.classify.efficientnet import efficientnet_lite0
+from sorter.classify.backbone import Backbone, write_whole
+from sorter.classify.backbone import shapes as map_shapes
+from sorter.classify.backbones import AUTO, find_backbone, map_places
 from sorter.classify.examples import Example, Examples
-from sorter.classify.features import Features, features_of
-from sorter.classify.fit_head import FittedHead, Training, fit_average, fit_sides, mirror_pairs
+from sorter.classify.features import Features, features_of, parted
+from sorter.classify.fit_head import Choice, Kind, choose, mirror_pairs
+from sorter.classify.fit_report import Validation, in_short, write_page
 from sorter.classify.labels import format_labels
+from sorter.classify.write_h5 import write_h5
+from sorter.classify.write_tflite import write_tflite
 from sorter.errors import ExamplesError, LibraryError, nearest
 from sorter.options import Options
 from sorter.records import Unreadable
@@ -35,16 +38,22 @@ Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 
 
 class Recipe(Options):
-    """How a sorter is fitted; but for `mirror`, the vendor's own settings."""
+    """How a sorter is fitted."""
 
-    epochs: Annotated[int, Field(ge=1)] = 50
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
-    units: Annotated[int, Field(ge=1)] = 100
-    validation: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    seed: int = 0
+    backbone: str = AUTO
+    """AUTO, "efficientnet-lite0", the folder or zip of an export, or a name of tf_keras.applications."""
+    features: Literal["auto", "average", "grid"] = "auto"
+    """What the head reads; "auto": whichever answers better."""
+    head: Literal["auto", "linear", "dense"] = "auto"
+    group: str = folds.SCENE
+    """What is held out together; see `folds.split`."""
+    error: Annotated[float, Field(gt=0, lt=0.5)] = 0.02
+    """The share of wrong ones among the accepted that `threshold = "auto"` aims at."""
     mirror: dict[str, str] | None = None
     """Class -> the class of the mirror image. None: by the names left and right; {}: there are no such classes."""
+    copies: bool = True
+    """Whether mirror images are examples too; False where mirroring changes what a picture shows."""
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +62,47 @@ class Fitted:
 
     card: dict[str, Any]
     unreadable: tuple[Unreadable, ...]
+    said: tuple[str, ...]
+    """What matters of it, in sentences."""
 
 
 def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
-    """Learn the classes that are the folders in `folder`, and write keras_model.h5, labels.txt and card.toml to `to`.
+    """Learn the classes that are the folders in `folder`, and write a sorter to `to`: keras_model.h5,
+    model_unquant.tflite, labels.txt, card.toml and report.html.
 
-    Raises ExamplesError (too few, one picture in two classes, unknown mirror class), MissingExtra, LibraryError (`to`
-    is not writable).
+    Raises ExamplesError (too few, one picture in two classes, unknown mirror class, a group that does not fit),
+    ModelError or OptionsError (the backbone), MissingExtra, LibraryError (`to` is not writable).
     """
     examples = folders.find_examples(folder)
     mirror = _mirror(folder, examples.classes, recipe)
-    graph = efficientnet_lite0()
-    backbone = Backbone(graph.key(), graph)
-    found = features_of([example.path for example in examples.pictures], backbone, bool(mirror), track)
-    examples, features = usable(folder, examples, found)
-    training, validation = folders.split([one.label for one in examples.pictures], recipe.validation, recipe.seed)
-    labels = np.array([example.label for example in examples.pictures])
-    head = _fit_head([features[place] for place in training], labels[training], examples.classes, mirror, recipe, graph)
-    card = make_card(examples, [one.sha256 for one in features])
-    card["scores"] = _scores(head, [features[place] for place in validation], labels[validation], examples, mirror)
-    card["backbone"] = {"name": "efficientnet-lite0", "sha256": backbone.key}
-    card["head"] = {"kind": head.kind, "mirror": dict(mirror)}
-    card["recipe"] = recipe.model_dump(exclude={"mirror"})
-    write_sorter(to, whole(build(graph), head), examples.classes, card)
-    return Fitted(card, examples.unreadable)
+    name, graph = find_backbone(recipe.backbone, to)
+    run = Backbone(graph.key(), graph, map_places(graph))
+    examples, features = usable(folder, examples, features_of([one.path for one in examples.pictures], run, track))
+    labels = np.array([one.label for one in examples.pictures])
+    split = split_examples(folder, examples, [one.looks for one in features], recipe)
+    choice = _choose(features, labels, examples.classes, mirror, split, run, recipe)
+    validation = _validation(examples, labels, choice, mirror, split, recipe)
+
+    narrow, last = run.outputs
+    which = run.outputs.index(narrow if choice.candidate.kind == "grid" else last)
+    trunk = graph.upto(run.outputs[which])
+    card = make_card(examples, [one.sha256 for one in features], validation)
+    card["backbone"] = {"name": name, "sha256": trunk.key()}
+    card["head"] = {
+        "features": choice.candidate.kind,
+        "units": choice.candidate.units,
+        "regularisation": choice.candidate.strength,
+        "temperature": choice.temperature,
+        "mirror": dict(mirror),
+        "mirrored_copies": recipe.copies,
+    }
+    card["recipe"] = recipe.model_dump(exclude={"mirror", "copies"})
+    files = {
+        "keras_model.h5": write_h5(trunk, choice.layers),
+        "model_unquant.tflite": write_tflite(run.compiled().read_bytes(), which, choice.layers),
+    }
+    write_sorter(to, files, examples.classes, card, validation)
+    return Fitted(card, examples.unreadable, tuple(in_short(card, validation)))
 
 
 def usable(folder: Path, examples: Examples, found: list[Any]) -> tuple[Examples, list[Any]]:
@@ -93,62 +119,53 @@ def usable(folder: Path, examples: Examples, found: list[Any]) -> tuple[Examples
     return examples, good
 
 
-def whole(backbone: Any, head: FittedHead) -> bytes:
-    """The vendor's nesting, as one .h5 that a stranger's script loads: Sequential[Sequential[backbone, pool], head]."""
-    keras = import_keras()
-    pairs = [(make_layer(layer), layer) for layer in (*head.pool, *head.dense)]
-    parts = [made for made, _ in pairs]
-    pool, dense = parts[: len(head.pool)], parts[len(head.pool) :]
-    model = keras.Sequential([keras.Sequential([backbone, *pool], name="features"), keras.Sequential(dense)])
-    give_weights(pairs)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that .h5 is an old format: it is the vendor's
-        path = Path(folder, "keras_model.h5")
-        model.save(path, save_format="h5", include_optimizer=False)
-        return path.read_bytes()
+def split_examples(folder: Path, examples: Examples, looks: list[int], recipe: Recipe) -> folds.Split:
+    """Which examples are held out together. Raises ExamplesError where --group does not fit them."""
+    roots = [(folder / examples.classes[one.label]).absolute() for one in examples.pictures]
+    paths = [one.path.relative_to(root) for one, root in zip(examples.pictures, roots, strict=True)]
+    labels = np.array([one.label for one in examples.pictures])
+    return folds.split(paths, labels, np.array(looks, np.uint64), recipe.group, recipe.seed, folder)
 
 
-def make_card(examples: Examples, hashes: list[str]) -> dict[str, Any]:
-    """What a sorter's card says of its pictures and its making."""
-    packages = ("modelsheet", "numpy", "scikit-learn", "tensorflow", "tf-keras")
+def make_card(examples: Examples, hashes: list[str], found: Validation) -> dict[str, Any]:
+    """What a sorter's card says of its pictures, its making and its worth."""
     return {
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "classes": list(examples.classes),
         "pictures": examples.counts(),
         "data": folders.fingerprint(examples, hashes),
-        "versions": {name: importlib.metadata.version(name) for name in packages},
+        "versions": _versions("modelsheet", "numpy", "scikit-learn", "ai-edge-litert"),
+        "scores": found.card_scores(),
+        "thresholds": {
+            "error": found.promise.error,
+            "coverage": found.promise.coverage,
+            "classes": dict(zip(examples.classes, found.promise.thresholds, strict=True)),
+        },
     }
 
 
-def make_scores(truth: NDArray[Any], guessed: NDArray[Any], classes: tuple[str, ...]) -> dict[str, Any]:
-    """On the validation pictures: accuracy, and for each class the share of its pictures that was found."""
-    from sklearn.metrics import confusion_matrix
-
-    table = confusion_matrix(truth, guessed, labels=range(len(classes)))
-    return {
-        "accuracy": float((truth == guessed).mean()),
-        "pictures": len(truth),
-        "split": "15 % of each class, drawn at random: frames next to each other make it look better than it is",
-        "recall": {name: float(row[i] / row.sum()) for i, (name, row) in enumerate(zip(classes, table, strict=True))},
-        "confusion": table.tolist(),
-    }
-
-
-def write_sorter(to: Path, model: bytes | None, classes: tuple[str, ...], card: dict[str, Any]) -> None:
+def write_sorter(
+    to: Path, files: Mapping[str, bytes], classes: tuple[str, ...], card: dict[str, Any], found: Validation
+) -> None:
     """Write the files of a sorter, the card last. Raises LibraryError where that is not possible."""
     import tomli_w
 
-    files = {"labels.txt": format_labels(classes).encode(), "card.toml": tomli_w.dumps(card).encode()}
-    if model is not None:
-        files = {"keras_model.h5": model, **files}
+    page = write_page(to.name, card, found).encode()
+    texts = {
+        "labels.txt": format_labels(classes).encode(),
+        "report.html": page,
+        "card.toml": tomli_w.dumps(card).encode(),
+    }
     try:
-        for name, data in files.items():
+        for name, data in {**files, **texts}.items():
             write_whole(to / name, data)
-    except OSError as found:
-        raise LibraryError(f"{to}: cannot be written: {found.strerror}; choose a folder of your own") from None
+    except OSError as error:
+        raise LibraryError(f"{to}: cannot be written: {error.strerror}; choose a folder of your own") from None
 
 
 def _mirror(folder: Path, classes: tuple[str, ...], recipe: Recipe) -> Mapping[str, str]:
+    if not recipe.copies:
+        return {}
     if recipe.mirror is None:
         return mirror_pairs(classes)
     for name in (*recipe.mirror, *recipe.mirror.values()):
@@ -157,31 +174,64 @@ def _mirror(folder: Path, classes: tuple[str, ...], recipe: Recipe) -> Mapping[s
     return recipe.mirror
 
 
-def _fit_head(
+def _swap(classes: tuple[str, ...], mirror: Mapping[str, str]) -> NDArray[np.int64]:
+    return np.array([classes.index(mirror.get(name, name)) for name in classes])
+
+
+def _choose(
     features: list[Features],
     labels: NDArray[np.int64],
     classes: tuple[str, ...],
     mirror: Mapping[str, str],
+    split: folds.Split,
+    run: Backbone,
     recipe: Recipe,
-    graph: Any,
-) -> FittedHead:
-    if not mirror:
-        how = Training(recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.units, recipe.seed)
-        return fit_average(features, labels, len(classes), how)
-    swap = {classes.index(name): classes.index(other) for name, other in mirror.items()}
-    return fit_sides(features, labels, len(classes), swap, build(graph).output_shape[1:])
+) -> Choice:
+    grid, average = map_shapes(run)
+    shapes: dict[Kind, tuple[int, ...]] = {"grid": grid, "average": average}
+    inputs = parted(features, average[2])
+    wanted = ("average", "grid") if recipe.features == "auto" else (recipe.features,)
+    inputs = {kind: numbers[: 1 + recipe.copies] for kind, numbers in inputs.items() if kind in wanted}
+    heads = ("linear", "dense") if recipe.head == "auto" else (recipe.head,)
+    return choose(inputs, labels, _swap(classes, mirror), split.folds, shapes, recipe.seed, heads)
 
 
-def _scores(
-    head: FittedHead,
-    features: list[Features],
-    labels: NDArray[np.int64],
+def _validation(
     examples: Examples,
+    labels: NDArray[np.int64],
+    choice: Choice,
     mirror: Mapping[str, str],
-) -> dict[str, Any]:
-    scores = make_scores(labels, head(features).argmax(axis=1), examples.classes)
+    split: folds.Split,
+    recipe: Recipe,
+) -> Validation:
+    """What the chosen head answers on pictures it was not fitted on, as `sorter sort` will ask it."""
+    views = calibrate.probabilities(choice.held_out.logits, choice.temperature)
+    scores, agree = views[0], np.ones(len(labels), bool)
     if mirror:
-        names = [examples.classes[label] for label in labels]
-        swapped = np.array([examples.classes.index(mirror.get(name, name)) for name in names])
-        scores["accuracy_mirrored"] = float((head(features, mirrored=True).argmax(axis=1) == swapped).mean())
-    return scores
+        swap = choice.held_out.swap
+        scores = calibrate.combine(views[0], views[1], swap)
+        agree = views[0].argmax(axis=1) == swap[views[1].argmax(axis=1)]
+    return Validation(
+        classes=examples.classes,
+        paths=tuple(one.path for one in examples.pictures),
+        truth=labels,
+        scores=scores,
+        agree=agree,
+        accuracy=tuple(choice.held_out.accuracy),
+        mirrored=bool(mirror),
+        split=split,
+        promise=calibrate.promise(scores, labels, agree, recipe.error),
+        chosen=str(choice.candidate),
+        tried=tuple((str(one), tuple(shares)) for one, shares in choice.tried),
+        unreadable=examples.unreadable,
+    )
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    found = {}
+    for name in packages:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

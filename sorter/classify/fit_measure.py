@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sorter.classify import calibrate, images
 from sorter.classify import examples as folders
-from sorter.classify import images
-from sorter.classify.fit import Fitted, Track, make_card, make_scores, usable, write_sorter
+from sorter.classify.fit import Fitted, Recipe, Track, make_card, split_examples, usable, write_sorter
+from sorter.classify.fit_report import Validation, in_short
+from sorter.classify.folds import perceptual_hash
 from sorter.classify.measures import edge_ratios
 from sorter.classify.predict import in_step
 from sorter.errors import ExamplesError, PictureError
@@ -24,13 +26,12 @@ STRENGTH = 100
 @dataclass(frozen=True, eq=False)
 class _Edges:
     sha256: str
+    looks: int
     ratios: NDArray[np.float64]
 
 
-def fit_sharpness(folder: Path, to: Path, track: Track) -> Fitted:
+def fit_sharpness(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     """Fit the measure to two class folders; the one with softer edges is the blurry one. Raises as `fit` does."""
-    from sklearn.linear_model import LogisticRegression
-
     examples = folders.find_examples(folder)
     if len(examples.classes) != 2:
         found = ", ".join(examples.classes)
@@ -39,15 +40,33 @@ def fit_sharpness(folder: Path, to: Path, track: Track) -> Fitted:
     examples, edges = usable(folder, examples, list(track(in_step(_edges, paths), "measuring examples", len(paths))))
     ratios, labels = np.stack([one.ratios for one in edges]), np.array([one.label for one in examples.pictures])
     sharp = int(ratios[labels == 1].mean() >= ratios[labels == 0].mean())
-    training, validation = folders.split(labels.tolist(), 0.15, 0)
-    model = LogisticRegression(C=STRENGTH, class_weight="balanced").fit(ratios[training], labels[training] == sharp)
-    guessed = np.where(model.predict(ratios[validation]), sharp, 1 - sharp)
-    card = make_card(examples, [one.sha256 for one in edges])
-    card["scores"] = make_scores(labels[validation], guessed, examples.classes)
+    split = split_examples(folder, examples, [one.looks for one in edges], recipe)
+    scores = np.zeros((len(labels), 2), np.float32)
+    for fold in np.unique(split.folds):
+        out = split.folds == fold
+        if len(np.unique(labels[~out])) == 2:
+            held_out = _fit(ratios[~out], labels[~out] == sharp).predict_proba(ratios[out])
+            scores[out] = held_out if sharp else held_out[:, ::-1]
+        else:
+            scores[out] = 0.5  # all of a class lie in one scene: there was nothing to tell them from
+    everything = np.ones(len(labels), bool)
+    right = float((scores.argmax(axis=1) == labels).mean())
+    promise = calibrate.promise(scores, labels, everything, recipe.error)
+    validation = Validation(
+        examples.classes, tuple(one.path for one in examples.pictures), labels, scores, everything, (right,), False,
+        split, promise, unreadable=examples.unreadable,
+    )  # fmt: skip
+    card = make_card(examples, [one.sha256 for one in edges], validation)
     order = (examples.classes[1 - sharp], examples.classes[sharp])
-    card["measure"] = {"use": "sharpness", "classes": list(order), **_weights(model)}
-    write_sorter(to, None, order, card)
-    return Fitted(card, examples.unreadable)
+    card["measure"] = {"use": "sharpness", "classes": list(order), **_weights(_fit(ratios, labels == sharp))}
+    write_sorter(to, {}, order, card, validation)
+    return Fitted(card, examples.unreadable, tuple(in_short(card, validation)))
+
+
+def _fit(ratios: NDArray[np.float64], is_sharp: NDArray[np.bool_]) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=STRENGTH, class_weight="balanced").fit(ratios, is_sharp)
 
 
 def _weights(model: Any) -> dict[str, float]:
@@ -57,8 +76,11 @@ def _weights(model: Any) -> dict[str, float]:
 
 def _edges(path: Path) -> _Edges | Unreadable:
     try:
-        picture, image = images.read_picture(path, path.read_bytes())
-        return _Edges(picture.sha256, np.array(edge_ratios(images.load_grey(image))))
+        data = path.read_bytes()
+        picture, image = images.read_picture(path, data)
+        ratios = np.array(edge_ratios(images.load_grey(image)))
+        small = images.load(images.open_picture(data), at_least=64)
+        return _Edges(picture.sha256, perceptual_hash(images.fit_view(small, 32)), ratios)
     except PictureError as found:
         return Unreadable(path, str(found))
     except OSError as found:

@@ -7,6 +7,7 @@ and words. What is built later, is built from these values alone.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -28,24 +29,49 @@ KINDS: dict[str, tuple[str, ...]] = {
     "ZeroPadding2D": ("padding",),
     "Conv2D": ("filters", *CONV),
     "DepthwiseConv2D": ("depth_multiplier", *CONV),
-    "BatchNormalization": ("epsilon",),
+    "SeparableConv2D": ("filters", "depth_multiplier", *CONV),
+    "BatchNormalization": ("epsilon", "scale", "center"),
+    "Rescaling": ("scale", "offset"),
+    "Normalization": ("axis",),
     "ReLU": ("max_value", "negative_slope", "threshold"),
     "Activation": ("activation",),
     "Softmax": (),
     "Dropout": (),
     "Add": (),
+    "Multiply": (),
     "Concatenate": (),
     "AveragePooling2D": ("pool_size", "strides", "padding"),
-    "GlobalAveragePooling2D": (),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "Cropping2D": ("cropping",),
+    "GlobalAveragePooling2D": ("keepdims",),
     "Flatten": (),
     "Reshape": ("target_shape",),
     "Dense": ("units", "activation", "use_bias"),
 }
 """Each layer kind that may stand in a sorter, and those of its options that mean anything at prediction."""
+RANKS: dict[str, tuple[list[int], ...]] = {
+    "Conv2D": ([4], [4, 1]),
+    "DepthwiseConv2D": ([4], [4, 1]),
+    "SeparableConv2D": ([4, 4], [4, 4, 1]),
+    "Normalization": ([1, 1, 0],),
+    "BatchNormalization": ([1] * 4, [1] * 3, [1] * 2),
+    "Dense": ([2], [2, 1]),
+}
+"""The dimensions of the weights of each kind that has any: a kernel with or without a bias; rows, of which the mean and
+the variance are always there."""
 CONTAINERS = ("Sequential", "Model", "Functional")
-ACTIVATIONS = ("linear", "relu", "relu6", "softmax", "sigmoid", "tanh")
-DEFAULTS = {"groups": 1, "dilation_rate": [1, 1], "negative_slope": 0.0, "threshold": 0.0, "activation": "linear"}
+ACTIVATIONS = ("linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "swish")
+DEFAULTS = {
+    "groups": 1, "dilation_rate": [1, 1], "negative_slope": 0.0, "threshold": 0.0, "activation": "linear",
+    "center": True, "keepdims": False,
+}  # fmt: skip
 """Left out when they say nothing, so that exports of both config generations hash alike."""
+Weights = dict[str, "list[NDArray[np.float32]]"]
+"""Layer name -> its arrays, in the order in which Keras keeps them: kernel, bias; gamma, beta, mean, variance."""
+FRACTIONS = ("epsilon", "max_value", "negative_slope", "threshold")
+"""TensorFlow.js writes 6 where Keras writes 6.0: made alike, so that its exports hash like the others."""
+SAMPLES, SPECTROGRAM = 44032, [43, 232, 1]
+"""What a sound project of the same vendor's reads, as TFLite and as Keras layers; a pose project reads 14739."""
 MOST_NUMBERS = 100_000_000
 """The most weights that a sorter may have; the vendor's have half a million."""
 
@@ -70,13 +96,23 @@ class Graph:
 
     def key(self) -> str:
         """A hash over structure and numbers, names left out: equal keys compute the same."""
-        digest = hashlib.sha256(f"{self.size}".encode())
+        return self.keys[-1]
+
+    @functools.cached_property
+    def keys(self) -> tuple[str, ...]:
+        """For each layer the key of the graph that ends with it: so a graph that begins another is known."""
+        digest, keys = hashlib.sha256(f"{self.size}".encode()), []
         for layer in self.layers:
             digest.update(json.dumps([layer.kind, layer.inputs, layer.options], sort_keys=True).encode())
             for array in layer.weights:
                 digest.update(str(array.shape).encode())
                 digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+            keys.append(digest.hexdigest())
+        return tuple(keys)
+
+    def upto(self, place: int) -> Graph:
+        """The graph that ends with the layer at that place."""
+        return Graph(self.size, self.layers[: place + 1])
 
 
 def read_graph(data: bytes, where: str) -> Graph:
@@ -89,19 +125,38 @@ def read_graph(data: bytes, where: str) -> Graph:
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             config = _config(file, where)
-            reader = _Reader(where, _weights(file, where))
-            reader.add(config, None)
+            weights = _weights(file, where)
     except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as found:
         raise ModelError(f"{where}: is not a whole Keras .h5 file: {found}") from None
     except (TypeError, ValueError, IndexError, AttributeError, RecursionError) as found:
         raise ModelError(f"{where}: its model_config is not laid out as Keras does: {found!r}") from None
+    return graph_of(config, weights, where)
+
+
+def graph_of(config: Any, weights: Weights, where: str) -> Graph:
+    """The layers of a Keras config, of any generation, with the weights of each layer name.
+
+    `where` names the file in messages. Raises ModelError where anything is not plainly a sorter.
+    """
+    try:
+        reader = _Reader(where, dict(weights))
+        reader.add(config, None)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as found:
+        raise ModelError(f"{where}: its model_config is not laid out as Keras does: {str(found)[:80]!r}") from None
     return reader.finish()
+
+
+def other_project(where: str, project: str) -> ModelError:
+    """What to say to a pose or sound project of the same vendor's."""
+    judged = {"pose": "the key points of a body", "sound": "sounds"}[project]
+    needed = "make an image project in Teachable Machine and export that"
+    return ModelError(f"{where}: is a {project} project, which judges {judged} and not pictures; {needed}")
 
 
 class _Reader:
     """Walks nested models and lists their layers flat."""
 
-    def __init__(self, where: str, weights: dict[str, list[NDArray[np.float32]]]) -> None:
+    def __init__(self, where: str, weights: Weights) -> None:
         self.where, self.weights = where, weights
         self.layers: list[Layer] = []
         self.size = 0
@@ -148,9 +203,11 @@ class _Reader:
             inputs = (self._push(Layer("InputLayer", (), {})),)
         options = {key: self._plain(kind, key, config[key]) for key in KINDS[kind] if key in config}
         options = {key: value for key, value in options.items() if DEFAULTS.get(key, ...) != value}
+        if kind == "BatchNormalization" and options.get("scale") is True:
+            del options["scale"]
         weights = tuple(self.weights.pop(config["name"], ()))
-        if kind == "Dense" and [array.ndim for array in weights] not in ([2], [2, 1]):
-            raise ModelError(f"{self.where}: its Dense layer {str(config['name'])[:40]!r} has no weights of its kind")
+        if [array.ndim for array in weights] not in RANKS.get(kind, ([],)):
+            raise ModelError(f"{self.where}: its {kind} layer {str(config['name'])[:40]!r} has no weights of its kind")
         return self._push(Layer(kind, inputs, options, weights))
 
     def _push(self, layer: Layer) -> int:
@@ -160,6 +217,10 @@ class _Reader:
     def _set_input(self, shape: list[Any]) -> None:
         if self.size and list(shape[1:]) == [self.size, self.size, 3]:
             return
+        if len(shape) == 2:
+            raise other_project(self.where, "sound" if shape[1] == SAMPLES else "pose")
+        if list(shape[1:]) == SPECTROGRAM:
+            raise other_project(self.where, "sound")
         if len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3 or not isinstance(shape[1], int):
             what = "x".join(str(part) for part in shape[1:])
             raise ModelError(f"{self.where}: reads pictures of {what}; a colour sorter reads 224x224x3")
@@ -178,7 +239,7 @@ class _Reader:
             good = all(one is None or isinstance(one, int | float) for one in flat)
         if not good:
             raise ModelError(f"{self.where}: {key} = {str(value)[:60]!r} of a {kind} layer is not a plain value")
-        return value
+        return float(value) if key in FRACTIONS and isinstance(value, int) else value
 
     def _place(self, place: int | None) -> int:
         if place is None:
@@ -198,11 +259,13 @@ def _config(file: h5py.File, where: str) -> dict[str, Any]:
     return dict(json.loads(text if isinstance(text, str) else bytes(text).decode()))
 
 
-def _weights(file: h5py.File, where: str) -> dict[str, list[NDArray[np.float32]]]:
+def _weights(file: h5py.File, where: str) -> Weights:
     """Layer name -> its arrays, in the order in which Keras saved them."""
-    found: dict[str, list[NDArray[np.float32]]] = {}
+    found: Weights = {}
     total = 0
     for name, data in _datasets(file["model_weights"]):
+        if data.external or data.is_virtual:  # HDF5 would read any file of the person's as weights
+            raise ModelError(f"{where}: keeps weights in other files; a sorter's .h5 holds all of them itself")
         total += data.size
         if total > MOST_NUMBERS:  # checked before reading: a compressed array can unfold to any size
             raise ModelError(f"{where}: holds over {MOST_NUMBERS:,} weights; a sorter has far fewer")

@@ -1,4 +1,4 @@
-"""The small end of a sorter: from a backbone's last map to probabilities, in numpy. Pure."""
+"""The small end of a sorter: from a backbone's map to probabilities, in numpy. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Array = NDArray[np.float32]
 
 KINDS = ("GlobalAveragePooling2D", "Flatten", "Dense", "Softmax", "Activation")
 """The layer kinds that a head is made of; what comes before them is the backbone."""
-WEIGHED = "DepthwiseConv2D"
-"""Belongs to the head too where a Flatten follows: a weighed sum over the whole map, a few for each channel."""
+CELLS = 4
+"""A side of the grid that a map is summed up in."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,22 +42,23 @@ def pool(features: Array) -> Array:
     return np.asarray(features.mean(axis=(1, 2)), np.float32)
 
 
-def side_kernel(height: int, width: int, channels: int) -> Array:
-    """A kernel as large as the map that gives, for each channel, its mean and its left half less its right half.
+def grid(height: int, width: int) -> Array:
+    """The weights (16, height * width) that sum a map up in 4 x 4 cells: what is where, but for small shifts.
 
-    (height, width, channels, 2). The mean alone is nearly blind to mirroring; the difference changes its sign.
+    The cells are equal, overlap where a side is no multiple of 4, and a mirrored map has mirrored cells.
     """
-    kernel = np.zeros((height, width, channels, 2), np.float32)
-    half = width // 2  # of an odd width, the middle column belongs to neither
-    kernel[..., 0] = 1 / (height * width)
-    kernel[:, :half, :, 1] = 1 / (height * half)
-    kernel[:, width - half :, :, 1] = -1 / (height * half)
-    return kernel
+    down, across = _cells(height), _cells(width)
+    return np.asarray(np.einsum("ah,bw->abhw", down, across).reshape(CELLS**2, height * width), np.float32)
 
 
-def weigh(features: Array, kernel: Array) -> Array:
-    """Weighed sums over a map: (n, height, width, channels) -> (n, channels, sums)."""
-    return np.asarray(np.einsum("nhwc,hwck->nck", features, kernel, optimize=True), np.float32)
+def _cells(length: int) -> Array:
+    """(4, length): each row the mean over one cell."""
+    size = -(-length // CELLS)
+    cells = np.zeros((CELLS, length), np.float32)
+    for number in range(CELLS):
+        start = (2 * number * (length - size) + CELLS - 1) // (2 * (CELLS - 1))  # rounded, so that it is symmetric
+        cells[number, start : start + size] = 1 / size
+    return cells
 
 
 def softmax(logits: Array) -> Array:
@@ -73,14 +74,13 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "softmax": softmax,
     "sigmoid": lambda x: np.asarray(1 / (1 + np.exp(-x)), np.float32),
     "tanh": np.tanh,
+    "swish": lambda x: np.asarray(x / (1 + np.exp(-x)), np.float32),
 }
 
 
 def _apply(layer: Layer, x: Array) -> Array:
     if layer.kind == "GlobalAveragePooling2D":
         return pool(x)
-    if layer.kind == WEIGHED:
-        return weigh(x, layer.weights[0])
     if layer.kind == "Flatten":
         return x.reshape(len(x), -1)
     if layer.kind == "Softmax":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
@@ -47,6 +47,8 @@ class Measure:
 
     use: Sharpness
     sha256: str
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """What card.toml says; empty for the built-in weights."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -68,13 +70,13 @@ def measure(name: str, where: str) -> Measure:
     return read_measure({"use": name}, where)
 
 
-def read_measure(table: Mapping[str, Any], where: str) -> Measure:
-    """The measure that a card's [measure] table describes. Raises ModelError or OptionsError."""
+def read_measure(table: Mapping[str, Any], where: str, card: Mapping[str, Any] | None = None) -> Measure:
+    """The measure that the [measure] table of a card describes. Raises ModelError or OptionsError."""
     options = dict(table) if isinstance(table, Mapping) else {}
     if options.pop("use", None) != "sharpness":
         raise ModelError(f'{where}: [measure] has no use = "sharpness"; fit the measure again')
     use = read_options(Sharpness, options, where)
-    return Measure(use, hashlib.sha256(use.model_dump_json().encode()).hexdigest())
+    return Measure(use, hashlib.sha256(use.model_dump_json().encode()).hexdigest(), card or {})
 
 
 def edge_ratios(grey: NDArray[np.uint8]) -> tuple[float, float]:

@@ -1,28 +1,33 @@
-"""Pictures x axes -> labels: each file read once, one backbone pass for all axes that share one, threads in step."""
+"""Pictures x axes -> labels: each file read once, one backbone pass for all axes that share one, threads in step.
+
+An axis by which pictures are turned is asked about the picture and about its mirror image, which is a second pass.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from sorter.classify import images
-from sorter.classify.backbone import Backbone, Runners
+from sorter.classify.backbone import Backbone, Runners, share
 from sorter.classify.model import Asked, Sorter, load_asked
 from sorter.errors import PictureError
 from sorter.records import Label, Picture, Unreadable
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-    from sorter.scheme import Scheme
+    from sorter.scheme import Axis, Scheme
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,13 +44,16 @@ class Seen:
 class Questions:
     """Axes and who answers them; called with a path, it answers."""
 
-    def __init__(self, askers: Mapping[str, Asked]) -> None:
-        self.askers = dict(askers)
+    def __init__(self, askers: Mapping[str, Asked], mirrors: Mapping[str, tuple[int, ...]] | None = None) -> None:
+        """`mirrors`: for axes that are asked about the mirror image too, what `mirror_places` says of their classes."""
+        self.askers, self.mirrors = dict(askers), dict(mirrors or {})
+        self._sources = {axis: _source(asked, self.mirrors.get(axis)) for axis, asked in self.askers.items()}
+        self._shared = share(asked.backbone for asked in self.askers.values() if isinstance(asked, Sorter))
         self._runners = Runners()
 
     def sources(self) -> dict[str, str]:
-        """Axis -> the hash of who answers it."""
-        return {axis: asked.sha256 for axis, asked in self.askers.items()}
+        """Axis -> the hash of who answers it, and of how it is asked."""
+        return dict(self._sources)
 
     def labels(self) -> dict[str, tuple[str, ...]]:
         """Axis -> the classes that its answers can be."""
@@ -53,8 +61,13 @@ class Questions:
 
     def unprepared(self) -> list[Backbone]:
         """The backbones that must be converted before the first picture is asked about, once on a machine."""
-        backbones = {s.backbone.key: s.backbone for s in self.askers.values() if isinstance(s, Sorter)}
-        return [backbone for backbone in backbones.values() if not backbone.is_compiled()]
+        networks = {(one.key, one.outputs): one for one, _ in self._shared.values()}
+        return [network for network in networks.values() if not network.is_compiled()]
+
+    def network_of(self, axis: str) -> str:
+        """The key of the network that is run for an axis: axes with the same one share a pass over each picture."""
+        asked = self.askers[axis]
+        return self._shared[asked.backbone.key][0].key if isinstance(asked, Sorter) else ""
 
     def __call__(self, path: Path, axes: Collection[str] | None = None) -> Seen | Unreadable:
         """Read one file and answer `axes`, or all. A file that cannot be used is a value, not an exception."""
@@ -70,36 +83,92 @@ class Questions:
 
     def _ask(self, askers: Mapping[str, Asked], data: bytes, image: Image) -> tuple[Label, ...]:
         trained = {axis: asked for axis, asked in askers.items() if isinstance(asked, Sorter)}
-        scores: dict[str, NDArray[np.float32]] = {}
+        labels: dict[str, Label] = {}
         if len(trained) < len(askers) or not trained:
             # At full size even where nothing is asked: what cannot be decoded is no picture.
             grey = images.load_grey(image)
-            scores = {axis: asked(grey) for axis, asked in askers.items() if not isinstance(asked, Sorter)}
+            for axis, asked in askers.items():
+                if not isinstance(asked, Sorter):
+                    labels[axis] = one_way(axis, asked.labels, self._sources[axis], asked(grey))
             image = images.open_picture(data)
         if trained:
-            scores |= self._ask_networks(image, trained)
-        return tuple(_label(axis, asked, scores[axis]) for axis, asked in askers.items())
+            labels |= self._ask_networks(image, trained)
+        return tuple(labels[axis] for axis in askers)
 
-    def _ask_networks(self, image: Image, trained: Mapping[str, Sorter]) -> dict[str, NDArray[np.float32]]:
-        backbones: dict[str, Backbone] = {s.backbone.key: s.backbone for s in trained.values()}
+    def _ask_networks(self, image: Image, trained: Mapping[str, Sorter]) -> dict[str, Label]:
+        passes = {axis: self._shared[sorter.backbone.key] for axis, sorter in trained.items()}
         # Twice the size, so that a JPEG's own coarse scaling is followed by a good one.
-        picture = images.load(image, at_least=2 * max(backbone.size for backbone in backbones.values()))
-        views = {size: images.fit_view(picture, size) for size in {b.size for b in backbones.values()}}
-        maps = {key: self._runners(backbone, views[backbone.size])[None] for key, backbone in backbones.items()}
-        return {axis: sorter.head(maps[sorter.backbone.key])[0] for axis, sorter in trained.items()}
+        picture = images.load(image, at_least=2 * max(network.size for network, _ in passes.values()))
+        views = {size: images.fit_view(picture, size) for size in {network.size for network, _ in passes.values()}}
+        networks = {network.key: network for network, _ in passes.values()}
+        turning = {passes[axis][0].key for axis in trained if axis in self.mirrors}
+        maps = {key: self._runners.maps(one, views[one.size]) for key, one in networks.items()}
+        mirrored = {size: np.ascontiguousarray(view[:, ::-1]) for size, view in views.items()}
+        turned = {key: self._runners.maps(networks[key], mirrored[networks[key].size]) for key in turning}
+        labels = {}
+        for axis, sorter in trained.items():
+            (network, output), said = passes[axis], (axis, sorter.labels, self._sources[axis])
+            scores = sorter.head(maps[network.key][output][None])[0]
+            if axis in self.mirrors:
+                back = sorter.head(turned[network.key][output][None])[0]
+                labels[axis] = both_ways(*said, scores, back, self.mirrors[axis])
+            else:
+                labels[axis] = one_way(*said, scores)
+        return labels
+
+
+def one_way(axis: str, classes: Sequence[str], source: str, scores: NDArray[np.float32]) -> Label:
+    """The answer that scores (classes,) give."""
+    best = int(scores.argmax())
+    return Label(axis, classes[best], float(scores[best]), source)
+
+
+def both_ways(
+    axis: str,
+    classes: Sequence[str],
+    source: str,
+    plain: NDArray[np.float32],
+    turned: NDArray[np.float32],
+    mirror: Sequence[int],
+) -> Label:
+    """The answer that the scores of a picture and those of its mirror image give together: their mean.
+
+    `mirror`: as `mirror_places` says. The mirrored picture gets the mirrored answer with the same score. Where the two
+    contradict each other, the label says what each looked like, and is a doubt; where two classes are level then,
+    either may be taken.
+    """
+    mean = (plain + turned[list(mirror)]) / 2
+    looks, back = int(plain.argmax()), int(turned.argmax())
+    if mirror[back] == looks:
+        return Label(axis, classes[looks], float(mean[looks]), source)
+    best = int(mean.argmax())
+    return Label(axis, classes[best], float(mean[best]), source, classes[looks], classes[back])
+
+
+def mirror_places(axis: Axis, classes: Sequence[str]) -> tuple[int, ...]:
+    """For each class the place of the class that it becomes in a mirror; its own, if it stays."""
+    places = {name: place for place, name in enumerate(classes)}
+    # A mirror class that the sorter does not know is refused by check_classes, once the sorters are loaded.
+    return tuple(places.get(axis.mirrored(name), place) for place, name in enumerate(classes))
 
 
 def load_questions(scheme: Scheme) -> Questions:
-    """Load the sorter or measure of each axis of a scheme. Raises ModelError or OptionsError."""
+    """Load the sorter or measure of each axis of a scheme; a sorter's answers that turn pictures are checked.
+
+    Raises ModelError or OptionsError.
+    """
     from sorter.classify.measures import measure
 
     askers: dict[str, Asked] = {}
+    mirrors: dict[str, tuple[int, ...]] = {}
     for name, axis in scheme.axes.items():
         if axis.measure:
             askers[name] = measure(axis.measure, f"[axes.{name}]")
         else:
-            askers[name] = load_asked(Path(str(axis.model)))
-    return Questions(askers)
+            asked = askers[name] = load_asked(Path(str(axis.model)))
+            if axis.canonical and isinstance(asked, Sorter):
+                mirrors[name] = mirror_places(axis, asked.labels)
+    return Questions(askers, mirrors)
 
 
 def in_step(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
@@ -121,6 +190,6 @@ def in_step(work: Callable[[T], R], items: Iterable[T], threads: int | None = No
                 waiting.cancel()
 
 
-def _label(axis: str, asked: Asked, scores: NDArray[np.float32]) -> Label:
-    best = int(scores.argmax())
-    return Label(axis, asked.labels[best], float(scores[best]), asked.sha256)
+def _source(asked: Asked, mirror: tuple[int, ...] | None) -> str:
+    """Asked in another way, a sorter gives other answers: what is recorded of the old way does not count."""
+    return asked.sha256 if mirror is None else hashlib.sha256(f"{asked.sha256} {mirror}".encode()).hexdigest()

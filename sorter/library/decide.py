@@ -10,25 +10,24 @@ from sorter.scheme import Axis, Scheme
 
 
 def decide(
-    picture: Picture, labels: tuple[Label, ...], scheme: Scheme, thresholds: Mapping[str, float] | None = None
+    picture: Picture,
+    labels: tuple[Label, ...],
+    scheme: Scheme,
+    thresholds: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Verdict:
     """The verdict on a picture whose labels describe it as it was found.
 
-    `thresholds`: axis to the score below which an answer is a doubt, for axes whose scheme says "auto".
+    `thresholds`: axis to class to the score below which that answer is a doubt, for axes whose scheme says "auto".
     """
     given = {label.axis: label for label in labels}
     doubts: dict[str, str] = {}
     for name, axis in scheme.axes.items():
-        doubt = _doubt(name, axis, given.get(name), (thresholds or {}).get(name))
+        doubt = _doubt(name, axis, given.get(name), thresholds or {})
         if doubt:
             doubts[name] = doubt
     mirror = _is_to_be_turned(given, scheme, frozenset(doubts))
     if mirror:
-        given |= {
-            name: replace(given[name], name=axis.mirrored(given[name].name))
-            for name, axis in scheme.axes.items()
-            if name in given
-        }
+        given |= {name: mirrored(given[name], axis) for name, axis in scheme.axes.items() if name in given}
     return Verdict(
         picture,
         tuple(given[name] for name in scheme.axes if name in given),
@@ -40,13 +39,22 @@ def decide(
     )
 
 
-def _doubt(name: str, axis: Axis, label: Label | None, automatic: float | None) -> str:
+def mirrored(label: Label, axis: Axis) -> Label:
+    """The same answer, said of the mirrored picture."""
+    return replace(label, name=axis.mirrored(label.name), looks=label.mirror_looks, mirror_looks=label.looks)
+
+
+def _doubt(name: str, axis: Axis, label: Label | None, thresholds: Mapping[str, Mapping[str, float]]) -> str:
     if label is None:
         return f"{name}: no sorter has answered yet"
     if label.source == HUMAN:
         return ""
-    threshold = automatic if axis.threshold == "auto" else axis.threshold
-    if threshold is None or label.score >= threshold:
+    if label.looks:
+        too = " too" if label.looks == label.mirror_looks else ""
+        back = f'its mirror image looks "{label.mirror_looks}"{too}'
+        return f'{name}: looks "{label.looks}", but {back}, so one of the two is wrong'
+    threshold = thresholds[name][label.name] if axis.threshold == "auto" else axis.threshold
+    if label.score >= threshold:
         return ""
     return f'{name}: "{label.name}" with {label.score:.0%}, below {threshold:.0%}'
 

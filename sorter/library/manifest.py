@@ -53,7 +53,13 @@ MIGRATIONS = [
         path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, run INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE label ADD COLUMN looks TEXT NOT NULL DEFAULT '';
+    ALTER TABLE label ADD COLUMN mirror_looks TEXT NOT NULL DEFAULT '';
+    """,
 ]
+LABEL = "axis, name, score, source, looks, mirror_looks"
+"""The columns that make a Label, in its order."""
 
 
 class Manifest:
@@ -150,8 +156,8 @@ class Manifest:
 
     def add_labels(self, sha256: str, labels: Iterable[Label]) -> None:
         """Record answers about a picture; a later answer from the same source replaces its earlier one."""
-        rows = [(sha256, label.axis, label.source, label.name, label.score) for label in labels]
-        self._db.executemany("INSERT OR REPLACE INTO label VALUES (?, ?, ?, ?, ?)", rows)
+        rows = [(sha256, one.axis, one.name, one.score, one.source, one.looks, one.mirror_looks) for one in labels]
+        self._db.executemany(f"INSERT OR REPLACE INTO label (sha256, {LABEL}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def missing(self, sha256: str, sources: dict[str, str]) -> list[str]:
         """The axes that neither their present sorter nor a person has answered for this picture."""
@@ -161,7 +167,7 @@ class Manifest:
 
     def pictures(self, sources: dict[str, str]) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
         """Every picture in a fixed order with its labels in force: a person's, else the present sorter's."""
-        labels = self._db.execute("SELECT sha256, axis, name, score, source FROM label ORDER BY sha256")
+        labels = self._db.execute(f"SELECT sha256, {LABEL} FROM label ORDER BY sha256")
         of_picture = groupby(labels, key=itemgetter(0))
         sha256, rows = next(of_picture, ("", iter(())))
         for row in self._db.execute("SELECT * FROM picture ORDER BY sha256"):
@@ -172,7 +178,7 @@ class Manifest:
     def picture(self, sha256: str, sources: dict[str, str]) -> tuple[Picture, tuple[Label, ...]] | None:
         """One picture by its hash, with its labels in force."""
         row = self._db.execute("SELECT * FROM picture WHERE sha256 = ?", (sha256,)).fetchone()
-        query = "SELECT sha256, axis, name, score, source FROM label WHERE sha256 = ?"
+        query = f"SELECT sha256, {LABEL} FROM label WHERE sha256 = ?"
         return row and (_picture(row), _in_force(self._db.execute(query, (sha256,)), sources))
 
     def unanswered(self, sources: dict[str, str]) -> Iterator[tuple[str, list[str]]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bench import cmu_faces, exports
+from tests.bench import cmu_faces, exports, fit
 
-for bench in (exports, cmu_faces):
+for bench in (exports, cmu_faces, fit):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

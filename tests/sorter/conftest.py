@@ -1,7 +1,8 @@
 """Tiny drawn pictures, and real Keras exports that can tell them apart.
 
-A picture's upper half says its direction and its lower half its mood, each by a pure colour. The exports have weights
-set by hand, so that the whole real path runs - h5, conversion, LiteRT, head - and the answers are known.
+A picture's upper half says its direction and its lower half its mood, each by a pure colour; what faces left or right
+has the colour of that side there, and a mirror makes it face the other way. The exports have weights set by hand, so
+that the whole real path runs - h5, conversion, LiteRT, head - and the answers are known.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import hypothesis
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sorter.classify.backbone import import_keras
 from sorter.pipeline import Job, load_job
@@ -57,6 +58,10 @@ def _draw(direction: str = "left", mood: str = "happy", number: int = 0, size: t
     """A picture of a known direction and mood ("?" for neither); `number` makes it one of its own."""
     width, height = size
     image = Image.new("RGB", size, COLOURS.get(DIRECTIONS.get(direction, ""), UNKNOWN))
+    if direction in ("left", "right"):  # three fifths red on the left, or the mirror image of that
+        image.paste(COLOURS["red"], (0, 0, width, height))
+        image.paste(COLOURS["blue"], (width * 3 // 5, 0, width, height))
+        image = ImageOps.mirror(image) if direction == "right" else image
     image.paste(COLOURS.get(MOODS.get(mood, ""), UNKNOWN), (0, height // 2, width, height))
     for bit in range(12):  # in the left margin, which a sorter's square view does not see: mirroring moves it
         if number >> bit & 1:
@@ -107,14 +112,17 @@ def tree_of() -> Callable[..., dict[str, str]]:
 
 
 def detector(keras: Any, size: int = 32) -> Any:
-    """A backbone whose map has one channel a colour: 1 where a pixel is of that colour, 0 for every other of them."""
+    """A backbone whose map has one channel a colour: 1 where a pixel is of that colour, 0 for every other of them.
+
+    Of red and blue there is more, the more of it lies to the left: the mean tells a picture from its mirror image.
+    """
     layers = keras.layers
     entry = keras.Input((size, size, 3))
     x = layers.ZeroPadding2D(((0, 1), (0, 1)), name="Conv1_pad")(entry)
     x = layers.Conv2D(len(COLOURS), 3, strides=1, padding="valid", use_bias=False, name="Conv1")(x)
     x = layers.BatchNormalization(name="bn_Conv1")(x)
     x = layers.ReLU(6.0, name="Conv1_relu")(x)
-    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="expanded_depthwise")(x)
+    y = layers.DepthwiseConv2D((1, size - 1), padding="same", use_bias=False, name="expanded_depthwise")(x)
     x = layers.Add(name="add")([x, y])
     model = keras.Model(entry, layers.ReLU(6.0, name="out_relu")(x), name="detector")
     kernel = np.zeros((3, 3, 3, len(COLOURS)), np.float32)
@@ -123,7 +131,11 @@ def detector(keras: Any, size: int = 32) -> Any:
     many = np.ones(len(COLOURS), np.float32)
     model.get_layer("Conv1").set_weights([kernel])
     model.get_layer("bn_Conv1").set_weights([many, -2 * many, 0 * many, many - 1e-3])
-    model.get_layer("expanded_depthwise").set_weights([np.zeros((3, 3, len(COLOURS), 1), np.float32)])
+    sides = np.zeros((1, size - 1, len(COLOURS), 1), np.float32)
+    sides[0, :, [list(COLOURS).index(DIRECTIONS[side]) for side in ("left", "right")], 0] = -0.4 * np.sign(
+        np.arange(size - 1) - (size // 2 - 1)
+    )
+    model.get_layer("expanded_depthwise").set_weights([sides])
     return model
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import pytest
 
 import sorter
 from sorter.cli import sorter as commands
+from sorter.pipeline import load_job
 from sorter.scheme import load_scheme
 from sorter.starter import starter
 
@@ -52,6 +54,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(
     calls = [
         (0, "init", tmp_path / "new"),
         (0, "check", *scheme),
+        (1, "check", "--on", frames, *scheme),
         (1, "scan", frames, "--to", library),
         (0, "classify", library, *scheme),
         (0, "plan", library, *scheme),
@@ -104,10 +107,12 @@ def test_a_sort_tells_a_person_what_was_done(project: Path, frames: Path, tmp_pa
     [
         (("check", "--scheme", "gone.toml"), "gone.toml: there is no such file"),
         (("sort", "gone", "--to", "library"), "gone: does not exist; give the folder that holds the pictures"),
+        (("check", "--on", "gone"), "gone: does not exist; give the folder that holds the pictures"),
+        (("check", "--on", "models"), "models: holds no pictures; give a folder of the pictures that are to be sorted"),
         (("undo", "nowhere"), "nowhere: is not a library"),
         (("plan", "nowhere"), "nowhere: is not a library"),
         (("fit", "gone", "--to", "models/x"), "gone: does not exist; give the folder that holds one folder a class"),
-        (("fit", "models", "--to", "x", "--epochs", "0"), "sorter fit"),
+        (("fit", "models", "--to", "x", "--error", "2"), "sorter fit"),
         (("init", "."), "is there already, and is yours"),
         (("export", "nowhere", "--to", "x", "--crop", "center"), 'did you mean "centre"'),
         (("watch", "gone", "--to", "library"), "gone: is not a folder"),
@@ -167,6 +172,82 @@ def test_check_says_what_each_axis_does(project: Path, run_cli: Any) -> None:
     for said in ("direction: left, right, front, nobody", "shares its backbone pass with mood",
                  '"right" is turned to "left"', '"nobody" is left out of the library'):  # fmt: skip
         assert said in out
+
+
+AUTO = """\
+[thresholds]
+error = 0.02
+coverage = 0.93
+[thresholds.classes]
+happy = 0.97
+sad = 0
+"""
+
+
+@pytest.fixture
+def automatic(project: Path) -> Path:
+    """A project whose mood axis takes its thresholds from its sorter's card."""
+    path = project / "scheme.toml"
+    path.write_text(path.read_text().replace("threshold = 0.8", 'threshold = "auto"'))
+    return project
+
+
+def test_automatic_thresholds_are_those_of_the_card(automatic: Path) -> None:
+    (automatic / "models" / "mood" / "card.toml").write_text(AUTO)
+    assert load_job(automatic / "scheme.toml").thresholds == {"mood": {"happy": 0.97, "sad": 0.0}}
+
+
+def test_automatic_thresholds_of_a_fitted_measure_are_those_of_its_card(automatic: Path) -> None:
+    folder = automatic / "models" / "mood"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    measure = '[measure]\nuse = "sharpness"\nclasses = ["sad", "happy"]\n'
+    (folder / "card.toml").write_text(measure + AUTO)
+    assert load_job(automatic / "scheme.toml").thresholds == {"mood": {"sad": 0.0, "happy": 0.97}}
+
+
+@pytest.mark.parametrize(
+    ("card", "said"),
+    [
+        (None, "card.toml has no [thresholds.classes]"),
+        ("threshold = 0.7\n", "card.toml has no [thresholds.classes]"),
+        ("thresholds = 0.7\n", "card.toml has no [thresholds.classes]"),
+        ("[thresholds]\nclasses = 0.7\n", "card.toml has no [thresholds.classes]"),
+        ("[thresholds.classes]\nhappy = 0.7\n", 'card.toml has no threshold for "sad"'),
+        *(
+            (
+                f"[thresholds.classes]\nhappy = {value}\nsad = 0.5\n",
+                f'says {shown!r} for "happy", which is no number from 0 to 1',
+            )
+            for value, shown in [("1.5", "1.5"), ("-0.1", "-0.1"), ("nan", "nan"), ("inf", "inf"), ("true", "True"),
+                                 ('"0.7"', "0.7"), ("[1]", "[1]")]
+        ),
+    ],
+)  # fmt: skip
+def test_automatic_thresholds_that_are_missing_or_wrong_are_a_sentence(
+    automatic: Path, run_cli: Any, card: str | None, said: str
+) -> None:
+    if card is not None:
+        (automatic / "models" / "mood" / "card.toml").write_text(card)
+    code, out, err = run_cli("check", "--scheme", automatic / "scheme.toml")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith('sorter: [axes.mood] threshold = "auto": ') and said in err
+    assert err.endswith("; fit it again, or write a number\n")
+
+
+def test_the_built_in_measure_has_no_automatic_threshold(automatic: Path, run_cli: Any) -> None:
+    text = (
+        (automatic / "scheme.toml")
+        .read_text()
+        .replace('threshold = "auto"', 'threshold = "auto"\nmeasure = "sharpness"')
+    )
+    (automatic / "scheme.toml").write_text(text)
+    code, _, err = run_cli("check", "--scheme", automatic / "scheme.toml")
+    assert code == 2
+    assert err == (
+        'sorter: [axes.mood] threshold = "auto": the built-in measure has no [thresholds.classes]; fit it again, '
+        "or write a number\n"
+    )
 
 
 @pytest.mark.parametrize("axis", ["pose", "caption", "trigger", "library", "포즈", "class", "2 poses"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from sorter import intake
 from sorter.census import Report
 from sorter.classify.predict import Questions
 from sorter.errors import LibraryError
-from sorter.library.manifest import Manifest
+from sorter.library.manifest import MIGRATIONS, Manifest
 from sorter.pipeline import Job, load_job, sort, undo
+from sorter.records import HUMAN, Label, Picture
 
 Tree = Callable[..., dict[str, str]]
 
@@ -522,6 +524,56 @@ def test_a_new_sorter_is_asked_again_on_its_own_axis_only(
     assert set(asked) == {("mood",)}
     assert 6 <= len(asked) <= 7  # once a picture; a copy may be on its way before the first answer is recorded
     assert tree_of(sorted_library) == before
+
+
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_another_way_of_asking_asks_again_on_its_own_axis_only(
+    frames: Path, library: Path, project: Path, monkeypatch: pytest.MonkeyPatch, asked_before: bool
+) -> None:
+    path = project / "scheme.toml"
+    once = path.read_text().replace('canonical = "left"\n', "")
+    texts = [path.read_text(), once]
+    path.write_text(texts[not asked_before])
+    sort(frames, library, load_job(path))
+    path.write_text(texts[asked_before])
+    asked: list[tuple[str, ...]] = []
+    answer = Questions.__call__
+
+    def spy(self: Questions, path: Path, axes: Any = None) -> Any:
+        asked.append(tuple(axes))
+        return answer(self, path, axes)
+
+    monkeypatch.setattr(Questions, "__call__", spy)
+    sort(frames, library, load_job(path))
+    assert set(asked) == {("direction",)} and 6 <= len(asked) <= 7
+    asked.clear()
+    sort(frames, library, load_job(path))
+    assert asked == []
+
+
+def test_an_older_library_is_brought_up_to_date_without_loss(library: Path) -> None:
+    """As the first version wrote it: no word of what a mirror image looked like."""
+    path = library / ".modelsheet" / "manifest.sqlite"
+    path.parent.mkdir(parents=True)
+    picture = Picture("ab" * 32, Path("/frames/one.png"), 8, 6, "PNG")
+    with sqlite3.connect(path, isolation_level=None) as db:
+        db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        db.execute("INSERT INTO picture VALUES (?, ?, 8, 6, 'PNG')", (picture.sha256, str(picture.path)))
+        rows = [("direction", "m", "left", 0.7), ("mood", HUMAN, "sad", 1.0)]
+        db.executemany("INSERT INTO label VALUES (?, ?, ?, ?, ?)", [(picture.sha256, *row) for row in rows])
+    db.close()
+    old = (Label("direction", "left", 0.7, "m"), Label("mood", "sad", 1.0, HUMAN))
+    new = Label("direction", "left", 0.6, "m2", "right", "front")
+    before = path.read_bytes()
+    with Manifest(library, rehearse=True) as manifest:
+        assert list(manifest.pictures({"direction": "m"})) == [(picture, old)]
+    assert path.read_bytes() == before
+    for _ in range(2):
+        with Manifest(library) as manifest:
+            assert list(manifest.pictures({"direction": "m"})) == [(picture, old)]
+            assert manifest.picture(picture.sha256, {"direction": "m"}) == (picture, old)
+            manifest.add_labels(picture.sha256, [new])
+            assert list(manifest.pictures({"direction": "m2"})) == [(picture, (new, old[1]))]
 
 
 def test_other_folders_in_the_scheme_move_everything(

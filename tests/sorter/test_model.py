@@ -288,9 +288,30 @@ def test_missing_files_say_what_should_be_there(export: Path, tmp_path: Path) ->
     (export / "labels.txt").unlink()
     assert "has no labels.txt file" in sentence(export) and "it holds keras_model.h5" in sentence(export)
     (export / "keras_model.h5").unlink()
-    assert "has no h5 file" in sentence(export) and "it holds nothing" in sentence(export)
+    assert "holds no sorter; looked for keras_model.h5 with labels.txt, model.savedmodel" in sentence(export)
+    assert "it holds nothing" in sentence(export)
     (tmp_path / "file").write_text("")
     assert "is not a folder" in sentence(tmp_path / "file")
+
+
+def test_an_h5_that_takes_weights_from_other_files_is_refused(export: Path, tmp_path: Path) -> None:
+    """HDF5 can name any file of the machine as the place of a dataset."""
+    import h5py
+
+    (tmp_path / "secret").write_bytes(bytes(range(96)))
+    with h5py.File(export / "keras_model.h5", "r+") as file:
+        group = next(iter(file["model_weights"].values()))
+        name = str(group.attrs["weight_names"][0])
+        del group[name]
+        group.create_dataset(name, (24,), "f4", external=[(str(tmp_path / "secret"), 0, 96)])
+    assert "keeps weights in other files" in sentence(export)
+
+
+@pytest.mark.parametrize(("shape", "project"), [([None, 14739], "pose"), ([None, 43, 232, 1], "sound")])
+def test_another_kind_of_project_is_refused(export: Path, edit_config: Edit, shape: Any, project: str) -> None:
+    edit_config(export / "keras_model.h5", lambda config: json.loads(
+        json.dumps(config).replace("[null, 32, 32, 3]", json.dumps(shape))))  # fmt: skip
+    assert f"is a {project} project" in sentence(export) and "make an image project" in sentence(export)
 
 
 def test_labels_that_are_no_text_are_refused(export: Path) -> None:
@@ -419,8 +440,3 @@ def test_every_real_export_answers_as_the_vendors_recipe(
         theirs = np.asarray(model(seen.astype(np.float32) / 127.5 - 1))  # as predict, without its seconds of tracing
         assert np.abs(sorter.head(maps) - theirs).max() < 1e-4
         keras.backend.clear_session()
-
-
-def test_what_is_not_supported_yet_is_refused_with_a_sentence(shared: Path) -> None:
-    for name in ("pose-project-2024/my-pose-model", "posture-2025-tfjs/my_model", "mask-2021-tflite"):
-        assert "there should be keras_model.h5 with labels.txt" in sentence(shared / "tm" / name)

@@ -64,7 +64,10 @@ def labelled(draw: Any) -> tuple[Label, ...]:
     for axis, classes in CLASSES.items():
         if source := draw(st.sampled_from(["model", HUMAN, ""])):
             score = 1.0 if source == HUMAN else draw(st.floats(0, 1))
-            labels.append(Label(axis, draw(st.sampled_from(classes)), score, source))
+            contradiction = ("", "")
+            if source != HUMAN and draw(st.integers(0, 3)) == 0:
+                contradiction = draw(st.tuples(st.sampled_from(classes), st.sampled_from(classes)))
+            labels.append(Label(axis, draw(st.sampled_from(classes)), score, source, *contradiction))
     if draw(st.booleans()):
         labels.append(Label(CAPTION, draw(st.sampled_from(["my own words", ""])), 1.0, HUMAN))
     if draw(st.integers(0, 9)) == 0:
@@ -99,7 +102,7 @@ def test_mirroring_swaps_labels_and_nothing_else(labels: tuple[Label, ...]) -> N
 
 
 @given(st.sampled_from(CLASSES["direction"]))
-def test_mirroring_twice_is_the_identity_on_labels(name: str) -> None:
+def test_mirroring_twice_is_the_identity_on_classes(name: str) -> None:
     axis = SCHEME.axes["direction"]
     assert axis.mirrored(axis.mirrored(name)) == name
 
@@ -110,7 +113,8 @@ def test_a_persons_answer_is_never_in_doubt(labels: tuple[Label, ...]) -> None:
     people = {label.axis for label in labels if label.source == HUMAN}
     assert not verdict.unsure & people
     assert verdict.unsure == {name for name, one in by_axis(labels).items() if name in SCHEME.axes
-                              and one.source != HUMAN and one.score < float(SCHEME.axes[name].threshold)} | (
+                              and one.source != HUMAN
+                              and (one.looks or one.score < float(SCHEME.axes[name].threshold))} | (
         set(SCHEME.axes) - set(by_axis(labels)))  # fmt: skip
     assert len(verdict.doubts) == len(verdict.unsure)
 
@@ -123,11 +127,20 @@ def test_a_score_below_the_threshold_is_a_doubt(score: float, doubted: bool) -> 
         assert 'mood: "happy" with 79%, below 80%' in verdict.doubts
 
 
-def test_an_automatic_threshold_is_the_cards() -> None:
+@pytest.mark.parametrize(
+    ("name", "score", "doubts"),
+    [
+        ("happy", 0.6, ('mood: "happy" with 60%, below 70%',)),
+        ("happy", 0.7, ()),
+        ("con", 0.6, ()),
+        ("con", 0.2, ('mood: "con" with 20%, below 50%',)),
+    ],
+)
+def test_an_automatic_threshold_is_that_of_the_class(name: str, score: float, doubts: tuple[str, ...]) -> None:
     scheme = Scheme(folders="{mood}", axes={"mood": Axis(threshold="auto")})
-    labels = (Label("mood", "happy", 0.6, "m"),)
-    assert decide(PICTURE, labels, scheme, {"mood": 0.7}).unsure == {"mood"}
-    assert not decide(PICTURE, labels, scheme, {"mood": 0.5}).unsure
+    labels = (Label("mood", name, score, "m"),)
+    assert decide(PICTURE, labels, scheme, {"mood": {"happy": 0.7, "con": 0.5}}).doubts == doubts
+    assert decide(PICTURE, (Label("mood", name, 1.0, HUMAN),), scheme, {"mood": {}}).doubts == ()
 
 
 def test_only_a_certain_class_drops_a_picture() -> None:

@@ -1,0 +1,160 @@
+"""Which pictures are held out together: honest validation keeps what belongs together on one side.
+
+Neighbouring frames of a film are nearly the same picture. A sorter that has seen one of them is not tested by the
+other: on real film frames a random split said 71 % right where a split by scenes said 57 %.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.errors import ExamplesError
+
+SCENE, NONE = "scene", "none"
+"""Words for --group: runs of near-identical frames, and every picture for itself."""
+FOLDS = 5
+ALIKE = 10
+"""Of 64 bits; frames that follow each other and differ in no more are of one scene: a shift by a fiftieth, a zoom by a
+twentieth and another brightness change 0 to 14 bits of real film frames, mostly up to 10."""
+SAME = 4
+"""Of 64 bits; pictures that differ in no more are near-identical, wherever they are: of 475 portraits, 324 have such a
+one of the same person, and 3 of another."""
+NEIGHBOURS = 4
+"""A frame is compared with this many before it: in between there may be a flash or a blink."""
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """How the pictures were divided for validation."""
+
+    folds: NDArray[np.int64]
+    """(n,): the fold in which a picture is held out."""
+    how: str
+    """A clause for a person."""
+    groups: int
+    leaks: int
+    """How many pictures are near-identical to one of another fold."""
+
+
+def split(
+    paths: Sequence[Path], labels: NDArray[np.int64], hashes: Hashes, group: str, seed: int, where: Path
+) -> Split:
+    """Divide pictures into folds, all classes in each as evenly as can be, no group in two of them.
+
+    `paths`: below the class folders; `hashes`: see `perceptual_hash`; `group`: SCENE, NONE, a pattern with {group} in
+    it, or a regular expression. Raises ExamplesError where it does not fit the paths.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if group == SCENE:
+        groups = scenes(paths, hashes)
+    elif group == NONE:
+        groups = np.arange(len(paths))
+    else:
+        names = [_group_of(path, group, where) for path in paths]
+        groups = np.unique(names, return_inverse=True)[1]
+    count = len(np.unique(groups))
+    if count < 2 and group != SCENE:
+        raise ExamplesError(f'{where}: by --group "{group}" all pictures are of one group; at least two are needed')
+    how = _say(group, count)
+    if count < 2:
+        groups, how = (
+            np.arange(len(paths)),
+            "at random, since all pictures seem to be of one scene: too good to be true",
+        )
+    parts = min(FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a class has fewer pictures than there are folds
+        drawn = StratifiedGroupKFold(parts, shuffle=True, random_state=seed).split(labels, labels, groups)
+        folds = np.zeros(len(paths), np.int64)
+        for number, (_, held_out) in enumerate(drawn):
+            folds[held_out] = number
+    return Split(folds, how, count, count_leaks(hashes, folds))
+
+
+def scenes(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
+    """For each picture the number of its scene: near-identical pictures whose file names follow each other.
+
+    Frames of one scene may lie in different class folders; so the order is that of their names alone.
+    """
+    order = sorted(range(len(paths)), key=lambda place: (_natural(paths[place].name), paths[place].as_posix()))
+    found = np.arange(len(paths))
+    for rank, place in enumerate(order):
+        for before in reversed(order[max(0, rank - NEIGHBOURS) : rank]):
+            if distance(hashes[place], hashes[before]) <= ALIKE:
+                found[place] = found[before]
+                break
+    return found
+
+
+def count_leaks(hashes: Hashes, folds: NDArray[np.int64]) -> int:
+    """How many pictures have a near-identical one in another fold."""
+    count = 0
+    for start in range(0, len(hashes), 256):
+        part = slice(start, start + 256)
+        alike = distance(hashes[part, None], hashes[None, :]) <= SAME
+        count += int((alike & (folds[part, None] != folds[None, :])).any(axis=1).sum())
+    return count
+
+
+def distance(one: Hashes, other: Hashes) -> NDArray[np.uint8]:
+    """In how many bits they differ."""
+    return np.asarray(np.bitwise_count(np.bitwise_xor(one, other)))
+
+
+def perceptual_hash(view: NDArray[np.uint8]) -> int:
+    """64 bits of a picture (size, size, 3) that hardly change when it is scaled, brightened or compressed.
+
+    The signs of its 8 x 8 lowest frequencies about their median, as in pHash (Zauner 2010, section 3.2.1).
+    """
+    from PIL import Image
+    from scipy.fft import dctn
+
+    grey = Image.fromarray(view).convert("L").resize((32, 32), Image.Resampling.BOX)
+    low = dctn(np.asarray(grey, np.float32))[:8, :8].reshape(-1)
+    return sum(1 << int(place) for place in np.flatnonzero(low > np.median(low[1:])))
+
+
+def _say(group: str, count: int) -> str:
+    if group == SCENE:
+        return f"by scene, runs of near-identical frames: {count} scenes"
+    if group == NONE:
+        return "at random, picture by picture"
+    return f'by --group "{group}": {count} groups'
+
+
+def _group_of(path: Path, group: str, where: Path) -> str:
+    text = path.as_posix()
+    try:
+        found = _pattern(group).search(text)
+    except re.error as error:
+        raise ExamplesError(f'{where}: --group "{group}" is not a regular expression: {error}') from None
+    if not found:
+        raise ExamplesError(
+            f'{where}: --group "{group}" does not fit "{text}"; write it like "{{group}}/..." or "scene"'
+        )
+    named = found.groupdict().get("group")
+    return named if named is not None else found[1] if found.re.groups else found[0]
+
+
+def _pattern(group: str) -> re.Pattern[str]:
+    """`{group}/...` as a regular expression: {group} and * stay within a name, ... is anything."""
+    if "{group}" not in group:
+        return re.compile(group)
+    text = re.escape(group).replace(re.escape("{group}"), "(?P<group>[^/]+?)", 1)
+    return re.compile("^" + text.replace(re.escape("..."), ".*?").replace(re.escape("*"), "[^/]*") + "$")
+
+
+def _natural(name: str) -> list[tuple[int, int, str]]:
+    """A key by which frame 9 comes before frame 10."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
