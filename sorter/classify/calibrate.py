@@ -17,6 +17,8 @@ Array = NDArray[np.floating]
 
 SHARPEST, FLATTEST = 0.01, 100.0
 """The temperatures that are tried lie between these."""
+FAR = 10
+"""Where every held-out answer may be accepted: how much likelier than aimed at a wrong answer must be to be refused."""
 PRIOR = 30
 """A class's own error counts as much as that of all classes together where it has this many accepted pictures."""
 
@@ -108,8 +110,8 @@ class _Ranked:
         if not len(good):
             return float(self.wrong[-1] > 0)
         last = int(good[-1])
-        if last + 1 == len(self.top):  # as far again: scores a little lower than all of these are no news
-            return max(0.0, 2 * float(self.top[-1]) - 1)
+        if last + 1 == len(self.top):  # all of them: then scores that are a little lower are no news
+            return max(0.0, min(2 * float(self.top[-1]) - 1, 1 - FAR * error))
         return float(self.top[last] + self.top[last + 1]) / 2
 
 

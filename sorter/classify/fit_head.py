@@ -31,7 +31,7 @@ UNITS = 100
 """Of the hidden layer: the vendor's."""
 DIRECTIONS = 128
 """The hidden layer is fitted on this many principal directions: as good, and in a tenth of the time."""
-EPOCHS, BATCH, LEARNING_RATE, DECAY = 40, 64, 0.001, 0.001
+EPOCHS, BATCH, LEARNING_RATE, DECAY = 25, 128, 0.003, 0.001
 FLATTEST = 1e-3
 """Of the mean deviation; the least that a feature is divided by. Of a channel that is always about 0, only the rounding
 of the network differs, and would be as loud as any other."""
@@ -159,19 +159,23 @@ class _Space:
         self.wide = self.rows.shape[0] <= self.rows.shape[1]
         """More features than rows: then least squares is solved in the rows."""
         self.gram = self.rows @ self.rows.T if self.wide else self.rows.T @ self.rows
-        self._directions: tuple[Floats, Floats] | None = None
 
-    def directions(self, seed: int) -> tuple[Floats, Floats]:
-        """The principal directions (numbers, DIRECTIONS), and the rows along them."""
-        if self._directions is None:
-            from sklearn.utils.extmath import randomized_svd
+    def directions(self, train: NDArray[np.bool_], seed: int) -> tuple[Floats, Floats]:
+        """The principal directions (numbers, DIRECTIONS) of the training rows, and all rows along them.
 
-            count = min(DIRECTIONS, *self.rows.shape)
-            _, _, found = randomized_svd(self.rows, count, n_iter=2, random_state=seed)
-            along = self.rows @ found.T
-            scale = np.float32(3 / max(float(along[:, 0].std()), 1e-9))  # a size that the learning rate suits
-            self._directions = np.asarray(found.T * scale, np.float32), along * scale
-        return self._directions
+        Of the training rows alone: along a direction that only others have, a fitted layer keeps its random start.
+        """
+        from sklearn.utils.extmath import randomized_svd
+
+        part = self.rows[train]
+        gram = self.gram[np.ix_(train, train)] if self.wide else part.T @ part
+        count = min(DIRECTIONS, len(gram))
+        vectors, values, _ = randomized_svd(gram, count, n_iter=3, random_state=seed)
+        sizes = np.sqrt(np.maximum(values, 1e-6 * values[0]))  # of the rows along each direction
+        found = part.T @ (vectors / sizes) if self.wide else vectors
+        scale = np.float32(3 * np.sqrt(len(part)) / sizes[0])  # the first one's deviation is 3: it suits the learning rate
+        found = np.asarray(found * scale, np.float32)
+        return found, self.rows @ found
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +190,7 @@ def _held_out(space: _Space, task: _Task, candidate: Candidate, seed: int) -> Fl
     logits = np.zeros((len(task.answers), task.classes), np.float32)
     for train, test in task.splits():
         if candidate.units:
-            _, along = space.directions(seed)
+            _, along = space.directions(train, seed)
             logits[test] = _run(_hidden(along[train], task.answers[train], task.classes, seed), along[test])
         else:
             solved, common = _least_squares(space, task, train, candidate.strength)
@@ -198,7 +202,7 @@ def _held_out(space: _Space, task: _Task, candidate: Candidate, seed: int) -> Fl
 def _fit(space: _Space, task: _Task, train: NDArray[np.bool_], candidate: Candidate, seed: int) -> _Weights:
     """The head on raw features: the standardisation is folded into its first layer."""
     if candidate.units:
-        directions, along = space.directions(seed)
+        directions, along = space.directions(train, seed)
         first, second = _hidden(along[train], task.answers[train], task.classes, seed)
         dense = [(directions @ first[0], first[1]), second]
     else:
@@ -218,15 +222,15 @@ def _least_squares(space: _Space, task: _Task, train: NDArray[np.bool_], strengt
     """
     from scipy.linalg import cho_factor, cho_solve
 
-    targets = np.eye(task.classes)[task.answers[train]]
+    targets = np.eye(task.classes, dtype=np.float32)[task.answers[train]]
     common = targets.mean(axis=0)
     if space.wide:
-        matrix, right = space.gram[np.ix_(train, train)].astype(np.float64), targets - common
+        matrix, right = space.gram[np.ix_(train, train)], targets - common
     else:
         left_out = space.rows[~train]
-        matrix = (space.gram - left_out.T @ left_out).astype(np.float64)
+        matrix = space.gram - left_out.T @ left_out
         right = space.rows[train].T @ (targets - common)
-    matrix[np.diag_indices_from(matrix)] += strength
+    matrix[np.diag_indices_from(matrix)] += np.float32(strength)  # enough for single precision to be exact enough
     factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
     return np.asarray(cho_solve(factor, right, check_finite=False), np.float32), np.asarray(common, np.float32)
 
@@ -235,12 +239,13 @@ def _hidden(along: Floats, answers: Places, classes: int, seed: int) -> tuple[tu
     """The vendor's head, fitted by Adam; a class that is not among the answers is never likely."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits
 
     network = MLPClassifier(
         (UNITS,), alpha=DECAY, batch_size=min(BATCH, len(along)), learning_rate_init=LEARNING_RATE,
         max_iter=EPOCHS, random_state=seed,
     )  # fmt: skip
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # for such small matrices more threads cost more than they do
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is meant to stop after these epochs
         network.fit(along, answers)
     (first, last), (first_bias, last_bias) = network.coefs_, network.intercepts_

@@ -42,7 +42,7 @@ class Sorter:
 
     labels: tuple[str, ...]
     sha256: str
-    """Of the model file and labels.txt together: the source in its labels."""
+    """Of the model's files and its labels together: the source in its answers."""
     backbone: Backbone
     head: Head
     card: dict[str, Any]

@@ -79,16 +79,13 @@ def exports(folder: Path) -> list[Export]:
         with zipfile.ZipFile(path) as archive:
             archive.extractall(folder / path.stem)
         found.append(Export(f"{path.parent.name} (zip)", path.parent, keras_h5(folder / path.stem / "keras_model.h5")))
-    for path in sorted(tm.rglob("*.h5")):
-        found.append(Export(path.parent.name, path.parent, keras_h5(path)))
+    found += [Export(path.parent.name, path.parent, keras_h5(path)) for path in tm.rglob("*.h5")]
+    found += [Export(path.parts[-3], path.parent, tfjs(path.parent)) for path in tm.rglob("weights.bin")]
     for path in sorted(tm.rglob("*.tflite")):
         if "edgetpu" not in path.name:
             alone = copied(folder / path.parent.name / path.stem, path, path.parent / "labels.txt")
-            allowed = TOLERANCE if "unquant" in path.name else UINT8_TOLERANCE
-            name = f"{path.relative_to(tm).parts[0]} {path.stem.removeprefix('model') or '(uint8)'}"
-            found.append(Export(name, alone, litert(path), allowed))
-    for path in sorted(tm.rglob("weights.bin")):
-        found.append(Export(path.relative_to(tm).parts[0], path.parent, tfjs(path.parent)))
+            kind, allowed = ("float", TOLERANCE) if "unquant" in path.name else ("uint8", UINT8_TOLERANCE)
+            found.append(Export(f"{path.relative_to(tm).parts[0]} ({kind})", alone, litert(path), allowed))
     for path in sorted(tm.rglob("saved_model.pb")):
         source = path.parents[1]
         alone = copied(folder / source.name, path.parent, source / "labels.txt")

@@ -393,6 +393,52 @@ def test_a_spoilt_tfjs_model_is_refused(copy: Any, change: Callable[[Any], Any],
     assert said in sentence(folder)
 
 
+def spoil_layer(kind: str, **options: object) -> Callable[[Any], Any]:
+    """Claim something else of every layer of a kind; the weights stay as they are."""
+
+    def walk(entry: Any) -> None:
+        if entry["class_name"] == kind:
+            entry["config"].update(options)
+        for inner in entry["config"].get("layers", ()):
+            walk(inner)
+
+    def change(model: Any) -> Any:
+        walk(model["modelTopology"])
+        return model
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("Conv2D", {"filters": 10**9}),
+        ("Conv2D", {"kernel_size": [10**6, 10**6]}),
+        ("Conv2D", {"groups": 2}),
+        ("DepthwiseConv2D", {"depth_multiplier": 10**9}),
+        ("Dense", {"units": 10**9}),
+    ],
+)
+def test_a_layer_that_claims_more_than_its_weights_is_refused(copy: Any, kind: str, options: Any) -> None:
+    """Building it would ask for that much memory."""
+    folder = copy("tfjs")
+    edit_json(folder / "model.json", spoil_layer(kind, **options))
+    assert f"has a {kind} layer whose weights (" in sentence(folder)
+
+
+def test_weights_that_do_not_fit_what_they_read_are_refused(copy: Any) -> None:
+    folder = copy("tfjs")
+    turned = {(6, 8): [8, 6], (8, 4): [16, 2]}
+
+    def change(model: Any) -> Any:
+        for entry in model["weightsManifest"][0]["weights"]:
+            entry["shape"] = turned.get(tuple(entry["shape"]), entry["shape"])
+        return model
+
+    edit_json(folder / "model.json", change)
+    assert "do not fit it or what it reads" in sentence(folder)
+
+
 @pytest.mark.parametrize("path", ["../weights.bin", "/etc/passwd", "a/../weights.bin", "..\\weights.bin", 3, "..", ""])
 def test_weights_lie_in_the_same_folder(copy: Any, path: object) -> None:
     folder = copy("tfjs")

@@ -89,7 +89,7 @@ def test_another_weight_is_another_backbone(export: Path, exports: Path) -> None
 def test_a_backbone_is_converted_once(exports: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MODELSHEET_CACHE", str(tmp_path))
     converted: list[object] = []
-    monkeypatch.setattr(backbones, "convert", lambda graph: converted.append(graph) or b"bytes")
+    monkeypatch.setattr(backbones, "convert", lambda graph, outputs: converted.append(graph) or b"bytes")
     questions = Questions({name: load_sorter(exports / name) for name in ("direction", "mood")})
     (one,) = questions.unprepared()
     assert one.compiled().read_bytes() == one.compiled().read_bytes() == b"bytes"
@@ -102,8 +102,8 @@ def test_a_backbone_is_converted_once(exports: Path, monkeypatch: pytest.MonkeyP
 def test_one_backbone_pass_serves_all_axes(exports: Path, tmp_path: Path, draw: Any) -> None:
     questions = Questions({name: load_sorter(exports / name) for name in ("direction", "mood")})
     passes: list[str] = []
-    runners = questions._runners
-    questions._runners = lambda backbone, view: passes.append(backbone.key) or runners(backbone, view)  # type: ignore[assignment]
+    maps = questions._runners.maps
+    questions._runners.maps = lambda backbone, view: passes.append(backbone.key) or maps(backbone, view)  # type: ignore[method-assign]
     draw("right", "sad").save(tmp_path / "a.png")
     seen = questions(tmp_path / "a.png")
     assert {label.axis: label.name for label in seen.labels} == {"direction": "right", "mood": "sad"}
@@ -158,7 +158,7 @@ def test_objects_in_the_config_are_passed_over(export: Path, exports: Path, edit
     ("key", "value"),
     [
         ("activation", {"class_name": "Lambda", "config": {}}),
-        ("activation", "swish"),
+        ("activation", "gelu"),
         ("units", {"class_name": "int"}),
         ("units", "8"),
         ("use_bias", "yes"),

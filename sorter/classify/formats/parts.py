@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sorter.classify import head as heads
 from sorter.classify.backbone import Backbone
+from sorter.classify.formats import fitting
 from sorter.classify.formats.files import Files
 from sorter.classify.graph import Graph
 from sorter.classify.head import Head
@@ -65,6 +66,7 @@ def named_labels(names: object, where: str, data: bytes) -> Labels:
 
 def from_graph(graph: Graph, labels: Labels, read: Sequence[bytes], where: str) -> Parts:
     """The parts of a sorter of known layers; `read` is what was read of the model. Raises ModelError."""
+    fitting.check(graph, where)
     backbone, head = split(graph, where)
     labels.check(head.outputs, where.rsplit("/", 1)[-1])
     return Parts(labels.names, digest(*read, labels.data), backbone, head)
