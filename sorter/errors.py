@@ -3,7 +3,7 @@
     ModelsheetError            one sentence: what is wrong, where, what would be right
     ├── OptionsError           an option or a key of a config file
     │   └── SchemeError        scheme.toml
-    ├── ModelError             a sorter's files: keras_model.h5, labels.txt, card.toml
+    ├── ModelError             a sorter's files: the model, labels.txt, card.toml
     ├── PictureError           one picture that cannot be read; in bulk work it becomes a value
     ├── LibraryError           a library's folder or its manifest
     ├── DatasetError           an exported dataset

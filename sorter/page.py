@@ -44,7 +44,8 @@ svg { max-width: 100%; height: auto }
 {% endfor %}</table>
 {% endif %}{% if section.plot %}{{ section.plot | safe }}
 {% endif %}{% if section.pictures %}<div class="pictures{{ ' crisp' if section.crisp }}">
-{% for picture in section.pictures %}<figure><img src="{{ picture.data }}" width="{{ picture.width }}" alt="">
+{% for picture in section.pictures %}<figure style="max-width: {{ picture.width }}px">
+<img src="{{ picture.data }}" width="{{ picture.width }}" alt="">
 <figcaption>{{ picture.text }}</figcaption></figure>
 {% endfor %}</div>
 {% endif %}{% if section.folded %}</details>

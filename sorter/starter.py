@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from sorter.classify.backbone import write_whole
+from sorter.classify.labels import mirror_pairs
 from sorter.classify.model import load_asked
 from sorter.errors import ModelsheetError, SchemeError
 from sorter.scheme import NO_AXES
 
 DROPPED = {"blurry", "blur", "blurred", "unusable", "trash"}
+SAFE = '"auto"         # what sorter fit found safe; below it: _unsure'
+UNSAFE = "0.5            # below it: _unsure"
 HEAD = """\
 # What to ask about each picture, and what the answers mean. Check it with: sorter check
 name    = {name}
@@ -36,6 +40,7 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
     if path.exists():
         raise SchemeError(f"{path}: is there already, and is yours; delete it first if you want a new one")
     axes: dict[str, tuple[str, ...]] = {}
+    safe: set[str] = set()
     folders: dict[str, str] = {}
     passed: list[str] = []
     models = folder / "models"
@@ -43,18 +48,24 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
         if not one.is_dir() and one.suffix != ".zip":
             continue
         try:
-            axes[_axis_name(one)] = load_asked(one).labels
-            folders[_axis_name(one)] = one.name
+            asked, name = load_asked(one), _axis_name(one)
         except ModelsheetError as found:
             passed.append(str(found))
+            continue
+        axes[name], folders[name] = asked.labels, one.name
+        if "thresholds" in asked.card:
+            safe.add(name)
     if not axes:
         raise SchemeError(f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose")
     write_whole(path, starter(folder.absolute().name, axes, folders).encode())
     return path, passed
 
 
-def starter(name: str, axes: dict[str, tuple[str, ...]], models: dict[str, str]) -> str:
-    """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/."""
+def starter(
+    name: str, axes: dict[str, tuple[str, ...]], models: dict[str, str], safe: Collection[str] = frozenset()
+) -> str:
+    """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/; `safe`: the axes
+    whose sorters have calibrated thresholds."""
     shown = [axis for axis, labels in axes.items() if not _droppable(labels)] or list(axes)
     text = HEAD.format(
         name=_quote(name),
@@ -62,35 +73,30 @@ def starter(name: str, axes: dict[str, tuple[str, ...]], models: dict[str, str])
         folders=_quote("/".join(f"{{{axis}}}" for axis in shown)),
     )
     for axis, labels in axes.items():
-        text += _axis(axis, labels, models[axis])
+        text += _axis(axis, labels, models[axis], axis in safe)
     return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown))))
 
 
-def _axis(axis: str, labels: tuple[str, ...], model: str) -> str:
-    pair = _pair(labels)
+def _axis(axis: str, labels: tuple[str, ...], model: str, safe: bool) -> str:
+    mirror = mirror_pairs(labels)
     lines = [
         f"\n[axes.{_key(axis)}]",
         f"model     = {_quote(f'models/{model}')}",
-        "threshold = 0.5            # below it: _unsure",
+        f"threshold = {SAFE if safe else UNSAFE}",
     ]
-    if pair:
-        lines.append(f"canonical = {_quote(pair[0])}         # every picture is turned to face this way")
+    if mirror:
+        canonical = next(label for label in mirror if "left" in label.casefold())
+        lines.append(f"canonical = {_quote(canonical)}         # every picture is turned to face this way")
     lines.append(f"[axes.{_key(axis)}.classes]")
     for label in labels:
         said = f"tag = {_quote(label.replace('_', ' '))}"
-        if pair and label in pair:
-            other = pair[1 - pair.index(label)]
-            said = f"mirror = {_quote(other)}, tag = {_quote(f'facing {label}'.lower())}"
+        if label in mirror:
+            facing = f"facing {label}".lower() if label.lower() in ("left", "right") else label.replace("_", " ")
+            said = f"mirror = {_quote(mirror[label])}, tag = {_quote(facing)}"
         elif label.lower() in DROPPED:
             said = "drop = true"
         lines.append(f"{_quote(label)} = {{ {said} }}")
     return "\n".join(lines) + "\n"
-
-
-def _pair(labels: tuple[str, ...]) -> tuple[str, str] | None:
-    """The classes that are called left and right, if there are such."""
-    plain = {label.lower(): label for label in labels}
-    return (plain["left"], plain["right"]) if "left" in plain and "right" in plain else None
 
 
 def _droppable(labels: tuple[str, ...]) -> bool:

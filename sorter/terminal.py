@@ -96,6 +96,6 @@ def lines_of_fit(to: Path, fitted: Fitted) -> list[str]:
     classes, promise = fitted.card["scores"]["classes"], fitted.card["thresholds"]["classes"]
     rows = [f"{'class':20} precision  recall  accepted from"]
     for name, one in classes.items():
-        accept = f"{promise[name]:13.2f}" if promise[name] < 1 else f"{'never':>13}"
+        accept = f"{promise[name]:13.3f}" if promise[name] < 1 else f"{'never':>13}"
         rows.append(f"{name[:20]:20} {one['precision']:9.0%}  {one['recall']:6.0%}  {accept}")
     return [f"{to}: written", *(f"  {line}" for line in (*fitted.said, *rows)), f"  look at {to / 'report.html'}"]

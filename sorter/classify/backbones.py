@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -41,12 +42,21 @@ def map_places(graph: Graph) -> tuple[int, int]:
     """The places of the two maps that heads read: what the last convolution reads, and the last.
 
     That convolution spreads what it reads over many more channels, to be averaged; before it, a map is small and still
-    exact enough to say what is where.
+    exact enough to say what is where. Convolutions in parallel branches are passed over.
     """
-    convolutions = [place for place, layer in enumerate(graph.layers) if layer.kind in ("Conv2D", "SeparableConv2D")]
+    convolutions = [layer for layer in graph.layers if layer.kind in ("Conv2D", "SeparableConv2D")]
     if not convolutions:
         raise ModelError("the backbone has no convolution; take that of an image project")
-    return graph.layers[convolutions[-1]].inputs[0], len(graph.layers) - 1
+    read = (layer.inputs[0] for layer in reversed(convolutions))
+    return next(place for place in read if _is_whole(graph, place)), len(graph.layers) - 1
+
+
+def _is_whole(graph: Graph, place: int) -> bool:
+    """Whether the layer at that place rests on every layer before it: in parallel branches, none does."""
+    needed = {place}
+    for one in range(place, -1, -1):
+        needed |= set(graph.layers[one].inputs) if one in needed else set()
+    return len(needed) == place + 1
 
 
 def application(name: str) -> Graph:
@@ -64,7 +74,8 @@ def application(name: str) -> Graph:
         )
     make = getattr(keras.applications, name)
     try:
-        model = make(include_top=False, weights="imagenet", input_shape=(SIZE, SIZE, 3))
+        with contextlib.redirect_stdout(sys.stderr):  # where Keras tells of its download
+            model = make(include_top=False, weights="imagenet", input_shape=(SIZE, SIZE, 3))
     except (OSError, ValueError) as found:  # Keras says of a failed download only Exception or these
         raise ModelError(f"--backbone {name}: its weights could not be fetched: {_line(found)}") from None
     except Exception as found:
@@ -82,25 +93,30 @@ def from_keras(model: Any, name: str) -> Graph:
     made = np.asarray(prepare(corners.astype(np.float32).copy()), np.float32).reshape(4, 3)
     slope = (made[1:] - made[0]) / 2  # our values run over 2, from -1 to 1
     kernel, bias = slope.reshape(1, 1, 3, 3), made[0] + slope.sum(axis=0)
-    plain = type(model).from_config(json.loads(json.dumps(model.get_config()).replace("/", "_")))
-    plain.set_weights(model.get_weights())  # some layers' names have a "/", which an .h5 takes for a folder
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that .h5 is an old format
-        path = Path(folder, "model.h5")
-        plain.save(path, save_format="h5", include_optimizer=False)
-        try:
-            graph = read_graph(path.read_bytes(), name)
-        except ModelError as found:
-            others = "MobileNetV2, ResNet50 and EfficientNetB0 are among those that can"
-            raise ModelError(
-                f"--backbone {name}: cannot be exported in the vendor's format ({found}); {others}"
-            ) from None
+    try:
+        graph = read_graph(_saved(model), name)
+    except (ModelError, TypeError, ValueError) as found:  # Keras raises the latter two on layers of the network's own
+        others = "MobileNetV2, ResNet50 and EfficientNetB0 are among those that can"
+        raise ModelError(
+            f"--backbone {name}: cannot be exported in the vendor's format ({_line(found)}); {others}"
+        ) from None
     options = {"filters": 3, "kernel_size": [1, 1], "strides": [1, 1], "padding": "valid"}
     scale = Layer("Conv2D", (0,), options, (kernel, bias))
     moved = [
         Layer(one.kind, tuple(place + 1 for place in one.inputs), one.options, one.weights) for one in graph.layers[1:]
     ]
     return Graph(graph.size, (graph.layers[0], scale, *moved))
+
+
+def _saved(model: Any) -> bytes:
+    """A network of tf_keras as .h5. Some layers' names have a "/", which an .h5 takes for a folder."""
+    plain = type(model).from_config(json.loads(json.dumps(model.get_config()).replace("/", "_")))
+    plain.set_weights(model.get_weights())
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that .h5 is an old format
+        path = Path(folder, "model.h5")
+        plain.save(path, save_format="h5", include_optimizer=False)
+        return path.read_bytes()
 
 
 def _beside(to: Path) -> tuple[str, Graph] | None:

@@ -106,7 +106,8 @@ class _Ranked:
         few pictures to say so for certain.
         """
         share = (self.wrong + PRIOR * everyone.share(self.top)) / (np.arange(len(self.top)) + 1 + PRIOR)
-        good = np.flatnonzero(share <= error)
+        ends = np.append(self.top[1:] < self.top[:-1], True)  # of equal scores, all or none are accepted
+        good = np.flatnonzero(ends & (share <= error))
         if not len(good):
             return float(self.wrong[-1] > 0)
         last = int(good[-1])

@@ -22,6 +22,9 @@ from sorter.records import Unreadable
 Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 Floats = NDArray[np.float16]
 
+FILE = "features-3.sqlite"
+"""In the cache folder; counted up when what a row holds changes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -39,14 +42,18 @@ class FeatureCache:
     """Features by backbone and picture, in one SQLite file of the cache folder; safe to delete."""
 
     def __init__(self, path: Path | None = None) -> None:
-        path = path or cache_folder() / "features-3.sqlite"
+        path = path or cache_folder() / FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute(
-            "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, looks BLOB, numbers BLOB, "
-            "PRIMARY KEY (backbone, sha256)) WITHOUT ROWID"
-        )
+        try:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, looks BLOB, numbers BLOB, "
+                "PRIMARY KEY (backbone, sha256)) WITHOUT ROWID"
+            )
+        except sqlite3.DatabaseError:
+            self._db.close()
+            raise
 
     def get(self, backbone: str, sha256: str) -> Features | None:
         """The features of a picture, if they are known."""
@@ -73,6 +80,17 @@ def features_of(paths: list[Path], backbone: Backbone, track: Track) -> list[Fea
 
     `backbone` has two outputs: the map for the grid, and the last one.
     """
+    try:
+        return _look_at(paths, backbone, track)
+    except sqlite3.OperationalError:  # it is whole, and locked, or the disk is full
+        raise
+    except sqlite3.DatabaseError:  # damaged; it holds nothing that cannot be computed again
+        for path in cache_folder().glob(f"{FILE}*"):
+            path.unlink()
+        return _look_at(paths, backbone, track)
+
+
+def _look_at(paths: list[Path], backbone: Backbone, track: Track) -> list[Features | Unreadable]:
     cache = FeatureCache()
     try:
         look = _Look(backbone, cache)
@@ -96,6 +114,8 @@ def features_of(paths: list[Path], backbone: Backbone, track: Track) -> list[Fea
 
 KEEP_EVERY = 200
 """Pictures; so many at most are looked at again after a run was cut off."""
+LARGEST = float(np.finfo(np.float16).max)
+"""Of half precision; a network without normalisation may go beyond it."""
 
 
 def summary(narrow: NDArray[np.float32], last: NDArray[np.float32]) -> Floats:
@@ -105,7 +125,8 @@ def summary(narrow: NDArray[np.float32], last: NDArray[np.float32]) -> Floats:
     """
     height, width, channels = narrow.shape
     cells = head.grid(height, width) @ narrow.reshape(height * width, channels)
-    return np.concatenate([cells.reshape(-1), last.mean(axis=(0, 1))]).astype(np.float16)
+    numbers = np.concatenate([cells.reshape(-1), last.mean(axis=(0, 1))])
+    return numbers.clip(-LARGEST, LARGEST).astype(np.float16)
 
 
 def parted(features: list[Features], means: int) -> dict[Any, NDArray[np.float32]]:

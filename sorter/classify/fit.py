@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,9 +26,9 @@ from sorter.classify.backbone import shapes as map_shapes
 from sorter.classify.backbones import AUTO, find_backbone, map_places
 from sorter.classify.examples import Example, Examples
 from sorter.classify.features import Features, features_of, parted
-from sorter.classify.fit_head import Choice, Kind, choose, mirror_pairs
+from sorter.classify.fit_head import Choice, Kind, choose
 from sorter.classify.fit_report import Validation, in_short, write_page
-from sorter.classify.labels import format_labels
+from sorter.classify.labels import clean, format_labels, mirror_pairs
 from sorter.classify.write_h5 import write_h5
 from sorter.classify.write_tflite import write_tflite
 from sorter.errors import ExamplesError, LibraryError, nearest
@@ -53,7 +54,7 @@ class Recipe(Options):
     """Class -> the class of the mirror image. None: by the names left and right; {}: there are no such classes."""
     copies: bool = True
     """Whether mirror images are examples too; False where mirroring changes what a picture shows."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     Raises ExamplesError (too few, one picture in two classes, unknown mirror class, a group that does not fit),
     ModelError or OptionsError (the backbone), MissingExtra, LibraryError (`to` is not writable).
     """
-    examples = folders.find_examples(folder)
+    examples = examples_in(folder)
     mirror = _mirror(folder, examples.classes, recipe)
     name, graph = find_backbone(recipe.backbone, to)
     run = Backbone(graph.key(), graph, map_places(graph))
@@ -105,6 +106,16 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     return Fitted(card, examples.unreadable, tuple(in_short(card, validation)))
 
 
+def examples_in(folder: Path) -> Examples:
+    """The examples in the class folders, the classes' names as labels.txt can hold them. Raises ExamplesError."""
+    examples = folders.find_examples(folder)
+    names = tuple(clean(name) for name in examples.classes)
+    alike = [name for name, count in Counter(names).items() if count > 1]
+    if alike:
+        raise ExamplesError(f'{folder}: has several folders whose names are both read as "{alike[0]}"; rename one')
+    return replace(examples, classes=names)
+
+
 def usable(folder: Path, examples: Examples, found: list[Any]) -> tuple[Examples, list[Any]]:
     """The examples that could be read, with what was found of them, each with its sha256. Raises ExamplesError."""
     bad = {one.path: one for one in found if isinstance(one, Unreadable)}
@@ -121,8 +132,7 @@ def usable(folder: Path, examples: Examples, found: list[Any]) -> tuple[Examples
 
 def split_examples(folder: Path, examples: Examples, looks: list[int], recipe: Recipe) -> folds.Split:
     """Which examples are held out together. Raises ExamplesError where --group does not fit them."""
-    roots = [(folder / examples.classes[one.label]).absolute() for one in examples.pictures]
-    paths = [one.path.relative_to(root) for one, root in zip(examples.pictures, roots, strict=True)]
+    paths = [Path(*one.path.relative_to(folder.absolute()).parts[1:]) for one in examples.pictures]
     labels = np.array([one.label for one in examples.pictures])
     return folds.split(paths, labels, np.array(looks, np.uint64), recipe.group, recipe.seed, folder)
 
@@ -150,7 +160,7 @@ def write_sorter(
     """Write the files of a sorter, the card last. Raises LibraryError where that is not possible."""
     import tomli_w
 
-    page = write_page(to.name, card, found).encode()
+    page = write_page(to.name, card, found).encode(errors="replace")  # names of unreadable files may be no text
     texts = {
         "labels.txt": format_labels(classes).encode(),
         "report.html": page,
@@ -171,6 +181,9 @@ def _mirror(folder: Path, classes: tuple[str, ...], recipe: Recipe) -> Mapping[s
     for name in (*recipe.mirror, *recipe.mirror.values()):
         if name not in classes:
             raise ExamplesError(f'{folder}: has no class "{name}" to mirror{nearest(name, classes)}')
+    for name, other in recipe.mirror.items():
+        if recipe.mirror.get(other) != name:
+            raise ExamplesError(f'{folder}: "{name}" mirrors into "{other}", but not "{other}" into "{name}" alone')
     return recipe.mirror
 
 

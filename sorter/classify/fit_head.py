@@ -109,20 +109,19 @@ def choose(
     spaces = {kind: _Space(inputs[kind].reshape(-1, inputs[kind].shape[2])) for kind in inputs}
     tried: dict[Candidate, HeldOut] = {}
 
-    def hold_out(candidate: Candidate) -> None:
-        logits = _held_out(spaces[candidate.kind], task, candidate, seed)
+    def keep(candidate: Candidate, logits: Floats) -> None:
         tried[candidate] = HeldOut(logits.reshape(*truth.shape, -1), truth, swap)
 
-    for kind in spaces:
-        for strength in STRENGTHS:
-            hold_out(Candidate(kind, 0, strength))
+    for kind, space in spaces.items():
+        for strength, logits in zip(STRENGTHS, _linear_held_out(space, task), strict=True):
+            keep(Candidate(kind, 0, strength), logits)
     best = max(tried, key=lambda one: _merit(tried[one]))
     if "dense" in heads:
-        hold_out(Candidate(best.kind, UNITS))
+        keep(Candidate(best.kind, UNITS), _dense_held_out(spaces[best.kind], task, seed))
     allowed = [one for one in tried if ("dense" if one.units else "linear") in heads]
     best = max(allowed, key=lambda one: _merit(tried[one]))
     heat = tried[best].heat()
-    weights = _fit(spaces[best.kind], task, np.ones(len(task.answers), bool), best, seed)
+    weights = _fit(spaces[best.kind], task, best, seed)
     layers = _layers(best.kind, weights, heat, shapes[best.kind])
     scores = tuple((one, found.accuracy) for one, found in tried.items())
     return Choice(best, layers, tried[best], heat, scores)
@@ -171,9 +170,9 @@ class _Space:
         gram = self.gram[np.ix_(train, train)] if self.wide else part.T @ part
         count = min(DIRECTIONS, len(gram))
         vectors, values, _ = randomized_svd(gram, count, n_iter=3, random_state=seed)
-        sizes = np.sqrt(np.maximum(values, 1e-6 * values[0]))  # of the rows along each direction
+        sizes = np.sqrt(np.maximum(values, max(1e-6 * values[0], 1e-12)))  # of the rows along each direction
         found = part.T @ (vectors / sizes) if self.wide else vectors
-        scale = np.float32(3 * np.sqrt(len(part)) / sizes[0])  # the first one's deviation is 3: it suits the learning rate
+        scale = np.float32(3 * np.sqrt(len(part)) / sizes[0])  # the first one's deviation is 3: that suits Adam
         found = np.asarray(found * scale, np.float32)
         return found, self.rows @ found
 
@@ -185,54 +184,74 @@ class _Weights:
     dense: tuple[tuple[Floats, Floats], ...]
 
 
-def _held_out(space: _Space, task: _Task, candidate: Candidate, seed: int) -> Floats:
-    """Logits (rows, classes), each row's by a head that has not seen its picture."""
-    logits = np.zeros((len(task.answers), task.classes), np.float32)
+def _linear_held_out(space: _Space, task: _Task) -> list[Floats]:
+    """For each of STRENGTHS logits (rows, classes), each row's by a head that has not seen its picture."""
+    logits = [np.zeros((len(task.answers), task.classes), np.float32) for _ in STRENGTHS]
     for train, test in task.splits():
-        if candidate.units:
-            _, along = space.directions(train, seed)
-            logits[test] = _run(_hidden(along[train], task.answers[train], task.classes, seed), along[test])
-        else:
-            solved, common = _least_squares(space, task, train, candidate.strength)
-            seen = space.gram[np.ix_(test, train)] if space.wide else space.rows[test]
-            logits[test] = seen @ solved + common
+        squares = _LeastSquares(space, task, train)
+        for strength, found in zip(STRENGTHS, logits, strict=True):
+            found[test] = squares.answer(test, squares.solve(strength))
     return logits
 
 
-def _fit(space: _Space, task: _Task, train: NDArray[np.bool_], candidate: Candidate, seed: int) -> _Weights:
-    """The head on raw features: the standardisation is folded into its first layer."""
+def _dense_held_out(space: _Space, task: _Task, seed: int) -> Floats:
+    """The same by the hidden layer."""
+    logits = np.zeros((len(task.answers), task.classes), np.float32)
+    for train, test in task.splits():
+        _, along = space.directions(train, seed)
+        logits[test] = _run(_hidden(along[train], task.answers[train], task.classes, seed), along[test])
+    return logits
+
+
+def _fit(space: _Space, task: _Task, candidate: Candidate, seed: int) -> _Weights:
+    """The head fitted on all rows, for raw features: the standardisation is folded into its first layer."""
+    everything = np.ones(len(task.answers), bool)
     if candidate.units:
-        directions, along = space.directions(train, seed)
-        first, second = _hidden(along[train], task.answers[train], task.classes, seed)
+        directions, along = space.directions(everything, seed)
+        first, second = _hidden(along, task.answers, task.classes, seed)
         dense = [(directions @ first[0], first[1]), second]
     else:
-        solved, common = _least_squares(space, task, train, candidate.strength)
-        dense = [(space.rows[train].T @ solved if space.wide else solved, common)]
+        squares = _LeastSquares(space, task, everything)
+        solved = squares.solve(candidate.strength)
+        dense = [(space.rows.T @ solved if space.wide else solved, squares.common)]
     kernel = dense[0][0] / space.scale[:, None]
     dense[0] = (kernel, dense[0][1] - space.mean @ kernel)
     return _Weights(tuple((np.asarray(k, np.float32), np.asarray(b, np.float32)) for k, b in dense))
 
 
-def _least_squares(space: _Space, task: _Task, train: NDArray[np.bool_], strength: float) -> tuple[Floats, Floats]:
-    """Ridge regression of one-hot answers: coefficients of the training rows (or of the features), and the shares of
-    the classes.
+class _LeastSquares:
+    """Ridge regression of one-hot answers on some rows.
 
-    By rows: (G + s I) c = Y, with G the inner products of the rows; by features: (X'X + s I) w = X'Y. The same answers
-    either way (Saunders et al. 1998, "Ridge regression learning algorithm in dual variables").
+    In the rows: (G + s I) c = Y, with G the inner products of the rows; or in the features: (X'X + s I) w = X'Y. The
+    same answers either way (Saunders et al. 1998, "Ridge regression learning algorithm in dual variables").
     """
-    from scipy.linalg import cho_factor, cho_solve
 
-    targets = np.eye(task.classes, dtype=np.float32)[task.answers[train]]
-    common = targets.mean(axis=0)
-    if space.wide:
-        matrix, right = space.gram[np.ix_(train, train)], targets - common
-    else:
-        left_out = space.rows[~train]
-        matrix = space.gram - left_out.T @ left_out
-        right = space.rows[train].T @ (targets - common)
-    matrix[np.diag_indices_from(matrix)] += np.float32(strength)  # enough for single precision to be exact enough
-    factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-    return np.asarray(cho_solve(factor, right, check_finite=False), np.float32), np.asarray(common, np.float32)
+    def __init__(self, space: _Space, task: _Task, train: NDArray[np.bool_]) -> None:
+        self.space, self.train = space, np.flatnonzero(train)
+        targets = np.eye(task.classes, dtype=np.float32)[task.answers[train]]
+        self.common = targets.mean(axis=0)
+        """(classes,): their shares."""
+        if space.wide:
+            self._matrix, self._right = space.gram[np.ix_(self.train, self.train)], targets - self.common
+        else:
+            left_out = space.rows[~train]
+            self._matrix = space.gram - left_out.T @ left_out
+            self._right = space.rows[train].T @ (targets - self.common)
+
+    def solve(self, strength: float) -> Floats:
+        """The coefficients of the rows, or of the features."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        matrix = self._matrix.copy()
+        matrix[np.diag_indices_from(matrix)] += np.float32(strength)  # enough for single precision to be exact enough
+        factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
+        return np.asarray(cho_solve(factor, self._right, check_finite=False), np.float32)
+
+    def answer(self, test: NDArray[np.bool_], solved: Floats) -> Floats:
+        """Logits (rows, classes) of other rows."""
+        space = self.space
+        seen = space.gram[np.ix_(np.flatnonzero(test), self.train)] if space.wide else space.rows[test]
+        return np.asarray(seen @ solved + self.common, np.float32)
 
 
 def _hidden(along: Floats, answers: Places, classes: int, seed: int) -> tuple[tuple[Floats, Floats], ...]:
@@ -249,7 +268,7 @@ def _hidden(along: Floats, answers: Places, classes: int, seed: int) -> tuple[tu
         warnings.simplefilter("ignore", ConvergenceWarning)  # it is meant to stop after these epochs
         network.fit(along, answers)
     (first, last), (first_bias, last_bias) = network.coefs_, network.intercepts_
-    if last.shape[1] == 1:  # scikit-learn keeps one output for two classes; softmax wants both
+    if len(network.classes_) == 2:  # scikit-learn keeps one output for two classes; softmax wants both
         last, last_bias = np.concatenate([-last, last], 1) / 2, np.concatenate([-last_bias, last_bias]) / 2
     kernel, bias = np.zeros((UNITS, classes), np.float32), np.full(classes, -30.0, np.float32)
     kernel[:, network.classes_], bias[network.classes_] = last, last_bias
@@ -288,17 +307,3 @@ def _layers(kind: Kind, weights: _Weights, heat: float, shape: Sequence[int]) ->
         for number, (kernel, bias) in enumerate(dense)
     ]
     return (start, *made)
-
-
-def mirror_pairs(classes: Sequence[str]) -> dict[str, str]:
-    """The classes that become each other in a mirror, by their names: "left" and "right", "looking_left" and ...
-
-    Where only one of a pair is among the classes, it is not one.
-    """
-    plain = {name.casefold(): name for name in classes}
-    pairs: dict[str, str] = {}
-    for low, name in plain.items():
-        other = plain.get(low.replace("left", "right"))
-        if "left" in low and other is not None:
-            pairs |= {name: other, other: name}
-    return pairs

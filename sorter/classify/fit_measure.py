@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.classify import calibrate, images
-from sorter.classify import examples as folders
-from sorter.classify.fit import Fitted, Recipe, Track, make_card, split_examples, usable, write_sorter
+from sorter.classify.fit import Fitted, Recipe, Track, examples_in, make_card, split_examples, usable, write_sorter
 from sorter.classify.fit_report import Validation, in_short
 from sorter.classify.folds import perceptual_hash
 from sorter.classify.measures import edge_ratios
@@ -32,7 +31,7 @@ class _Edges:
 
 def fit_sharpness(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     """Fit the measure to two class folders; the one with softer edges is the blurry one. Raises as `fit` does."""
-    examples = folders.find_examples(folder)
+    examples = examples_in(folder)
     if len(examples.classes) != 2:
         found = ", ".join(examples.classes)
         raise ExamplesError(f"{folder}: sharpness has two classes, such as blurry and sharp; found {found}")

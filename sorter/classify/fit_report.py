@@ -187,7 +187,7 @@ def _classes(card: dict[str, Any], found: Validation) -> Section:
     rows = []
     for name, at in zip(found.classes, found.promise.thresholds, strict=True):
         scores = card["scores"]["classes"][name]
-        accept = f"{at:.2f}" if at < 1 else "never"
+        accept = f"{at:.3f}" if at < 1 else "never"
         rows.append([name, card["pictures"][name], _percent(scores["precision"]), _percent(scores["recall"]), accept])
     return Section(
         "Class by class",

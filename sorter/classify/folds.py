@@ -82,11 +82,12 @@ def split(
 
 
 def scenes(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
-    """For each picture the number of its scene: near-identical pictures whose file names follow each other.
+    """For each picture the number of its scene: near-identical pictures whose names follow each other.
 
-    Frames of one scene may lie in different class folders; so the order is that of their names alone.
+    Frames of one scene may lie in different class folders; so the order is that of their paths below these.
     """
-    order = sorted(range(len(paths)), key=lambda place: (_natural(paths[place].name), paths[place].as_posix()))
+    names = [path.as_posix() for path in paths]
+    order = sorted(range(len(names)), key=lambda place: (_natural(names[place]), names[place]))
     found = np.arange(len(paths))
     for rank, place in enumerate(order):
         for before in reversed(order[max(0, rank - NEIGHBOURS) : rank]):
@@ -138,12 +139,12 @@ def _group_of(path: Path, group: str, where: Path) -> str:
         found = _pattern(group).search(text)
     except re.error as error:
         raise ExamplesError(f'{where}: --group "{group}" is not a regular expression: {error}') from None
-    if not found:
+    name = found and (found["group"] if "group" in found.re.groupindex else found[min(1, found.re.groups)])
+    if name is None:  # or the group in it is optional, and was not there
         raise ExamplesError(
             f'{where}: --group "{group}" does not fit "{text}"; write it like "{{group}}/..." or "scene"'
         )
-    named = found.groupdict().get("group")
-    return named if named is not None else found[1] if found.re.groups else found[0]
+    return name
 
 
 def _pattern(group: str) -> re.Pattern[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from sorter.errors import ModelError
 
@@ -38,3 +39,17 @@ def clean(name: str) -> str:
     """One line of visible characters with single spaces; a name is a stranger's text."""
     visible = "".join(char if char.isprintable() else " " for char in name)
     return " ".join(visible.split()) or "unnamed"
+
+
+def mirror_pairs(classes: Sequence[str]) -> dict[str, str]:
+    """The classes that become each other in a mirror, by their names: "left" and "right", "looking_left" and ...
+
+    Where only one of a pair is among the classes, it is not one.
+    """
+    plain = {name.casefold(): name for name in classes}
+    pairs: dict[str, str] = {}
+    for low, name in plain.items():
+        other = plain.get(low.replace("left", "right"))
+        if "left" in low and other is not None:
+            pairs |= {name: other, other: name}
+    return pairs

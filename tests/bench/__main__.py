@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bench import cmu_faces, exports, fit
+from tests.bench import cmu_faces, exports, fit, sharpness
 
-for bench in (exports, cmu_faces, fit):
+for bench in (exports, cmu_faces, fit, sharpness):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

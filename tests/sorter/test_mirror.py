@@ -143,26 +143,26 @@ def test_a_turned_picture_says_what_it_looks_like_as_it_stands() -> None:
 class Sided:
     """A backbone that sees how red each half of a picture is, and heads on top of it."""
 
-    key, size = "sided", 8
+    key, network = "sided", SimpleNamespace(size=8)
 
     def __init__(self) -> None:
         self.passes = 0
 
-    def run(self, _: Any, view: np.ndarray) -> np.ndarray:
+    def maps(self, _: Any, view: np.ndarray) -> tuple[np.ndarray]:
         assert view.flags.c_contiguous and view.shape == (8, 8, 3)
         self.passes += 1
         red = view[..., 0].astype(np.float32) / 255
-        return np.array([[[red[:, :4].mean(), red[:, 4:].mean()]]], np.float32)
+        return (np.array([[[red[:, :4].mean(), red[:, 4:].mean()]]], np.float32),)
 
     def sorter(self, head: Callable[[np.ndarray], list[float]], name: str = "sided") -> Sorter:
         labels = ("left", "front", "right")
         whole = lambda maps: np.array([head(one[0, 0]) for one in maps], np.float32)  # noqa: E731
-        backbone: Any = self if name == "sided" else SimpleNamespace(key=name, size=self.size)
+        backbone: Any = self if name == "sided" else SimpleNamespace(key=name, network=self.network)
         return Sorter(labels, f"hash of {name}", backbone, whole, {})  # type: ignore[arg-type]
 
     def questions(self, *arguments: Any) -> Questions:
         questions = Questions(*arguments)
-        questions._runners = self.run  # type: ignore[assignment]
+        questions._runners = self  # type: ignore[assignment]
         return questions
 
 

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 MAGIC = 0xDB4775248B80FB57
 FLOAT, STRING = 1, 7
 """Of DataType in tensorflow/core/framework/types.proto."""
+MOST_FIELDS = 1_000_000
+"""Of one message; each takes many times its size once it is read. The vendor's have some thousands."""
 
 
 class Damaged(ValueError):
@@ -31,8 +33,10 @@ class Message:
     def __init__(self, data: bytes) -> None:
         self._numbers: dict[int, list[int]] = {}
         self._parts: dict[int, list[bytes]] = {}
-        place = 0
+        place = count = 0
         while place < len(data):
+            if (count := count + 1) > MOST_FIELDS:
+                raise Damaged(f"a message has over {MOST_FIELDS:,} fields")
             tag, place = varint(data, place)
             field, wire = tag >> 3, tag & 7
             if wire == 0:
@@ -48,6 +52,16 @@ class Message:
     def number(self, field: int) -> int:
         """An integer, 0 where it is left out."""
         return self._numbers.get(field, [0])[-1]
+
+    def numbers(self, field: int) -> list[int]:
+        """The integers of a repeated field, one by one or packed; those below 0 as such."""
+        found = list(self._numbers.get(field, ()))
+        for packed in self.parts(field):
+            place = 0
+            while place < len(packed):
+                number, place = varint(packed, place)
+                found.append(number)
+        return [number - (1 << 64) if number >> 63 else number for number in found]
 
     def part(self, field: int) -> bytes:
         """The bytes of a text or of an inner message, none where it is left out."""
