@@ -137,5 +137,182 @@ class _Layers:
         key = self._keys[ref]
         if key not in self._read:
             self._read[key] = self.bundle.array(key)
-        claimed = shape(layers_shape := self.program.node(ref).attribute("shape")) if False else []
+        claimed = shape(Message(self.program.node(ref).attribute("shape").part(7)))
+        if claimed != list(self._read[key].shape):
+            raise Damaged(f"its variable {ref.node[:40]!r} has another shape in the checkpoint")
         return self._read[key]
+
+
+def _described(kind: str, number: int, options: dict[str, Any]) -> dict[str, Any]:
+    return {"class_name": kind, "config": {"name": f"{kind}_{number}", **options}, "inbound_nodes": []}
+
+
+def _convolve(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    x, kernel = values
+    *sides, deep, filters = kernel.shape
+    groups = x.shape[-1] // deep if deep else 0
+    if not groups or x.shape[-1] % deep or filters % groups:
+        raise ValueError("channels of its kernel")
+    size, options = _window(node, x, sides)
+    options |= {"kernel_size": sides, "filters": filters, "groups": groups, "use_bias": False}
+    return layers.add("Conv2D", [x], (*size, filters), kernel, **options)
+
+
+def _deepen(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    x, kernel = values
+    *sides, deep, times = kernel.shape
+    if deep != x.shape[-1]:
+        raise ValueError("channels of its kernel")
+    size, options = _window(node, x, sides)
+    options |= {"kernel_size": sides, "depth_multiplier": times, "use_bias": False}
+    return layers.add("DepthwiseConv2D", [x], (*size, deep * times), kernel, **options)
+
+
+def _pool(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    (x,) = values
+    sides = _sides(node, "ksize")
+    size, options = _window(node, x, sides)
+    del options["dilation_rate"]
+    kind = {"MaxPool": "MaxPooling2D", "AvgPool": "AveragePooling2D"}[node.op]
+    return layers.add(kind, [x], (*size, x.shape[-1]), pool_size=sides, **options)
+
+
+def _window(node: Node, x: Map, window: Sequence[int]) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Height and width after a window has been moved over a map, and the options that say how."""
+    padding, found = node.attribute("padding").text(2).lower(), []
+    strides, dilation = _sides(node, "strides"), _sides(node, "dilations")
+    if node.attribute("data_format").text(2) not in ("", "NHWC") or padding not in ("same", "valid"):
+        raise ValueError("its padding or its order of sides")
+    for side, size, stride, apart in zip(x.shape[:-1], window, strides, dilation, strict=True):
+        reach = (size - 1) * apart + 1
+        if not (1 <= stride <= 64 and 1 <= apart <= 64 and 1 <= reach <= 4096) or (padding == "valid" and reach > side):
+            raise ValueError("its window, strides or dilation")
+        found.append(-(-side // stride) if padding == "same" else (side - reach) // stride + 1)
+    return tuple(found), {"strides": strides, "padding": padding, "dilation_rate": dilation}
+
+
+def _sides(node: Node, name: str) -> list[int]:
+    """Of (1, height, width, 1); a step where nothing is said."""
+    first, *sides, last = Message(node.attribute(name).part(1)).numbers(3) or [1] * 4
+    if (first, last) != (1, 1):
+        raise ValueError(f"its {name}")
+    return sides
+
+
+def _normalise(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    x, *rows = values
+    fraction = node.attribute("epsilon").part(4)
+    if node.attribute("is_training").numbers(5) != [0] or node.attribute("data_format").text(2) not in ("", "NHWC"):
+        raise ValueError("it is one for training")
+    if len(fraction) != 4 or any(row.shape != x.shape[-1:] for row in rows):
+        raise ValueError("its epsilon or the length of its rows")
+    epsilon = float(str(np.float32(struct.unpack("<f", fraction)[0])))  # 0.001, and not 0.0010000000474974513
+    if not 0 < epsilon < 1:
+        raise ValueError("its epsilon")
+    return layers.add("BatchNormalization", [x], x.shape, *rows, epsilon=epsilon)
+
+
+def _pad(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    x, margins = values
+    if margins.shape != (4, 2) or margins[[0, 3]].any() or not ((margins >= 0) & (margins <= 64)).all():
+        raise ValueError("its margins")
+    high, wide, depth = x.shape
+    (up, down), (left, right) = found = margins[1:3].tolist()
+    return layers.add("ZeroPadding2D", [x], (high + up + down, wide + left + right, depth), padding=found)
+
+
+def _add(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    one, other = values
+    if isinstance(one, Map) and isinstance(other, Map):
+        if one.shape != other.shape:
+            raise ValueError("maps of two sizes")
+        return layers.add("Add", [one, other], one.shape)
+    x, row = (one, other) if isinstance(one, Map) else (other, one)
+    options = layers.open(x, WITH_BIAS)
+    if options is None or options["use_bias"] or row.shape != x.shape[-1:]:
+        raise ValueError("a bias of no layer")
+    options["use_bias"] = True
+    layers.weigh(x, row)
+    return Map(x.layer, x.shape)
+
+
+def _mean(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    x, axes = values
+    _, _, depth = x.shape
+    if sorted(axes.reshape(-1).tolist()) != [1, 2]:
+        raise ValueError("its axes")
+    keeps = node.attribute("keep_dims").number(5) == 1
+    return layers.add("GlobalAveragePooling2D", [x], (1, 1, depth) if keeps else (depth,), keepdims=keeps)
+
+
+def _multiply(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    x, kernel = values
+    deep, units = kernel.shape
+    if x.shape != (deep,) or node.attribute("transpose_a").number(5) or node.attribute("transpose_b").number(5):
+        raise ValueError("sides of its kernel")
+    return layers.add("Dense", [x], (units,), kernel, units=units, use_bias=False)
+
+
+def _activate(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    """A part of the Dense layer before it; else a layer."""
+    (x,) = values
+    options, word = layers.open(x, ["Dense"]), node.op.lower()
+    if options is not None:
+        options["activation"] = word
+        return Map(x.layer, x.shape)
+    own: dict[str, tuple[str, dict[str, Any]]] = {
+        "relu": ("ReLU", {"max_value": None}),
+        "relu6": ("ReLU", {"max_value": 6.0}),
+        "softmax": ("Softmax", {}),
+        "sigmoid": ("Activation", {"activation": word}),
+    }
+    kind, options = own[word]
+    return layers.add(kind, [x], x.shape, **options)
+
+
+def _join(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    *maps, axis = values
+    heads = {one.shape[:-1] for one in maps}
+    if axis.size != 1 or int(axis.reshape(-1)[0]) not in (-1, len(maps[0].shape)) or len(heads) != 1:
+        raise ValueError("its axis, or maps of several sizes")
+    return layers.add("Concatenate", maps, (*heads.pop(), sum(one.shape[-1] for one in maps)))
+
+
+def _reshape(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+    x, wanted = values
+    if wanted.ndim != 1:
+        raise ValueError("its shape")
+    pictures, *sides = wanted.tolist()
+    if pictures != -1 or not sides or min(sides) < 1 or math.prod(sides) != math.prod(x.shape) or len(sides) > 3:
+        raise ValueError("another number of values")
+    if len(sides) == 1:
+        return layers.add("Flatten", [x], sides)
+    return layers.add("Reshape", [x], sides, target_shape=sides)
+
+
+OPERATIONS: dict[str, tuple[str, Rule]] = {
+    "Placeholder": ("", lambda layers, node, values: layers.entry),
+    "Const": ("", lambda layers, node, values: constant(node)),
+    "VarHandleOp": ("", lambda layers, node, values: layers.handle(node)),
+    "ReadVariableOp": ("v", lambda layers, node, values: layers.variable(values[0])),
+    "Conv2D": ("mf", _convolve),
+    "DepthwiseConv2dNative": ("mf", _deepen),
+    "FusedBatchNorm": ("mffff", _normalise),
+    "FusedBatchNormV2": ("mffff", _normalise),
+    "FusedBatchNormV3": ("mffff", _normalise),
+    "BiasAdd": ("mf", _add),
+    "Add": ("mm|mf|fm", _add),
+    "AddV2": ("mm|mf|fm", _add),
+    "Pad": ("mi", _pad),
+    "Relu": ("m", _activate),
+    "Relu6": ("m", _activate),
+    "Sigmoid": ("m", _activate),
+    "Softmax": ("m", _activate),
+    "MaxPool": ("m", _pool),
+    "AvgPool": ("m", _pool),
+    "Mean": ("mi", _mean),
+    "ConcatV2": ("m{1,100}i", _join),
+    "Reshape": ("mi", _reshape),
+    "MatMul": ("mf", _multiply),
+}
+"""What may stand between a picture and its answer: what each reads (m: a map, f and i: numbers, v: a variable)."""
