@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sorter.classify import images
 from sorter.classify.calibrate import Promise
 from sorter.classify.folds import Split
+from sorter.errors import PictureError
 from sorter.page import Section, Shown, page, shown
 from sorter.records import Unreadable
 
@@ -156,8 +158,9 @@ def worst(found: Validation) -> list[Shown]:
         name, other = found.classes[found.truth[place]], found.classes[found.guessed[place]]
         text = f"lies in {name}, taken for {other} ({_percent(found.scores[place].max())}): {found.paths[place].name}"
         try:
-            pictures.append(shown(found.paths[place], text, 220))
-        except OSError:
+            upright = images.load(images.open_picture(found.paths[place].read_bytes()))
+            pictures.append(shown(upright, text, 220))
+        except (OSError, PictureError):
             continue  # it was there a minute ago; the page is not worth less without it
     return pictures
 

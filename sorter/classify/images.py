@@ -95,16 +95,18 @@ def fit_view(picture: Image, size: int) -> NDArray[np.uint8]:
     return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS), np.uint8)
 
 
-def render(data: bytes, wanted: Render, suffix: str) -> bytes:
+def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> bytes:
     """The bytes of the file that `wanted` describes, in the format that `suffix` names.
 
+    `is_whole`: these very bytes have been decoded before, so that need not be tried again.
     Bytes that are already so are passed on untouched. A turned JPEG keeps its own quantisation tables and
     chroma sampling, so that its quality and size stay about the same. Raises PictureError.
     """
     image = open_picture(data)
     upright = _orientation(image) == 1
     if KEPT.get(_format(image)) == suffix and upright and not (wanted.crop or wanted.mirror or wanted.size):
-        load(image)  # a picture that cannot be decoded whole is not put into a library
+        if not is_whole:
+            load(image)  # a picture that cannot be decoded is not put into a library
         return data
     like = _saving_like(image, suffix, wanted)
     return _encode(_transform(_keeping_alpha(_decode(image)), wanted), suffix, like)

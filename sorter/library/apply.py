@@ -148,7 +148,7 @@ class _Worker:
         for tried in self.originals(output.content.sha256):
             data = _read(tried)
             if data is not None and hashlib.sha256(data).hexdigest() == output.content.sha256:
-                return render(data, output.content, suffix)
+                return render(data, output.content, suffix, self.manifest.knows(output.content.sha256))
         raise PictureError(f"the original is gone or has changed: {tried or output.content.sha256[:10]}")
 
 

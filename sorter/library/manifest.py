@@ -175,6 +175,10 @@ class Manifest:
                 sha256, rows = next(of_picture, ("", iter(())))
             yield _picture(row), _in_force(rows if sha256 == row[0] else (), sources)
 
+    def knows(self, sha256: str) -> bool:
+        """Whether it is a picture of this library, which means that it was read and decoded."""
+        return self._db.execute("SELECT 1 FROM picture WHERE sha256 = ?", (sha256,)).fetchone() is not None
+
     def picture(self, sha256: str, sources: dict[str, str]) -> tuple[Picture, tuple[Label, ...]] | None:
         """One picture by its hash, with its labels in force."""
         row = self._db.execute("SELECT * FROM picture WHERE sha256 = ?", (sha256,)).fetchone()

@@ -11,37 +11,20 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.classify.formats.bundle import Bundle, Damaged
-from sorter.classify.formats.graphdef import Node, Program, Ref, Refused, constant, shape
-from sorter.classify.graph import MOST_NUMBERS, Graph, Weights, graph_of
+from sorter.classify.formats.bundle import Bundle, Damaged, Message
+from sorter.classify.formats.graphdef import Node, Ref, Refused
+from sorter.classify.formats.layering import Layers, Map, Step, Value
+from sorter.classify.formats.program import Program
+from sorter.classify.graph import Graph
 
-MOST_LAYERS = 2000
-LARGEST_MAP = 2**26
-"""Numbers; the vendor's largest map has 1.2 million."""
+Rule = Callable[[Layers, Step], Value]
 WITH_BIAS = ("Conv2D", "DepthwiseConv2D", "Dense")
-Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Map:
-    """What a layer gives."""
-
-    layer: int
-    shape: tuple[int, ...]
-    """Without the number of pictures: (height, width, channels) or (numbers,)."""
-    alone: bool = False
-    """Only one operation reads it, which may become a part of its layer."""
-
-
-Value = Map | Array | Ref
-"""Ref: a variable that has not been read."""
-Rule = Callable[["_Layers", Node, Sequence[Any]], Value]
 
 
 def read_layers(data: bytes, bundle: Bundle, where: str) -> Graph:
@@ -50,140 +33,92 @@ def read_layers(data: bytes, bundle: Bundle, where: str) -> Graph:
     Raises Damaged; Refused: an operation that is not allowed; ModelError: not pictures, or layers that are not allowed.
     """
     program = Program(data)
-    entry = _described("InputLayer", 0, {"batch_input_shape": program.picture})
-    probe = {"class_name": "Sequential", "config": [entry, _described("Flatten", 1, {})]}
-    size = graph_of(probe, {}, where).size  # says what is wrong where it does not read square colour pictures
-    layers = _Layers(program, bundle, Map(0, (size, size, 3)))
-    layers.described.append(entry)
+    layers = Layers(program, bundle, where)
     reads = program.order(OPERATIONS)
     uses = Counter(one for read in reads.values() for one in read)
     values: dict[Ref, Value] = {}
     for ref, read in reads.items():
-        given = [values[one] for one in read]
-        marked = [
-            replace(value, alone=uses[one] == 1) if isinstance(value, Map) else value
-            for one, value in zip(read, given, strict=True)
-        ]
-        values[ref] = _apply(layers, ref, marked)
+        given = [_marked(values[one], uses[one] == 1) for one in read]
+        values[ref] = _apply(layers, Step(ref, program.node(ref), given))
     answer = values[program.end]
     if not isinstance(answer, Map) or len(answer.shape) != 1:
         raise Refused("does not answer with one row of numbers a picture")
-    output = layers.described[answer.layer]["config"]["name"]
-    config = {"layers": layers.described, "output_layers": [[output, 0, 0]]}
-    return graph_of({"class_name": "Functional", "config": config}, layers.weights, where)
+    return layers.finish(answer)
 
 
-def _apply(layers: _Layers, ref: Ref, values: Sequence[Value]) -> Value:
-    node = layers.program.node(ref)
-    reads, rule = OPERATIONS[node.op]
-    kinds = "".join("m" if isinstance(one, Map) else "v" if isinstance(one, Ref) else one.dtype.kind for one in values)
-    if not re.fullmatch(reads, kinds):
-        raise Refused(f'has an operation "{node.op}" that reads something else than a layer does')
-    if node.op == "Placeholder" and ref != layers.program.entry:
-        raise Refused("reads something besides the picture")
+def _marked(value: Value, alone: bool) -> Value:
+    return replace(value, alone=alone) if isinstance(value, Map) else value
+
+
+def _apply(layers: Layers, step: Step) -> Value:
+    reads, rule = OPERATIONS[step.node.op]
+    if not re.fullmatch(reads, "".join(map(_kind, step.reads))):
+        raise Refused(f"has an operation {step.node.op!r} that reads something else than a layer does")
     try:
-        return ref if node.op == "VarHandleOp" else rule(layers, node, values)
+        return rule(layers, step)
     except Damaged:
         raise
     except ValueError as found:
-        raise Refused(f'has an operation "{node.op}" that does not fit what it reads: {str(found)[:60]}') from None
+        raise Refused(f"has an operation {step.node.op!r} that does not fit what it reads: {str(found)[:60]}") from None
 
 
-class _Layers:
-    """The layers so far, as Keras describes them, and their weights."""
-
-    def __init__(self, program: Program, bundle: Bundle, entry: Map) -> None:
-        self.program, self.bundle, self.entry = program, bundle, entry
-        self.described: list[dict[str, Any]] = []
-        self.weights: Weights = {}
-        self._keys = program.restored()
-        self._read: dict[str, Array] = {}
-        self._numbers = 0
-
-    def add(self, kind: str, reads: Sequence[Map], gives: Sequence[int], *weights: Array, **options: Any) -> Map:
-        """A layer that gives a map of that shape."""
-        if math.prod(gives) > LARGEST_MAP or min(gives) < 1:
-            raise ValueError(f"it would give {'x'.join(map(str, gives))} numbers")
-        if len(self.described) >= MOST_LAYERS:
-            raise Damaged(f"it has over {MOST_LAYERS:,} layers")
-        layer = _described(kind, len(self.described), options)
-        layer["inbound_nodes"] = [[[self.name(one), 0, 0, {}] for one in reads]]
-        self.described.append(layer)
-        found = Map(len(self.described) - 1, tuple(gives))
-        for array in weights:
-            self.weigh(found, array)
-        return found
-
-    def weigh(self, layer: Map, array: Array) -> None:
-        """Give a layer weights."""
-        self._numbers += array.size
-        if self._numbers > MOST_NUMBERS:  # a variable may be read any number of times
-            raise Damaged(f"its layers have over {MOST_NUMBERS:,} weights")
-        self.weights.setdefault(self.name(layer), []).append(np.asarray(array, np.float32))
-
-    def name(self, layer: Map) -> str:
-        return str(self.described[layer.layer]["config"]["name"])
-
-    def open(self, layer: Map, kinds: Sequence[str]) -> dict[str, Any] | None:
-        """The options of a layer of those kinds that may still be completed by the operation that reads it."""
-        known = self.described[layer.layer]
-        options: dict[str, Any] = known["config"]
-        return options if layer.alone and known["class_name"] in kinds and "activation" not in options else None
-
-    def variable(self, ref: Ref) -> Array:
-        """Its numbers in the checkpoint."""
-        if ref not in self._keys:
-            raise Damaged(f"nothing restores its variable {ref.node[:40]!r}")
-        key = self._keys[ref]
-        if key not in self._read:
-            self._read[key] = self.bundle.array(key)
-        claimed = shape(Message(self.program.node(ref).attribute("shape").part(7)))
-        if claimed != list(self._read[key].shape):
-            raise Damaged(f"its variable {ref.node[:40]!r} has another shape in the checkpoint")
-        return self._read[key]
+def _kind(value: Value) -> str:
+    """As OPERATIONS has it."""
+    if isinstance(value, Map):
+        return "m" if len(value.shape) == 3 else "r"
+    return "v" if isinstance(value, Ref) else value.dtype.kind
 
 
-def _described(kind: str, number: int, options: dict[str, Any]) -> dict[str, Any]:
-    return {"class_name": kind, "config": {"name": f"{kind}_{number}", **options}, "inbound_nodes": []}
+def _enter(layers: Layers, step: Step) -> Map:
+    if step.ref != layers.program.entry:
+        raise ValueError("it is no picture")
+    return layers.entry
 
 
-def _convolve(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    x, kernel = values
-    *sides, deep, filters = kernel.shape
+def _kernel(kernel: NDArray[Any], rank: int) -> tuple[int, ...]:
+    if kernel.ndim != rank:
+        raise ValueError("the shape of its kernel")
+    return kernel.shape
+
+
+def _convolve(layers: Layers, step: Step) -> Map:
+    x, kernel = step.reads
+    *sides, deep, filters = _kernel(kernel, 4)
     groups = x.shape[-1] // deep if deep else 0
     if not groups or x.shape[-1] % deep or filters % groups:
         raise ValueError("channels of its kernel")
-    size, options = _window(node, x, sides)
+    size, options = _window(step.node, x, sides)
     options |= {"kernel_size": sides, "filters": filters, "groups": groups, "use_bias": False}
     return layers.add("Conv2D", [x], (*size, filters), kernel, **options)
 
 
-def _deepen(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    x, kernel = values
-    *sides, deep, times = kernel.shape
+def _deepen(layers: Layers, step: Step) -> Map:
+    x, kernel = step.reads
+    *sides, deep, times = _kernel(kernel, 4)
     if deep != x.shape[-1]:
         raise ValueError("channels of its kernel")
-    size, options = _window(node, x, sides)
+    size, options = _window(step.node, x, sides)
     options |= {"kernel_size": sides, "depth_multiplier": times, "use_bias": False}
     return layers.add("DepthwiseConv2D", [x], (*size, deep * times), kernel, **options)
 
 
-def _pool(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    (x,) = values
-    sides = _sides(node, "ksize")
-    size, options = _window(node, x, sides)
+def _pool(layers: Layers, step: Step) -> Map:
+    (x,) = step.reads
+    sides = _sides(step.node, "ksize")
+    size, options = _window(step.node, x, sides)
     del options["dilation_rate"]
-    kind = {"MaxPool": "MaxPooling2D", "AvgPool": "AveragePooling2D"}[node.op]
+    kind = {"MaxPool": "MaxPooling2D", "AvgPool": "AveragePooling2D"}[step.node.op]
     return layers.add(kind, [x], (*size, x.shape[-1]), pool_size=sides, **options)
 
 
 def _window(node: Node, x: Map, window: Sequence[int]) -> tuple[tuple[int, ...], dict[str, Any]]:
     """Height and width after a window has been moved over a map, and the options that say how."""
+    high, wide, _ = x.shape
     padding, found = node.attribute("padding").text(2).lower(), []
     strides, dilation = _sides(node, "strides"), _sides(node, "dilations")
-    if node.attribute("data_format").text(2) not in ("", "NHWC") or padding not in ("same", "valid"):
+    if padding not in ("same", "valid") or not _channels_last(node):
         raise ValueError("its padding or its order of sides")
-    for side, size, stride, apart in zip(x.shape[:-1], window, strides, dilation, strict=True):
+    for side, size, stride, apart in zip((high, wide), window, strides, dilation, strict=True):
         reach = (size - 1) * apart + 1
         if not (1 <= stride <= 64 and 1 <= apart <= 64 and 1 <= reach <= 4096) or (padding == "valid" and reach > side):
             raise ValueError("its window, strides or dilation")
@@ -193,27 +128,31 @@ def _window(node: Node, x: Map, window: Sequence[int]) -> tuple[tuple[int, ...],
 
 def _sides(node: Node, name: str) -> list[int]:
     """Of (1, height, width, 1); a step where nothing is said."""
-    first, *sides, last = Message(node.attribute(name).part(1)).numbers(3) or [1] * 4
-    if (first, last) != (1, 1):
+    sides = Message(node.attribute(name).part(1)).numbers(3) or [1] * 4
+    if len(sides) != 4 or sides[0] != 1 or sides[3] != 1:
         raise ValueError(f"its {name}")
-    return sides
+    return sides[1:3]
 
 
-def _normalise(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    x, *rows = values
-    fraction = node.attribute("epsilon").part(4)
-    if node.attribute("is_training").numbers(5) != [0] or node.attribute("data_format").text(2) not in ("", "NHWC"):
+def _channels_last(node: Node) -> bool:
+    return node.attribute("data_format").text(2) in ("", "NHWC")
+
+
+def _normalise(layers: Layers, step: Step) -> Map:
+    x, *rows = step.reads
+    fraction = step.node.attribute("epsilon").part(4)
+    if step.node.attribute("is_training").numbers(5) != [0]:  # left out, it is true
         raise ValueError("it is one for training")
-    if len(fraction) != 4 or any(row.shape != x.shape[-1:] for row in rows):
-        raise ValueError("its epsilon or the length of its rows")
+    if len(fraction) != 4 or any(row.shape != x.shape[-1:] for row in rows) or not _channels_last(step.node):
+        raise ValueError("its epsilon, its order of sides or the length of its rows")
     epsilon = float(str(np.float32(struct.unpack("<f", fraction)[0])))  # 0.001, and not 0.0010000000474974513
     if not 0 < epsilon < 1:
         raise ValueError("its epsilon")
     return layers.add("BatchNormalization", [x], x.shape, *rows, epsilon=epsilon)
 
 
-def _pad(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    x, margins = values
+def _pad(layers: Layers, step: Step) -> Map:
+    x, margins = step.reads
     if margins.shape != (4, 2) or margins[[0, 3]].any() or not ((margins >= 0) & (margins <= 64)).all():
         raise ValueError("its margins")
     high, wide, depth = x.shape
@@ -221,14 +160,14 @@ def _pad(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
     return layers.add("ZeroPadding2D", [x], (high + up + down, wide + left + right, depth), padding=found)
 
 
-def _add(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    one, other = values
+def _add(layers: Layers, step: Step) -> Map:
+    one, other = step.reads
     if isinstance(one, Map) and isinstance(other, Map):
         if one.shape != other.shape:
             raise ValueError("maps of two sizes")
         return layers.add("Add", [one, other], one.shape)
     x, row = (one, other) if isinstance(one, Map) else (other, one)
-    options = layers.open(x, WITH_BIAS)
+    options = layers.open(x, *WITH_BIAS)
     if options is None or options["use_bias"] or row.shape != x.shape[-1:]:
         raise ValueError("a bias of no layer")
     options["use_bias"] = True
@@ -236,27 +175,28 @@ def _add(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
     return Map(x.layer, x.shape)
 
 
-def _mean(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    x, axes = values
+def _mean(layers: Layers, step: Step) -> Map:
+    x, axes = step.reads
     _, _, depth = x.shape
-    if sorted(axes.reshape(-1).tolist()) != [1, 2]:
+    if axes.shape != (2,) or sorted(axes.tolist()) != [1, 2]:
         raise ValueError("its axes")
-    keeps = node.attribute("keep_dims").number(5) == 1
+    keeps = step.node.attribute("keep_dims").number(5) == 1
     return layers.add("GlobalAveragePooling2D", [x], (1, 1, depth) if keeps else (depth,), keepdims=keeps)
 
 
-def _multiply(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    x, kernel = values
-    deep, units = kernel.shape
-    if x.shape != (deep,) or node.attribute("transpose_a").number(5) or node.attribute("transpose_b").number(5):
+def _multiply(layers: Layers, step: Step) -> Map:
+    x, kernel = step.reads
+    deep, units = _kernel(kernel, 2)
+    turned = [step.node.attribute(f"transpose_{side}").number(5) for side in "ab"]
+    if x.shape != (deep,) or any(turned):
         raise ValueError("sides of its kernel")
     return layers.add("Dense", [x], (units,), kernel, units=units, use_bias=False)
 
 
-def _activate(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
+def _activate(layers: Layers, step: Step) -> Map:
     """A part of the Dense layer before it; else a layer."""
-    (x,) = values
-    options, word = layers.open(x, ["Dense"]), node.op.lower()
+    (x,) = step.reads
+    options, word = layers.open(x, "Dense"), step.node.op.lower()
     if options is not None:
         options["activation"] = word
         return Map(x.layer, x.shape)
@@ -270,20 +210,20 @@ def _activate(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
     return layers.add(kind, [x], x.shape, **options)
 
 
-def _join(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    *maps, axis = values
+def _join(layers: Layers, step: Step) -> Map:
+    *maps, axis = step.reads
     heads = {one.shape[:-1] for one in maps}
     if axis.size != 1 or int(axis.reshape(-1)[0]) not in (-1, len(maps[0].shape)) or len(heads) != 1:
         raise ValueError("its axis, or maps of several sizes")
     return layers.add("Concatenate", maps, (*heads.pop(), sum(one.shape[-1] for one in maps)))
 
 
-def _reshape(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
-    x, wanted = values
-    if wanted.ndim != 1:
+def _reshape(layers: Layers, step: Step) -> Map:
+    x, wanted = step.reads
+    if wanted.shape not in ((2,), (4,)):
         raise ValueError("its shape")
     pictures, *sides = wanted.tolist()
-    if pictures != -1 or not sides or min(sides) < 1 or math.prod(sides) != math.prod(x.shape) or len(sides) > 3:
+    if pictures != -1 or min(sides) < 1 or math.prod(sides) != math.prod(x.shape):
         raise ValueError("another number of values")
     if len(sides) == 1:
         return layers.add("Flatten", [x], sides)
@@ -291,28 +231,28 @@ def _reshape(layers: _Layers, node: Node, values: Sequence[Any]) -> Map:
 
 
 OPERATIONS: dict[str, tuple[str, Rule]] = {
-    "Placeholder": ("", lambda layers, node, values: layers.entry),
-    "Const": ("", lambda layers, node, values: constant(node)),
-    "VarHandleOp": ("", lambda layers, node, values: layers.handle(node)),
-    "ReadVariableOp": ("v", lambda layers, node, values: layers.variable(values[0])),
+    "Placeholder": ("", _enter),
+    "Const": ("", lambda layers, step: step.node.constant),
+    "VarHandleOp": ("", lambda layers, step: step.ref),
+    "ReadVariableOp": ("v", lambda layers, step: layers.variable(step.reads[0])),
     "Conv2D": ("mf", _convolve),
     "DepthwiseConv2dNative": ("mf", _deepen),
     "FusedBatchNorm": ("mffff", _normalise),
     "FusedBatchNormV2": ("mffff", _normalise),
     "FusedBatchNormV3": ("mffff", _normalise),
-    "BiasAdd": ("mf", _add),
-    "Add": ("mm|mf|fm", _add),
-    "AddV2": ("mm|mf|fm", _add),
+    "BiasAdd": ("[mr]f", _add),
+    "Add": ("mm|rr|[mr]f|f[mr]", _add),
+    "AddV2": ("mm|rr|[mr]f|f[mr]", _add),
     "Pad": ("mi", _pad),
-    "Relu": ("m", _activate),
-    "Relu6": ("m", _activate),
-    "Sigmoid": ("m", _activate),
-    "Softmax": ("m", _activate),
+    "Relu": ("[mr]", _activate),
+    "Relu6": ("[mr]", _activate),
+    "Sigmoid": ("[mr]", _activate),
+    "Softmax": ("[mr]", _activate),
     "MaxPool": ("m", _pool),
     "AvgPool": ("m", _pool),
     "Mean": ("mi", _mean),
-    "ConcatV2": ("m{1,100}i", _join),
-    "Reshape": ("mi", _reshape),
-    "MatMul": ("mf", _multiply),
+    "ConcatV2": ("(m+|r+)i", _join),
+    "Reshape": ("[mr]i", _reshape),
+    "MatMul": ("rf", _multiply),
 }
-"""What may stand between a picture and its answer: what each reads (m: a map, f and i: numbers, v: a variable)."""
+"""What may lead to an answer, and what each reads: m: a map, r: a row, f, i: numbers, v: a variable."""

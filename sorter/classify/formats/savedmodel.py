@@ -1,7 +1,7 @@
 """A SavedModel with labels.txt: Export Model, Tensorflow, Savedmodel.
 
 Its functions are never loaded, let alone run: the layers come from Keras's description of them, which has lain in
-three places over the years, and the weights from the checkpoint.
+three places over the years, or are read off its graph where that is missing; the weights come from the checkpoint.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 
 from sorter.classify.formats.bundle import Bundle, Damaged, Message
 from sorter.classify.formats.files import LARGEST_TEXT, Files
+from sorter.classify.formats.graphdef import Refused
+from sorter.classify.formats.operations import read_layers
 from sorter.classify.formats.parts import Parts, find_labels, from_graph
-from sorter.classify.graph import CONTAINERS, MOST_NUMBERS, Weights, graph_of
+from sorter.classify.graph import CONTAINERS, MOST_NUMBERS, Graph, Weights, graph_of
 from sorter.errors import ModelError
 
 MODEL = "saved_model.pb"
@@ -34,19 +36,19 @@ def find(files: Files) -> str | None:
 
 
 def load(files: Files, name: str) -> Parts:
-    """Read it. Raises ModelError: damaged, without Keras's description, not allowed, or labels that do not fit."""
+    """Read it. Raises ModelError: damaged, not allowed, or labels that do not fit."""
     if "/" in name:
         folder, name = name.split("/")
         files = files.inside(folder)
     where, labels, reads = f"{files.where}{name}", find_labels(files), _Reads(files)
     try:
-        config = _config(reads, name)
-        weights = _weights(config, Bundle(reads("variables/variables.index"), reads.shard))
+        graph = _graph(reads, name, where)
     except Damaged as found:
         raise ModelError(f"{where}: is not a whole SavedModel: {found}; export again") from None
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as found:
-        raise ModelError(f"{where}: is not laid out as Keras does: {str(found)[:80]!r}; export again") from None
-    return from_graph(graph_of(config, weights, where), labels, list(reads.done.values()), where)
+    except Refused as found:
+        instead = "export the project as Keras (.h5) or TFLite instead"
+        raise ModelError(f"{where}: {found}; {instead}") from None
+    return from_graph(graph, labels, list(reads.done.values()), where)
 
 
 class _Reads:
@@ -70,8 +72,23 @@ class _Reads:
         return self(f"variables/variables.data-{number:05}-of-{count:05}")
 
 
+def _graph(reads: _Reads, name: str, where: str) -> Graph:
+    """Raises Damaged, Refused, ModelError."""
+    try:
+        config = _config(reads, name)
+        bundle = Bundle(reads("variables/variables.index"), reads.shard)
+        if bundle.numbers() > MOST_NUMBERS:
+            raise Damaged(f"it claims over {MOST_NUMBERS:,} weights, and a sorter has far fewer")
+        weights = {} if config is None else _weights(config, bundle)
+    except Damaged:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as found:
+        raise ModelError(f"{where}: is not laid out as Keras does: {str(found)[:80]!r}; export again") from None
+    return read_layers(reads(name), bundle, where) if config is None else graph_of(config, weights, where)
+
+
 def _config(reads: _Reads, name: str) -> Any:
-    """Keras's description of the layers."""
+    """Keras's description of the layers; None where there is none."""
     model, text = reads(name), ""
     if reads.files.find("assets/saved_model.json"):  # TensorFlow 1.15, exports of 2019 and 2020
         text = reads("assets/saved_model.json").decode()
@@ -81,9 +98,8 @@ def _config(reads: _Reads, name: str) -> Any:
     else:  # in between: in the first object of the first graph
         objects = Message(Message(Message(model).part(2)).part(7)).parts(1)
         text = Message(Message(objects[0]).part(4)).text(3) if objects else ""
-    if not text:
-        instead = "export the project as Keras (.h5) or TFLite instead"
-        raise ModelError(f"{reads.files.where}{name}: does not say of what Keras layers it is made; {instead}")
+        if not text:
+            return None
     if len(text) > LARGEST_TEXT:
         raise Damaged(f"its description has over {LARGEST_TEXT // 2**20} MB")
     found = json.loads(text, object_hook=_plain)
@@ -97,8 +113,6 @@ def _plain(value: dict[str, Any]) -> Any:
 
 def _weights(config: Any, bundle: Bundle) -> Weights:
     """Layer name -> its arrays: walks the description and the checkpoint's tree of objects together."""
-    if bundle.numbers() > MOST_NUMBERS:
-        raise Damaged(f"it claims over {MOST_NUMBERS:,} weights, and a sorter has far fewer")
     tree = [Message(node) for node in Message(bundle.string(OBJECTS)).parts(1)]
     found: Weights = {}
     for layer, node in _layers(config, 0, tree):
