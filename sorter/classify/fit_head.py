@@ -164,7 +164,7 @@ class _Space:
     def __init__(self, features: Floats, weights: Floats) -> None:
         """`weights` (rows,): the root of how much each row counts."""
         self.weights = weights
-        self.mean = features.mean(axis=0)
+        self.mean = np.average(features, axis=0, weights=weights**2)
         deviation = features.std(axis=0)
         floor = max(FLATTEST * float(np.sqrt(np.mean(deviation**2))), 1e-12)
         self.scale = np.maximum(deviation, floor) * np.float32(np.sqrt(features.shape[1]))

@@ -89,7 +89,6 @@ def exports(folder: Path) -> list[Export]:
     for path in sorted(tm.rglob("saved_model.pb")):
         source = path.parents[1]
         alone = copied(folder / source.name, path.parent, source / "labels.txt")
-        described(alone / path.parent.name, source / "keras_model.h5")
         found.append(Export(f"{source.name} (SavedModel)", alone, saved_model(path.parent)))
     return sorted(found, key=lambda export: export.name)
 
@@ -104,17 +103,6 @@ def copied(to: Path, *paths: Path) -> Path:
         else:
             shutil.copyfile(path, to / path.name)
     return to
-
-
-def described(folder: Path, h5: Path) -> None:
-    """Give a SavedModel of 2020 the description of its layers that is missing from our copy: its .h5 has the same."""
-    import h5py
-
-    if not (folder / "assets" / "saved_model.json").exists():
-        (folder / "assets").mkdir(exist_ok=True)
-        with h5py.File(h5) as file:
-            text = file.attrs["model_config"]
-        (folder / "assets" / "saved_model.json").write_text(text if isinstance(text, str) else text.decode())
 
 
 def vendor_view(path: Path) -> Array:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorter.classify.features import LARGEST, Features, parted, summary
-from sorter.classify.fit_head import STRENGTHS, Choice, choose
+from sorter.classify.fit_head import MOST_WEIGHT, STRENGTHS, Choice, choose
 from sorter.classify.head import Head, grid, softmax
 from sorter.classify.labels import mirror_pairs
 
@@ -31,7 +31,7 @@ def maps(count: int, labels: np.ndarray, what: str, seed: int = 0) -> np.ndarray
     return made
 
 
-def inputs(made: np.ndarray, kinds: tuple[str, ...] = ("average", "grid"), copies: bool = True) -> dict[Any, np.ndarray]:
+def inputs(made: np.ndarray, kinds: tuple[str, ...], copies: bool) -> dict[Any, np.ndarray]:
     """What heads are fitted on, of maps that are both the narrow and the last one."""
     found = [Features("", 0, np.stack([summary(one, one), summary(one[:, ::-1], one[:, ::-1])])) for one in made]
     return {kind: numbers[: 1 + copies] for kind, numbers in parted(found, CHANNELS).items() if kind in kinds}
@@ -142,18 +142,23 @@ def test_a_choice_can_be_repeated(head: str) -> None:
 
 
 def ridge(rows: np.ndarray, labels: np.ndarray, train: np.ndarray, strength: float) -> np.ndarray:
-    """The textbook's solution, by features, in double precision: logits of all rows."""
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-    x = (rows - mean) / deviation / np.sqrt(rows.shape[1])
-    y = np.eye(labels.max() + 1)[labels[train]]
-    solved = np.linalg.solve(x[train].T @ x[train] + strength * np.eye(x.shape[1]), x[train].T @ (y - y.mean(axis=0)))
-    return np.asarray(x @ solved + y.mean(axis=0))
+    """The textbook's weighted solution, by features, in double precision: logits of all rows."""
+    counts = np.bincount(labels)
+    share = np.minimum(counts.max() / counts, MOST_WEIGHT)
+    weights = (share / share.mean())[labels[train]]
+    x = (rows - np.average(rows, axis=0, weights=(share / share.mean())[labels])) / rows.std(axis=0) / np.sqrt(rows.shape[1])
+    y = np.eye(len(counts))[labels[train]]
+    common = np.average(y, axis=0, weights=weights)
+    weighed = x[train].T * weights
+    solved = np.linalg.solve(weighed @ x[train] + strength * np.eye(x.shape[1]), weighed @ (y - common))
+    return np.asarray(x @ solved + common)
 
 
 @pytest.mark.parametrize(("count", "width"), [(30, 90), (40, 40), (41, 40), (200, 12)])
-def test_least_squares_by_rows_and_by_features_are_the_textbooks(count: int, width: int) -> None:
+@pytest.mark.parametrize("classes", [[0, 1, 2], [0, 0, 0, 1, 2, 0, 1, 0, 0, 0]])
+def test_least_squares_by_rows_and_by_features_are_the_textbooks(count: int, width: int, classes: list[int]) -> None:
     draw = np.random.default_rng(count)
-    labels = np.arange(count) % 3
+    labels = np.resize(classes, count)
     rows = draw.normal(5, 1, (count, width)) * draw.uniform(0.1, 10, width) + labels[:, None]
     found = choose({"average": rows[None].astype(np.float32)}, labels, np.arange(3), np.arange(count) % 5,
                    {"average": (1, 1, width)}, heads=("linear",))  # fmt: skip
@@ -163,6 +168,16 @@ def test_least_squares_by_rows_and_by_features_are_the_textbooks(count: int, wid
         assert found.held_out.logits[0, out] == pytest.approx(ridge(rows, labels, ~out, strength)[out], abs=2e-3)
     whole = ridge(rows, labels, np.ones(count, bool), strength)
     assert answers(found, rows[:, None, None]) == pytest.approx(softmax(whole / found.temperature), abs=2e-3)
+
+
+def test_a_small_class_counts_like_a_large_one() -> None:
+    """Where the classes overlap, the border lies in the middle, and not where the large one has it."""
+    draw = np.random.default_rng(0)
+    labels = np.array([0] * 300 + [1] * 40)
+    rows = draw.normal(0, 1, (340, 1)) + 2 * labels[:, None]
+    found = plain(rows, labels)
+    recall = [(answers(found, rows[:, None, None]).argmax(axis=1) == labels)[labels == one].mean() for one in (0, 1)]
+    assert min(recall) > 0.75
 
 
 @pytest.mark.parametrize("kind", ["average", "grid"])

@@ -1,7 +1,8 @@
-"""What is written is what strangers read: networks of every shape through .h5 and .tflite, and passes that are shared."""
+"""What is written is what strangers read: networks of every shape in .h5 and .tflite; and passes that are shared."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ class Net:
         self.draw = np.random.default_rng(seed)
 
     def add(self, kind: str, *inputs: int, weights: Sequence[tuple[int, ...]] = (), **options: Any) -> int:
-        arrays = tuple(self.draw.uniform(0.1, 1, shape).astype(np.float32) - 0.4 * (len(shape) > 1) for shape in weights)
+        arrays = tuple(
+            self.draw.uniform(0.1, 1, shape).astype(np.float32) - 0.4 * (len(shape) > 1) for shape in weights
+        )
         self.layers.append(Layer(kind, inputs, options, arrays))
         return len(self.layers) - 1
 
@@ -93,7 +96,7 @@ def every_normalisation() -> Graph:
     x = net.add("BatchNormalization", x, weights=[(3,)] * 3, scale=False)
     x = net.add("BatchNormalization", x, weights=[(3,)] * 3, center=False)
     x = net.add("BatchNormalization", x, weights=[(3,)] * 2, scale=False, center=False, epsilon=0.1)
-    net.conv(net.conv(x, reads=3, activation="relu"), use_bias=False, activation="tanh")
+    net.conv(net.conv(x, reads=3, activation="tanh"), use_bias=False, activation="swish")
     return net.graph()
 
 
@@ -111,7 +114,7 @@ def squeeze() -> Graph:
     x = net.add("Cropping2D", x, cropping=[[1, 1], [0, 1]])
     x = net.add("AveragePooling2D", x, pool_size=[2, 2], strides=[1, 1], padding="valid")
     x = net.add("Reshape", x, target_shape=[4, 5, 2])
-    net.add("Activation", net.conv(x), activation="relu6")
+    net.add("Activation", net.conv(x), activation="swish")
     return net.graph()
 
 
@@ -125,7 +128,9 @@ def wild(seed: int) -> Graph:
         places.append(net.conv(joined) if draw.random() < 0.7 else net.add("ReLU", joined))
     read = {place for layer in net.layers for place in layer.inputs}
     loose = [place for place in places if place not in read]
-    net.conv(net.add("Concatenate", *map(int, draw.permutation(loose))) if len(loose) > 1 else loose[0], reads=2 * len(loose))
+    net.conv(
+        net.add("Concatenate", *map(int, draw.permutation(loose))) if len(loose) > 1 else loose[0], reads=2 * len(loose)
+    )
     return net.graph()
 
 
@@ -137,23 +142,31 @@ GRAPHS: dict[str, Callable[[], Graph]] = {
     "three ways": three_ways,
     "every normalisation": every_normalisation,
     "squeeze": squeeze,
-    **{f"wild {seed}": lambda seed=seed: wild(seed) for seed in range(6)},  # type: ignore[misc]
+    **{f"wild {seed}": lambda seed=seed: wild(seed) for seed in range(4)},  # type: ignore[misc]
 }
 
 
 def head_on(graph: Graph, kind: str = "average", units: int = 0) -> tuple[Layer, ...]:
-    """A head of three classes with weights of its own for the last map of a graph."""
+    """A head of three classes for the last map of a graph, to which no two pictures are alike."""
     draw = np.random.default_rng(9)
-    shape = np.asarray(build(graph)(views(1))).shape[1:]
-    width = shape[-1] if kind == "average" else int(np.prod(shape))
-    sizes = [width, *([units] if units else []), 3]
+    maps = np.asarray(build(graph)(views(8)))
+    rows = maps.mean(axis=(1, 2)) if kind == "average" else maps.reshape(8, -1)
+    spread = np.maximum(rows.std(axis=0), 1e-3 * rows.std()) * np.sqrt(rows.shape[1])
     made = [Layer("GlobalAveragePooling2D" if kind == "average" else "Flatten", (), {})]
-    for number, (reads, gives) in enumerate(zip(sizes, sizes[1:], strict=False)):
-        last = number + 2 == len(sizes)
-        weights = draw.normal(0, 1, (reads, gives)), draw.normal(0, 1, gives)
-        made.append(Layer("Dense", (), {"units": gives, "activation": "softmax" if last else "relu"},
-                          tuple(array.astype(np.float32) for array in weights)))  # fmt: skip
-    return tuple(made)
+    kernel = draw.normal(0, 2, (rows.shape[1], units or 3)) / spread[:, None]
+    made.append(dense(kernel, 0.1 - rows.mean(axis=0) @ kernel, "relu" if units else "softmax"))
+    return (*made, *([dense(draw.normal(0, 1, (units, 3)), draw.normal(0, 1, 3), "softmax")] if units else []))
+
+
+@functools.cache
+def made(name: str) -> tuple[Graph, tuple[Layer, ...]]:
+    graph = GRAPHS[name]()
+    return graph, head_on(graph)
+
+
+def dense(kernel: np.ndarray, bias: np.ndarray, activation: str) -> Layer:
+    weights = kernel.astype(np.float32), bias.astype(np.float32)
+    return Layer("Dense", (), {"units": kernel.shape[1], "activation": activation}, weights)
 
 
 def views(count: int) -> np.ndarray:
@@ -174,8 +187,7 @@ def assert_same(one: Sequence[Layer], other: Sequence[Layer]) -> None:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_keras_loads_what_is_written_and_computes_the_same(name: str, tmp_path: Path, keras: Any) -> None:
-    graph = GRAPHS[name]()
-    head = head_on(graph)
+    graph, head = made(name)
     path = tmp_path / "keras_model.h5"
     path.write_bytes(write_h5(graph, head))
     theirs = np.asarray(keras.models.load_model(path, compile=False)(views(4)))
@@ -186,8 +198,7 @@ def test_keras_loads_what_is_written_and_computes_the_same(name: str, tmp_path: 
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_reading_gives_back_what_was_written(name: str) -> None:
-    graph = GRAPHS[name]()
-    head = head_on(graph, "grid", 5)
+    graph, head = made(name)
     read = read_graph(write_h5(graph, head), "x")
     assert (read.size, read.keys[len(graph.layers) - 1]) == (SIZE, graph.key())
     assert_same(read.layers[: len(graph.layers)], graph.layers)
@@ -200,7 +211,7 @@ def test_reading_gives_back_what_was_written(name: str) -> None:
 @pytest.mark.parametrize("units", [0, 7])
 @pytest.mark.parametrize("kind", ["average", "grid"])
 def test_every_head_is_written(kind: str, units: int, tmp_path: Path, keras: Any) -> None:
-    graph = residual()
+    graph, _ = made("residual")
     head = head_on(graph, kind, units)
     path = tmp_path / "keras_model.h5"
     path.write_bytes(write_h5(graph, head))
@@ -208,12 +219,12 @@ def test_every_head_is_written(kind: str, units: int, tmp_path: Path, keras: Any
     ours = Head(head)(np.asarray(build(graph)(views(4))))
     assert np.abs(np.asarray(loaded(views(4))) - ours).max() < 1e-5
     assert [type(one).__name__ for one in loaded.layers] == ["Sequential", "Sequential"]  # nested as the vendor's
-    data = write_tflite(convert(graph), 0, head)
+    data = write_tflite(backbone(graph).compiled().read_bytes(), 0, head)
     assert np.abs(asked(data, views(4)) - ours).max() < 1e-5
 
 
 def test_the_same_sorter_is_the_same_bytes() -> None:
-    assert write_h5(residual(), head_on(residual())) == write_h5(residual(), head_on(residual()))
+    assert write_h5(residual(), head_on(residual())) == write_h5(*made("residual"))
 
 
 def test_every_kind_with_weights_can_be_written() -> None:
@@ -318,8 +329,7 @@ def test_sorters_that_share_a_pass_answer_as_each_alone(tmp_path: Path, draw: An
     """A part, the whole, another network and a .tflite file; one of them asked about the mirror image too."""
     whole, other = residual(), other_depths()
     part = whole.upto(3)
-    head = head_on(other)
-    ready = Ready(write_tflite(convert(other), 0, head), SIZE)
+    ready = Ready(write_tflite(backbone(other).compiled().read_bytes(), 0, head_on(other)), SIZE)
     labels = ("a", "b", "c")
 
     def sorter(graph: Graph, kind: str) -> Sorter:
