@@ -267,10 +267,9 @@ class _LeastSquares:
     def answer(self, test: NDArray[np.bool_], solved: Floats) -> Floats:
         """Logits (rows, classes) of other rows."""
         space, places = self.space, np.flatnonzero(test)
+        seen = space.rows[places]
         if space.wide:
-            seen = space.gram[np.ix_(places, self.train)] / space.weights[places][:, None]
-        else:
-            seen = space.rows[places]
+            seen = np.asarray(space.gram[np.ix_(places, self.train)] / space.weights[places][:, None], np.float32)
         return np.asarray(seen @ solved + self.common, np.float32)
 
     def kernel(self, solved: Floats) -> Floats:

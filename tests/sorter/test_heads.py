@@ -145,8 +145,9 @@ def ridge(rows: np.ndarray, labels: np.ndarray, train: np.ndarray, strength: flo
     """The textbook's weighted solution, by features, in double precision: logits of all rows."""
     counts = np.bincount(labels)
     share = np.minimum(counts.max() / counts, MOST_WEIGHT)
-    weights = (share / share.mean())[labels[train]]
-    x = (rows - np.average(rows, axis=0, weights=(share / share.mean())[labels])) / rows.std(axis=0) / np.sqrt(rows.shape[1])
+    share = share / share.mean()
+    weights = share[labels[train]]
+    x = (rows - np.average(rows, axis=0, weights=share[labels])) / rows.std(axis=0) / np.sqrt(rows.shape[1])
     y = np.eye(len(counts))[labels[train]]
     common = np.average(y, axis=0, weights=weights)
     weighed = x[train].T * weights
