@@ -9,7 +9,8 @@ Dense(classes). Which of them and how strongly regularised, cross-validation on 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from sorter.classify import calibrate
 from sorter.classify.graph import Layer
 from sorter.classify.head import grid
+from sorter.classify.predict import in_step
 
 Kind = Literal["average", "grid"]
 Floats = NDArray[np.float32]
@@ -115,19 +117,32 @@ def choose(
     def keep(candidate: Candidate, logits: Floats) -> None:
         tried[candidate] = HeldOut(logits.reshape(*truth.shape, -1), truth, swap)
 
-    for kind, space in spaces.items():
-        for strength, logits in zip(STRENGTHS, _linear_held_out(space, task), strict=True):
-            keep(Candidate(kind, 0, strength), logits)
-    best = max(tried, key=lambda one: _merit(tried[one]))
-    if "dense" in heads:
-        keep(Candidate(best.kind, UNITS), _dense_held_out(spaces[best.kind], task, seed))
-    allowed = [one for one in tried if ("dense" if one.units else "linear") in heads]
-    best = max(allowed, key=lambda one: _merit(tried[one]))
-    heat = tried[best].heat()
-    weights = _fit(spaces[best.kind], task, best, seed)
+    with _one_thread_each():
+        for kind, space in spaces.items():
+            for strength, logits in zip(STRENGTHS, _linear_held_out(space, task), strict=True):
+                keep(Candidate(kind, 0, strength), logits)
+        best = max(tried, key=lambda one: _merit(tried[one]))
+        if "dense" in heads:
+            keep(Candidate(best.kind, UNITS), _dense_held_out(spaces[best.kind], task, seed))
+        allowed = [one for one in tried if ("dense" if one.units else "linear") in heads]
+        best = max(allowed, key=lambda one: _merit(tried[one]))
+        heat = tried[best].heat()
+        weights = _fit(spaces[best.kind], task, best, seed)
     layers = _layers(best.kind, weights, heat, shapes[best.kind])
     scores = tuple((one, found.accuracy) for one, found in tried.items())
     return Choice(best, layers, tried[best], heat, scores)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """The folds run side by side, each on one thread: numpy and scipy each bring a pool of threads of their own, and
+    these stand in one another's way (twice the time on two cores)."""
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the hidden layer is meant to stop after EPOCHS
+        yield
 
 
 def _merit(found: HeldOut) -> tuple[float, float]:
@@ -182,7 +197,11 @@ class _Space:
         from sklearn.utils.extmath import randomized_svd
 
         part = self.rows[train]
-        gram = part @ part.T if self.wide else part.T @ part
+        if self.wide:
+            plain = 1 / self.weights[train]
+            gram = self.gram[np.ix_(train, train)] * plain * plain[:, None]
+        else:
+            gram = part.T @ part
         count = min(DIRECTIONS, len(gram))
         vectors, values, _ = randomized_svd(gram, count, n_iter=3, random_state=seed)
         sizes = np.sqrt(np.maximum(values, max(1e-6 * values[0], 1e-12)))  # of the rows along each direction
@@ -201,20 +220,30 @@ class _Weights:
 
 def _linear_held_out(space: _Space, task: _Task) -> list[Floats]:
     """For each of STRENGTHS logits (rows, classes), each row's by a head that has not seen its picture."""
-    logits = [np.zeros((len(task.answers), task.classes), np.float32) for _ in STRENGTHS]
-    for train, test in task.splits():
+
+    def ask(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Floats:
         squares = _LeastSquares(space, task, train)
-        for strength, found in zip(STRENGTHS, logits, strict=True):
-            found[test] = squares.answer(test, squares.solve(strength))
-    return logits
+        return np.stack([squares.answer(test, squares.solve(strength)) for strength in STRENGTHS])
+
+    return list(_each_fold(task, ask, len(STRENGTHS)))
 
 
 def _dense_held_out(space: _Space, task: _Task, seed: int) -> Floats:
     """The same by the hidden layer."""
-    logits = np.zeros((len(task.answers), task.classes), np.float32)
-    for train, test in task.splits():
+
+    def ask(train: NDArray[np.bool_], test: NDArray[np.bool_]) -> Floats:
         _, along = space.directions(train, seed)
-        logits[test] = _run(_hidden(along[train], task.answers[train], task.classes, seed), along[test])
+        return _run(_hidden(along[train], task.answers[train], task.classes, seed), along[test])[None]
+
+    return np.asarray(_each_fold(task, ask, 1)[0])
+
+
+def _each_fold(task: _Task, ask: Callable[[NDArray[np.bool_], NDArray[np.bool_]], Floats], heads: int) -> Floats:
+    """The logits (heads, rows, classes) of the rows that each fold holds out, the folds side by side."""
+    logits = np.zeros((heads, len(task.answers), task.classes), np.float32)
+    splits = list(task.splits())
+    for (_, test), found in zip(splits, in_step(lambda split: ask(*split), splits), strict=True):
+        logits[:, test] = found
     return logits
 
 
@@ -282,17 +311,13 @@ class _LeastSquares:
 
 def _hidden(along: Floats, answers: Places, classes: int, seed: int) -> tuple[tuple[Floats, Floats], ...]:
     """The vendor's head, fitted by Adam; a class that is not among the answers is never likely."""
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
-    from threadpoolctl import threadpool_limits
 
     network = MLPClassifier(
         (UNITS,), alpha=DECAY, batch_size=min(BATCH, len(along)), learning_rate_init=LEARNING_RATE,
         max_iter=EPOCHS, random_state=seed,
     )  # fmt: skip
-    with warnings.catch_warnings(), threadpool_limits(1):  # for such small matrices more threads cost more than they do
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it is meant to stop after these epochs
-        network.fit(along, answers)
+    network.fit(along, answers)
     (first, last), (first_bias, last_bias) = network.coefs_, network.intercepts_
     if len(network.classes_) == 2:  # scikit-learn keeps one output for two classes; softmax wants both
         last, last_bias = np.concatenate([-last, last], 1) / 2, np.concatenate([-last_bias, last_bias]) / 2
