@@ -196,12 +196,8 @@ class _Space:
         """
         from sklearn.utils.extmath import randomized_svd
 
-        part = self.rows[train]
-        if self.wide:
-            plain = 1 / self.weights[train]
-            gram = self.gram[np.ix_(train, train)] * plain * plain[:, None]
-        else:
-            gram = part.T @ part
+        part, plain = self.rows[train], 1 / self.weights[train]
+        gram = self.gram[np.ix_(train, train)] * plain * plain[:, None] if self.wide else part.T @ part
         count = min(DIRECTIONS, len(gram))
         vectors, values, _ = randomized_svd(gram, count, n_iter=3, random_state=seed)
         sizes = np.sqrt(np.maximum(values, max(1e-6 * values[0], 1e-12)))  # of the rows along each direction
