@@ -46,7 +46,7 @@ def setup() -> None:
     wanted = hashlib.sha256(f"{project}{pins}".encode()).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted and PYTHON.exists():
         return
-    print("setting up .venv, once: some minutes, about 3.5 GB on disk", flush=True)
+    print("setting up .venv, once: some minutes, about 4 GB on disk", flush=True)
     if not PYTHON.exists() and subprocess.run([suitable_python(), "-m", "venv", VENV]).returncode:
         shutil.rmtree(VENV, ignore_errors=True)
         sys.exit("this Python cannot make a virtual environment; on Debian or Ubuntu: sudo apt install python3-venv")

@@ -109,8 +109,9 @@ class Scores:
 def score() -> Scores:
     """Compare the library with the truth about the heap."""
     from sorter.census import Report
+    from sorter.job import load_job
     from sorter.library.manifest import Manifest
-    from sorter.pipeline import load_job, make_plan
+    from sorter.pipeline import make_plan
     from sorter.records import Render
 
     job = load_job(DEMO / "scheme.toml")
@@ -140,9 +141,9 @@ def score() -> Scores:
 
 def write_report(scores: Scores) -> None:
     """demo/report.html: the table, turned pictures, the loss, and previews before and after training."""
+    from sorter.job import load_job
     from sorter.library.manifest import Manifest
     from sorter.page import Section, line_plot, page, shown
-    from sorter.pipeline import load_job
     from sorter.report import turned_pictures
 
     job = load_job(DEMO / "scheme.toml")

@@ -15,8 +15,8 @@ from sorter.classify.scan import Found, walk
 from sorter.dataset.crop import croppers
 from sorter.dataset.export import layouts
 from sorter.errors import LibraryError
+from sorter.job import Job
 from sorter.library.caption import captioners
-from sorter.pipeline import Job
 from sorter.records import Label, Unreadable
 from sorter.scheme import Axis
 

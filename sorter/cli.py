@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sorter.errors import ModelsheetError
-from sorter.terminal import as_dict, lines_of, lines_of_fit, progress, say, say_report
+from sorter.terminal import as_dict, echo, lines_of, lines_of_fit, lines_of_rescan, progress, say, say_report
 
 if TYPE_CHECKING:
-    from sorter.pipeline import Job
+    from sorter.job import Job
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
@@ -63,7 +64,7 @@ def init(folder: Path, as_json: bool) -> int:
 
     path, passed = write_starter(folder)
     for sentence in passed:
-        click.echo(f"passed over: {sentence}", err=True)
+        echo(f"passed over: {sentence}", err=True)
     return say(as_json, {"scheme": str(path), "passed over": passed}, [f"{path}: written; read it, then: sorter check"])
 
 
@@ -169,13 +170,28 @@ def fit(
     "--take", is_flag=True, help="Move the originals into the library's keeping; sorter undo brings them back."
 )
 @click.option("--restore", is_flag=True, help="Put back pictures that were deleted from the library by hand.")
+@click.option(
+    "--exact",
+    is_flag=True,
+    help="Scale new pictures from their full size, as Teachable Machine does to the last bit; takes several times as "
+    "long, and hardly ever changes an answer.",
+)
 @dry_option
 @common
-def sort(source: Path, library: Path, take: bool, restore: bool, dry_run: bool, scheme: Path, as_json: bool) -> int:
+def sort(
+    source: Path,
+    library: Path,
+    take: bool,
+    restore: bool,
+    exact: bool,
+    dry_run: bool,
+    scheme: Path,
+    as_json: bool,
+) -> int:
     """Scan, classify, plan and apply: the pictures of SOURCE, sorted into a library. SOURCE is left untouched."""
     from sorter import pipeline
 
-    job = _job(scheme)
+    job = _job(scheme, exact)
     with progress() as track:
         report, steps = pipeline.sort(source, library, job, dry_run=dry_run, take=take, restore=restore, track=track)
     return say_report(as_json, report, job, library, len(steps) if dry_run else None)
@@ -197,24 +213,40 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
     report = Report()
     files = walk(source, library)
     with progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
-        take_in(files, manifest, Questions({}), report, track)
+        for _ in take_in(files, manifest, Questions({}), report, track):
+            pass
     return say_report(as_json, report, None, library)
 
 
 @sorter.command()
 @click.argument("library", type=FOLDER)
+@click.option("--on", metavar="ADDRESS", help="Ask on a Ray cluster: ray://HOST:10001, or local: Ray on this machine.")
+@click.option(
+    "--pictures",
+    multiple=True,
+    metavar="FOLDER=URL",
+    help="With --on: the workers find what lies in FOLDER here at this URL (s3://..., gs://...) or in this folder.  "
+    "[default: at the same paths as here]",
+)
 @common
-def classify(library: Path, scheme: Path, as_json: bool) -> int:
+def classify(library: Path, on: str | None, pictures: tuple[str, ...], scheme: Path, as_json: bool) -> int:
     """Ask every question that a library's pictures have not been asked yet; place nothing."""
     from sorter import pipeline
     from sorter.census import Report
-    from sorter.intake import ask_again
+    from sorter.classify.cluster import cluster
+    from sorter.intake import ask_again, ask_cluster
     from sorter.library.manifest import Manifest
 
+    if pictures and not on:
+        raise click.UsageError("--pictures says what a cluster's workers read; give --on as well")
+    elsewhere = cluster(on, _folders(pictures)) if on else None
     Manifest(library).close()
     job, report = _job(scheme), Report()
     with progress() as track, pipeline.open_library(library, "classify") as manifest:
-        ask_again(manifest, job.questions, report, track)
+        if elsewhere:
+            ask_cluster(elsewhere, manifest, job.questions, report, track)
+        else:
+            ask_again(manifest, job.questions, report, track)
         pipeline.make_plan(manifest, job, report)
     return say_report(as_json, report, job, library)
 
@@ -231,7 +263,8 @@ def plan(library: Path, scheme: Path, as_json: bool) -> int:
 
     job, report = _job(scheme), Report()
     with Manifest(library, rehearse=True) as manifest:
-        steps = pipeline.settle(manifest, job, report, "plan")
+        pipeline.heed(manifest, job, report)
+        steps = pipeline.arrange(manifest, job, report, "plan")
     rows = [("put" if isinstance(step, Put) else "drop", step.output.path) for step in steps]
     data = as_dict(report) | {"steps": [{"step": kind, "path": path} for kind, path in rows]}
     return say(as_json, data, [f"{kind:4} {path}" for kind, path in rows] or ["nothing to do"])
@@ -249,7 +282,8 @@ def apply(library: Path, scheme: Path, as_json: bool) -> int:
     Manifest(library).close()
     job, report = _job(scheme), Report()
     with progress() as track, pipeline.open_library(library, "apply") as manifest:
-        pipeline.settle(manifest, job, report, "apply", track=track)
+        pipeline.heed(manifest, job, report)
+        pipeline.arrange(manifest, job, report, "apply", track=track)
     return say_report(as_json, report, job, library)
 
 
@@ -265,6 +299,28 @@ def undo(library: Path, run: int | None, dry_run: bool, as_json: bool) -> int:
     with progress() as track:
         report = pipeline.undo(library, run, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, library)
+
+
+@sorter.command()
+@click.argument("library", type=FOLDER)
+@click.option("--from", "sources", type=FOLDER, multiple=True, help="A folder that pictures came from; repeatable.")
+@dry_option
+@common
+def rescan(library: Path, sources: tuple[Path, ...], dry_run: bool, scheme: Path, as_json: bool) -> int:
+    """Build a damaged or lost manifest anew from the files that stand in a library.
+
+    No picture or caption is touched, and the damaged manifest is kept. Turned pictures are known again by their
+    originals, so give the folders of those. Give the scheme by which the library was sorted last: what lies elsewhere
+    than it says, and captions in other words, are taken for your own answers.
+    """
+    from sorter.rescan import rescan as build_anew
+
+    job = _job(scheme)
+    with progress() as track:
+        found = build_anew(library, job, sources, dry_run=dry_run, track=track)
+    lines = [*lines_of_rescan(found, library, dry_run), *lines_of(found.report, job, library)]
+    data = {"damage": found.damage, "kept": found.kept, "planned": len(found.steps), "returning": found.returning}
+    return say(as_json, as_dict(found.report) | data, lines, bool(found.report.failures))
 
 
 @sorter.command()
@@ -284,11 +340,11 @@ def watch(source: Path, library: Path, still: float, take: bool, scheme: Path, a
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     job, total = _job(scheme), 0
-    click.echo(f"watching {source}; Ctrl-C ends it", err=True)
+    echo(f"watching {source}; Ctrl-C ends it", err=True)
     for report in batches(source, library, job, stop=stop, still=still, take=take):
         total += report.counts["pictures placed"]
         if not as_json and report.counts["files"]:
-            click.echo("\n".join(lines_of(report, job, library)))
+            echo(*lines_of(report, job, library))
     return say(as_json, {"placed": total}, [f"stopped; {total} pictures placed"])
 
 
@@ -361,22 +417,34 @@ def _pairs(mirror: tuple[str, ...]) -> dict[str, str]:
     return pairs
 
 
-def _job(scheme: Path) -> Job:
-    from sorter.pipeline import load_job
+def _folders(pictures: tuple[str, ...]) -> dict[str, str]:
+    folders = {}
+    for pair in pictures:
+        folder, sign, url = pair.partition("=")
+        if not (folder and sign and url):
+            right = "write frames=s3://bucket/frames"
+            raise click.BadParameter(f"{pair!r} is no folder with its URL; {right}", param_hint="--pictures")
+        folders[folder] = url
+    return folders
 
-    return load_job(scheme)
+
+def _job(scheme: Path, exact: bool = False) -> Job:
+    from sorter.job import load_job
+
+    return load_job(scheme, exact)
 
 
 def main() -> None:
     """The console script. Exit codes: 0 done, 1 some pictures failed, 2 wrong input."""
     for stream in (sys.stdout, sys.stderr):  # a label may hold what a Windows console's encoding cannot
         getattr(stream, "reconfigure", lambda **_: None)(errors="replace")
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters of a picture is in the census
     try:
         sys.exit(sorter.main(prog_name="sorter", standalone_mode=False))
     except ModelsheetError as found:
         if "--json" in sys.argv:
-            click.echo(json.dumps({"error": str(found)}, ensure_ascii=False))
-        click.echo(f"sorter: {found}", err=True)
+            echo(json.dumps({"error": str(found)}, ensure_ascii=False))
+        echo(f"sorter: {found}", err=True)
         sys.exit(2)
     except click.ClickException as found:
         found.show()

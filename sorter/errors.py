@@ -6,8 +6,10 @@
     ├── ModelError             a sorter's files: the model, labels.txt, card.toml
     ├── PictureError           one picture that cannot be read; in bulk work it becomes a value
     ├── LibraryError           a library's folder or its manifest
+    │   └── DamagedManifest    one that `sorter rescan` builds anew
     ├── DatasetError           an exported dataset
     ├── ExamplesError          the class folders that `sorter fit` learns from
+    ├── ClusterError           a Ray cluster, or what its workers are to read from
     └── MissingExtra           an optional part that is not installed
 
 The command line catches this tree and nothing else; any other exception is a bug and keeps its traceback.
@@ -43,12 +45,20 @@ class LibraryError(ModelsheetError):
     """A library's folder cannot be used as asked."""
 
 
+class DamagedManifest(LibraryError):
+    """A library's manifest is gone or makes no sense; its files still stand."""
+
+
 class DatasetError(ModelsheetError):
     """A dataset folder cannot be written or read as asked."""
 
 
 class ExamplesError(ModelsheetError):
     """The labelled examples cannot be learnt from."""
+
+
+class ClusterError(ModelsheetError):
+    """A Ray cluster cannot be reached or used as asked."""
 
 
 class MissingExtra(ModelsheetError):

@@ -8,16 +8,21 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from sorter.census import Report, Track, silent
+from sorter.classify.cluster import Cluster
 from sorter.classify.predict import Questions, Seen, in_step
 from sorter.classify.scan import Found
 from sorter.library.keep import kept
 from sorter.library.manifest import Manifest
-from sorter.records import Unreadable
+from sorter.records import Label, Picture, Unreadable
 
 T = TypeVar("T")
 
-WRITE_EVERY = 64
-"""Pictures between two transactions of the manifest; the most that a crash makes to be read again."""
+WRITE_EVERY = 128
+"""Pictures that are read between two transactions of the manifest; the most that a crash makes to be read again."""
+MOST_KNOWN = 1024
+"""Files between two transactions, where most are known already."""
+MOST_HELD = 32 << 20
+"""Bytes of pictures between two transactions: they are kept until the pictures are placed."""
 
 
 def take_in(
@@ -26,33 +31,42 @@ def take_in(
     questions: Questions,
     report: Report,
     track: Track[Any] = silent,
-) -> set[str]:
-    """Read the files that are new or changed, ask what is not answered yet, and record it. The pictures, by hash.
+) -> Iterator[dict[str, bytes | None]]:
+    """Read the files that are new or changed, ask what is not answered yet, and record it.
 
+    Yields the pictures that were read, some at a time and each once: by hash, with their bytes while these are at hand.
     A file that has not changed since it was last read costs one look into the manifest.
     """
     manifest.refuse_dataset()
     sources = questions.sources()
     if sources:
         _prepare(questions, track)
-    tasks = (_task(file, manifest, sources) for file in files)
-    results = track(in_step(lambda task: _read(task, questions), tasks), "reading pictures", None)
-    hashes: list[str] = []
-    for batch in _in_groups(results, WRITE_EVERY):
+    tasks = chain.from_iterable(_tasks(some, manifest, sources) for some in _in_groups(files, WRITE_EVERY))
+    results = in_step(lambda task: _read(task, questions), tasks, is_light=lambda task: task.done is not None)
+    distinct: set[int] = set()
+    for batch in _by_weight(track(results, "reading pictures", None)):
+        fresh: dict[str, bytes | None] = {}
+        new: list[tuple[Found, Picture, tuple[Label, ...]]] = []
         with manifest.change():
             for task, seen in batch:
+                report.counts["files"] += 1
                 if isinstance(seen, Unreadable):
+                    report.counts["unreadable"] += 1
                     report.failures.append(seen)
-                    if task.found and not seen.reason.startswith("cannot be read"):
+                    if task.found and task.done is None and not seen.reason.startswith("cannot be read"):
                         manifest.add_unreadable(task.found, seen.reason)
                     continue
-                if task.found and not task.done:
-                    manifest.add(task.found, seen.picture, seen.labels)
-                hashes.append(seen.picture.sha256)
-    report.counts["files"] += len(hashes) + len(report.failures)
-    report.counts["copies"] += len(hashes) - len(set(hashes))
-    report.counts["unreadable"] = len(report.failures)
-    return set(hashes)
+                digits = int(seen.picture.sha256[:16], 16)
+                is_copy = digits in distinct
+                report.counts["copies"] += is_copy
+                distinct.add(digits)
+                if task.found and task.done is None:
+                    new.append((task.found, seen.picture, seen.labels))
+                    if not is_copy:
+                        fresh[seen.picture.sha256] = seen.data
+            manifest.add_all(new)
+        if fresh:
+            yield fresh
 
 
 def ask_again(manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent) -> None:
@@ -77,6 +91,30 @@ def ask_again(manifest: Manifest, questions: Questions, report: Report, track: T
                     report.counts["not asked, original gone"] += 1
 
 
+def ask_cluster(
+    cluster: Cluster, manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent
+) -> None:
+    """The same as `ask_again` by other machines. A picture that they cannot read is a failure. Raises ClusterError."""
+    waiting = list(manifest.unanswered(questions.sources()))
+    if not waiting:
+        return
+    _prepare(questions, track)
+    tasks = [(sha256, axes, [*manifest.copies(sha256), kept(manifest.root, sha256)]) for sha256, axes in waiting]
+
+    def merged() -> Iterator[object]:
+        for answers in cluster(tasks, questions):
+            with manifest.change():
+                for sha256, found in answers:
+                    if isinstance(found, Unreadable):
+                        report.failures.append(found)
+                    else:
+                        manifest.add_labels(sha256, found)
+            yield from answers
+
+    for _ in track(merged(), "asking the cluster", len(tasks)):
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class _Task:
     found: Found | None
@@ -85,16 +123,20 @@ class _Task:
     axes: tuple[str, ...] = ()
 
 
-def _task(file: Found | Unreadable, manifest: Manifest, sources: dict[str, str]) -> _Task:
-    if isinstance(file, Unreadable):
-        return _Task(None, file)
-    known = manifest.known(file)
-    if known is None:
-        return _Task(file, None, tuple(sources))
-    if isinstance(known, Unreadable):
-        return _Task(file, known)
-    axes = manifest.missing(known.sha256, sources)
-    return _Task(file, None, tuple(axes)) if axes else _Task(file, Seen(known, ()))
+def _tasks(files: list[Found | Unreadable], manifest: Manifest, sources: dict[str, str]) -> Iterator[_Task]:
+    there = [file for file in files if isinstance(file, Found)]
+    known = dict(zip(there, manifest.known(there), strict=True))
+    missing = manifest.missing([one.sha256 for one in known.values() if isinstance(one, Picture)], sources)
+    for file in files:
+        if isinstance(file, Unreadable):
+            yield _Task(None, file)
+        elif (was := known[file]) is None:
+            yield _Task(file, None, tuple(sources))
+        elif isinstance(was, Unreadable):
+            yield _Task(file, was)
+        else:
+            axes = missing.get(was.sha256)
+            yield _Task(file, None, tuple(axes)) if axes else _Task(file, Seen(was, ()))
 
 
 def _read(task: _Task, questions: Questions) -> tuple[_Task, Seen | Unreadable]:
@@ -109,7 +151,22 @@ def _prepare(questions: Questions, track: Track[Any]) -> None:
         one.compiled()
 
 
-def _in_groups(items: Iterable[T], size: int) -> Iterator[Iterator[T]]:
+def _in_groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
     source = iter(items)
-    for first in source:
-        yield chain([first], islice(source, size - 1))
+    while group := list(islice(source, size)):
+        yield group
+
+
+def _by_weight(results: Iterable[tuple[_Task, Seen | Unreadable]]) -> Iterator[list[tuple[_Task, Seen | Unreadable]]]:
+    """Groups to be written down together: of a size that depends on what there was to read."""
+    group: list[tuple[_Task, Seen | Unreadable]] = []
+    held = read = 0
+    for task, seen in results:
+        group.append((task, seen))
+        read += task.done is None
+        held += len(seen.data or b"") if isinstance(seen, Seen) else 0
+        if read >= WRITE_EVERY or len(group) >= MOST_KNOWN or held >= MOST_HELD:
+            yield group
+            group, held, read = [], 0, 0
+    if group:
+        yield group

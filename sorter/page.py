@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sorter.visible import visible
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -89,7 +91,11 @@ def page(title: str, sections: Sequence[Section]) -> str:
     """The whole HTML text."""
     import jinja2
 
-    return jinja2.Environment(autoescape=True).from_string(TEMPLATE).render(title=title, sections=sections)
+    def harmless(value: Any) -> Any:
+        return visible(value) if type(value) is str else value  # of our own making is what is marked safe
+
+    environment = jinja2.Environment(autoescape=True, finalize=harmless)
+    return environment.from_string(TEMPLATE).render(title=title, sections=sections)
 
 
 def shown(picture: Image | Path, text: str, width: int = 280, keep_pixels: bool = False) -> Shown:
@@ -106,16 +112,15 @@ def shown(picture: Image | Path, text: str, width: int = 280, keep_pixels: bool 
     return Shown(f"data:image/{kind};base64,{base64.b64encode(out.getvalue()).decode()}", width, text)
 
 
-def side_by_side(first: Path, second: Path, text: str, width: int = 440) -> Shown:
+def side_by_side(first: Image, second: Image, text: str, width: int = 440) -> Shown:
     """Two pictures as one, so that a narrow window does not part them."""
     from PIL import Image as Images
     from PIL import ImageOps
 
     half = width - 4, width * 9 // 16
     both = Images.new("RGB", (2 * width, half[1]), "white")
-    for place, path in ((0, first), (width + 4, second)):
-        with Images.open(path) as image:
-            both.paste(ImageOps.pad(image.convert("RGB"), half, color="white"), (place, 0))
+    for place, image in ((0, first), (width + 4, second)):
+        both.paste(ImageOps.pad(image, half, color="white"), (place, 0))
     return shown(both, text, width)
 
 

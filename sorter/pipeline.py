@@ -1,61 +1,31 @@
 """The way through the rooms, once: what the commands, the daemon and the page all call.
 
 folder -take_in-> manifest -verdicts-> wanted -make_plan-> steps -carry_out-> library
+
+Pictures that were just read are placed while the next are being read; then the whole library is put in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sorter.census import Report, Track, silent
-from sorter.classify.model import Asked
-from sorter.classify.predict import Questions, load_questions
-from sorter.classify.scan import walk
-from sorter.dataset.crop import croppers
-from sorter.errors import LibraryError, ModelError
+from sorter.classify.scan import Found, walk
+from sorter.errors import LibraryError
 from sorter.intake import ask_again, take_in
-from sorter.library.apply import Done, apply, recover
-from sorter.library.caption import captioner_of
+from sorter.job import Job
+from sorter.library.apply import Done, FindOriginal, apply, recover
 from sorter.library.corrections import read_corrections
-from sorter.library.decide import decide
 from sorter.library.keep import give_back_originals, kept, take_originals
-from sorter.library.layout import ClassFolders, class_folders
 from sorter.library.lock import locked
 from sorter.library.manifest import Manifest
 from sorter.library.names import file_stem
 from sorter.library.plan import plan
 from sorter.records import LIBRARY, REMOVED, Output, Put, Render, Step, Unreadable, Verdict
-from sorter.scheme import Scheme, check_classes, load_scheme
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A scheme with its sorters loaded: all that is needed to sort, apart from a library."""
-
-    scheme: Scheme
-    questions: Questions
-    layout: ClassFolders
-    thresholds: Mapping[str, Mapping[str, float]]
-    """Axis -> class -> the score below which that answer is a doubt, where the scheme says "auto"."""
-
-    def decide(self, *known: Any) -> Verdict:
-        """The verdict on a (picture, labels) pair of the manifest."""
-        return decide(known[0], known[1], self.scheme, self.thresholds)
-
-
-def load_job(scheme_path: Path) -> Job:
-    """Read a scheme and load its sorters. Raises SchemeError, ModelError, OptionsError."""
-    scheme = load_scheme(scheme_path)
-    croppers.build(scheme.crop.use, f"{scheme_path}: [crop]", **scheme.crop.options())
-    questions = load_questions(scheme)
-    labels = questions.labels()
-    check_classes(str(scheme_path), scheme, labels)
-    layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path)))
-    return Job(scheme, questions, layout, _thresholds(scheme, questions))
 
 
 @contextmanager
@@ -83,41 +53,77 @@ def sort(
     restore: bool = False,
     track: Track[Any] = silent,
 ) -> tuple[Report, tuple[Step, ...]]:
-    """Bring a folder of pictures into a library: scan, classify, plan, apply. The report, and the steps of the plan.
+    """Bring a folder of pictures into a library: scan, classify, plan, apply.
 
+    The report, and the steps that were left when everything was read: of a dry run, all of them.
     `take`: move the originals into the library's keeping. `restore`: put back what a person deleted from the library.
     """
     check_apart(source, library)
     files, taking = walk(source, library), source.absolute() if take else None
-    with open_library(library, f"sort {source}", dry_run) as manifest:
+    command = f"sort {source}"
+    with open_library(library, command, dry_run) as manifest:
         report = Report()
-        take_in(files, manifest, job.questions, report, track)
+        heed(manifest, job, report, restore)
+        bring_in(files, manifest, job, report, command, track)
         ask_again(manifest, job.questions, report, track)
-        return report, settle(manifest, job, report, f"sort {source}", take=taking, restore=restore, track=track)
+        steps = arrange(manifest, job, report, command, taking, track)
+        report.failures = list(dict.fromkeys(report.failures))  # what could not be placed at first was tried once more
+        return report, steps
 
 
-def settle(
+def bring_in(
+    files: Iterable[Found | Unreadable],
     manifest: Manifest,
     job: Job,
     report: Report,
     command: str,
-    *,
-    only: set[str] | None = None,
-    take: Path | None = None,
-    restore: bool = False,
     track: Track[Any] = silent,
-) -> tuple[Step, ...]:
-    """Make the library what its labels say: corrections, plan, apply.
+) -> None:
+    """Read the files that are new or changed, and place each picture as soon as its labels are known."""
+    data: dict[str, bytes | None] = {}
 
-    `only`: look at these pictures alone. `take`: move the originals below this folder into the library's keeping.
-    """
+    def originals(sha256: str) -> Iterator[Path | bytes]:
+        if at_hand := data.get(sha256):
+            yield at_hand
+        yield from finder(manifest)(sha256)
+
+    def steps() -> Iterator[Step]:
+        before: dict[str, bytes | None] = {}
+        for fresh in take_in(files, manifest, job.questions, report, track):
+            data.clear()
+            data.update(before | fresh)  # of the step that is taken next, and of those that wait for it
+            if not manifest.rehearsed:
+                yield from make_plan(manifest, job, Report(corrections=report.corrections), set(fresh))
+            before = fresh
+
+    if manifest.rehearsed:
+        deque(steps(), maxlen=0)
+    else:
+        place(steps(), manifest, command, report, originals)
+
+
+def heed(manifest: Manifest, job: Job, report: Report, restore: bool = False) -> None:
+    """Read what a person did to the library since the last run. `restore`: and put back what they deleted."""
     manifest.refuse_dataset()
     if restore:
         with manifest.change():
             manifest.forget_answer(LIBRARY, REMOVED)
-    if only is None:
-        report.corrections = read_corrections(manifest, job.layout)
-    steps = make_plan(manifest, job, report, only)
+    report.corrections = read_corrections(manifest, job.layout)
+
+
+def arrange(
+    manifest: Manifest,
+    job: Job,
+    report: Report,
+    command: str,
+    take: Path | None = None,
+    track: Track[Any] = silent,
+) -> tuple[Step, ...]:
+    """Make the whole library what its labels say: plan, apply. The steps.
+
+    `take`: move the originals below this folder into the library's keeping.
+    """
+    steps = make_plan(manifest, job, report)
     if not manifest.rehearsed:
         carry_out(steps, manifest, command, report, take, track)
     return steps
@@ -126,11 +132,7 @@ def settle(
 def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterator[Verdict]:
     """The verdict on every picture of a library, or on those of these hashes."""
     sources = job.questions.sources()
-    if only is None:
-        known: Iterable[Any] = manifest.pictures(sources)
-    else:
-        known = filter(None, (manifest.picture(sha256, sources) for sha256 in sorted(only)))
-    return (job.decide(*pair) for pair in known)
+    return (job.decide(*pair) for pair in manifest.pictures(sources, only))
 
 
 def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = None) -> tuple[Step, ...]:
@@ -140,11 +142,12 @@ def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | Non
     for verdict in verdicts(manifest, job, only):
         _count(verdict, job, report)
         wanted += job.layout(verdict)
-        stems.append(file_stem(verdict.picture))
+        if only is not None:
+            stems.append(file_stem(verdict.picture))
     if only is None:
-        placed = [one.output for one in manifest.placed()]
+        placed = manifest.outputs()
     else:
-        placed = [one.output for stem in stems for one in manifest.placed(stem)]
+        placed = (one.output for some in manifest.placed_with(stems).values() for one in some)
     return plan(wanted, placed, report.corrections.held)
 
 
@@ -156,21 +159,31 @@ def carry_out(
     take: Path | None = None,
     track: Track[Any] = silent,
 ) -> None:
-    """Apply steps as one run of the journal."""
-    with manifest.change():
-        run = report.run = manifest.journal.begin(command)
-    originals = finder(manifest)
-    for outcome in track(apply(steps, manifest, run, originals), "placing files", len(steps)):
-        if isinstance(outcome, Done):
-            report.counts[_kind(outcome.step)] += 1
-        else:
-            report.failures.append(outcome)
+    """Apply steps, and take the originals below the folder `take`."""
+    place(track(steps, "placing files", len(steps)), manifest, command, report, finder(manifest))
     if take:
-        for taken in track(take_originals(manifest, run, take), "taking originals", None):
+        for taken in track(take_originals(manifest, begin(manifest, command, report), take), "taking originals", None):
             if isinstance(taken, Unreadable):
                 report.failures.append(taken)
             else:
                 report.counts["originals taken"] += 1
+
+
+def place(steps: Iterable[Step], manifest: Manifest, command: str, report: Report, originals: FindOriginal) -> None:
+    """Apply steps as they come, as part of the report's run, and count what became of them."""
+    for outcome in apply(steps, manifest, begin(manifest, command, report), originals):
+        if isinstance(outcome, Done):
+            report.counts[_kind(outcome.step)] += 1
+        else:
+            report.failures.append(outcome)
+
+
+def begin(manifest: Manifest, command: str, report: Report) -> int:
+    """The number of the report's run in the journal, which is opened if it is not yet."""
+    if report.run is None:
+        with manifest.change():
+            report.run = manifest.journal.begin(command)
+    return report.run
 
 
 def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track: Track[Any] = silent) -> Report:
@@ -219,7 +232,7 @@ def check_apart(source: Path, library: Path) -> None:
         raise LibraryError(f"{source}: lies in the library {library}; give the folder that the pictures come from")
 
 
-def finder(manifest: Manifest) -> Callable[[str], Iterable[Path]]:
+def finder(manifest: Manifest) -> FindOriginal:
     """Where the original of a hash may lie: where it was found, or in the library's keeping."""
     return lambda sha256: [*manifest.copies(sha256), kept(manifest.root, sha256)]
 
@@ -232,37 +245,11 @@ def _count(verdict: Verdict, job: Job, report: Report) -> None:
     report.counts["wanted"] += 1
     report.counts["turned"] += verdict.mirror
     report.counts["in doubt"] += bool(verdict.doubts)
-    report.doubts.update(verdict.unsure)
+    if verdict.unsure:
+        report.doubts.update(verdict.unsure)
     report.folders[job.layout.folder(verdict)] += 1
 
 
 def _kind(step: Step) -> str:
     what = "pictures" if isinstance(step.output.content, Render) else "captions"
     return f"{what} {'placed' if isinstance(step, Put) else 'removed'}"
-
-
-def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, dict[str, float]]:
-    found = {}
-    for name, axis in scheme.axes.items():
-        if axis.threshold == "auto":
-            card = "the built-in measure" if axis.measure else f"{axis.model}/card.toml"
-            found[name] = _calibrated(questions.askers[name], f'[axes.{name}] threshold = "auto": {card}')
-    return found
-
-
-def _calibrated(asked: Asked, where: str) -> dict[str, float]:
-    """Class -> threshold, as a card has them: a number from 0 to 1 for each class. Raises ModelError."""
-    table = asked.card.get("thresholds")
-    numbers = table.get("classes") if isinstance(table, dict) else None
-    if not isinstance(numbers, dict):
-        raise ModelError(f"{where} has no [thresholds.classes]; fit it again, or write a number")
-    for label in asked.labels:
-        number = numbers.get(label)
-        if number is None:
-            raise ModelError(f'{where} has no threshold for "{label}"; fit it again, or write a number')
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number <= 1:
-            raise ModelError(
-                f'{where} says {str(number)[:40]!r} for "{label}", which is no number from 0 to 1; '
-                "fit it again, or write a number"
-            )
-    return {label: float(numbers[label]) for label in asked.labels}

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sorter.census import Report
+from sorter.classify import images
 from sorter.classify.backbone import write_whole
-from sorter.errors import LibraryError
+from sorter.classify.scan import read_file
+from sorter.errors import LibraryError, PictureError
+from sorter.job import Job
 from sorter.library.manifest import Manifest
 from sorter.page import Section, Shown, page, shown, side_by_side
-from sorter.pipeline import Job, make_plan, verdicts
+from sorter.pipeline import finder, make_plan, verdicts
 from sorter.records import HUMAN, Render, Verdict
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SAMPLES = 12
 
@@ -72,11 +82,12 @@ def turned_pictures(manifest: Manifest, job: Job, most: int = SAMPLES) -> list[S
     random.Random(0).shuffle(chosen)
     pairs: list[Shown] = []
     for verdict in chosen:
-        original = next((p for p in manifest.copies(verdict.picture.sha256) if p.exists()), None)
-        if original is None or len(pairs) >= most:
-            continue
-        caption = verdict.caption or job.layout.caption(verdict)
-        pairs.append(side_by_side(original, manifest.root / places[verdict.picture.sha256].path, caption))
+        if len(pairs) >= most:
+            break
+        sha256 = verdict.picture.sha256
+        original, turned = _loaded(finder(manifest)(sha256), sha256), _loaded([manifest.root / places[sha256].path])
+        if original and turned:
+            pairs.append(side_by_side(original, turned, verdict.caption or job.layout.caption(verdict)))
     return pairs
 
 
@@ -88,7 +99,17 @@ def doubted(manifest: Manifest, found: list[Verdict], most: int = SAMPLES) -> li
     rows = [verdict for verdict in found if verdict.doubts and verdict.picture.sha256 in places]
     random.Random(0).shuffle(rows)
     files = [(manifest.root / places[row.picture.sha256].path, "; ".join(row.doubts)) for row in rows[:most]]
-    return [shown(path, text) for path, text in files if path.exists()]
+    return [shown(picture, text) for path, text in files if (picture := _loaded([path]))]
+
+
+def _loaded(places: Iterable[Path | bytes], sha256: str = "") -> Image | None:
+    """The first of these files that is a picture, and the one of that hash; None if none is any more."""
+    for place in places:
+        with suppress(OSError, PictureError):
+            data = place if isinstance(place, bytes) else read_file(place)
+            if sha256 in ("", hashlib.sha256(data).hexdigest()):
+                return images.load(images.open_picture(data))
+    return None
 
 
 def _shown(title: str, pictures: list[Shown]) -> list[Section]:

@@ -34,6 +34,10 @@ class Class(Options):
     """True: pictures of this class are not wanted in the library."""
 
 
+PLAIN = Class()
+"""A class of which the scheme says nothing."""
+
+
 class Axis(Options):
     """One question. Asked of a sorter's folder (`model`) or of a measure that needs no training (`measure`)."""
 
@@ -48,7 +52,7 @@ class Axis(Options):
 
     def meaning(self, name: str) -> Class:
         """What the scheme says of the class `name`."""
-        return self.classes.get(name) or Class()
+        return self.classes.get(name, PLAIN)
 
     def mirrored(self, name: str) -> str:
         """The class of the mirrored picture, given the class of the picture."""

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sorter.visible import visible
+
 if TYPE_CHECKING:
     from sorter.census import Report
     from sorter.classify.fit import Fitted
-    from sorter.pipeline import Job
+    from sorter.job import Job
+    from sorter.rescan import Rescan
 
 
 def say_report(as_json: bool, report: Report, job: Job | None, where: Path, planned: int | None = None) -> int:
@@ -44,6 +47,23 @@ def lines_of(report: Report, job: Job | None, where: Path) -> list[str]:
     return lines
 
 
+def lines_of_rescan(found: Rescan, library: Path, dry_run: bool) -> list[str]:
+    """What was wrong with a manifest, what became of it, and what the next sort will do."""
+    if not found.damage:
+        lines = [f"{library}: its manifest is in order, so it was kept"]
+    elif dry_run:
+        lines = [f"{library}: its manifest is damaged ({found.damage}) and would be built anew; nothing was changed"]
+    else:
+        where = f"; the damaged one is kept as {found.kept}" if found.kept else ""
+        lines = [f"{library}: its manifest was damaged ({found.damage}) and is built anew{where}"]
+    if found.damage:
+        lines.append("runs before a rescan cannot be undone after it")
+    if found.returning:
+        lines.append(f"{found.returning} known pictures stand nowhere in it, so the next sort places them; "
+                     "those that you had deleted come back with them")  # fmt: skip
+    return lines
+
+
 def as_dict(report: Report) -> dict[str, Any]:
     """A report as --json prints it."""
     found = report.corrections
@@ -60,8 +80,13 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 def say(as_json: bool, data: dict[str, Any], lines: Iterable[str], failed: bool = False) -> int:
     """Print either the data or the lines; the exit code: 1 if some pictures failed."""
-    click.echo(json.dumps(data, ensure_ascii=False, default=str) if as_json else "\n".join(lines))
+    echo(*([json.dumps(data, ensure_ascii=False, default=str)] if as_json else lines))
     return int(failed)
+
+
+def echo(*lines: str, err: bool = False) -> None:
+    """Print lines, whatever names are in them."""
+    click.echo("\n".join(map(visible, lines)), err=err)
 
 
 class progress:

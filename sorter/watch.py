@@ -13,11 +13,12 @@ from sorter.census import Report
 from sorter.classify.images import SUFFIXES
 from sorter.classify.scan import Found, found_at, is_text, walk
 from sorter.errors import LibraryError
-from sorter.intake import ask_again, take_in
+from sorter.intake import ask_again
+from sorter.job import Job
 from sorter.library.apply import recover
 from sorter.library.lock import locked
 from sorter.library.manifest import Manifest
-from sorter.pipeline import Job, check_apart, settle
+from sorter.pipeline import arrange, bring_in, carry_out, check_apart, heed
 
 POLL = 0.25
 """Seconds between two looks at files that are still arriving."""
@@ -49,18 +50,19 @@ def watch(
         _observed(folder, library) as news,
     ):
         recover(manifest)
-        first = Report()
+        first, command = Report(), f"watch {folder}"
         ask_again(manifest, job.questions, first)
         taking = folder if take else None
-        settle(manifest, job, first, f"watch {folder}", take=taking)
+        heed(manifest, job, first)
+        arrange(manifest, job, first, command, taking)
         yield first
         # The observer runs already, so nothing that arrives during this walk is missed.
-        there = (file for file in walk(folder, library) if isinstance(file, Found) and manifest.known(file) is None)
+        there = (file for file in walk(folder, library) if isinstance(file, Found) and manifest.known([file]) == [None])
         waiting = {file.path: (file, time.monotonic()) for file in there}
         for batch in settled(waiting, news, stop, still):
             report = Report()
-            hashes = take_in(batch, manifest, job.questions, report)
-            settle(manifest, job, report, f"watch {folder}", only=hashes, take=taking)
+            bring_in(batch, manifest, job, report, command)
+            carry_out((), manifest, command, report, taking)
             yield report
 
 

@@ -93,6 +93,11 @@ class Backbone:
         """Whether this machine has converted it before."""
         return self._cached().exists()
 
+    def adopt(self, converted: bytes) -> None:
+        """Keep the LiteRT file that another machine converted, so that both give the same answers."""
+        if not self.is_compiled() or self._cached().read_bytes() != converted:
+            write_whole(self._cached(), converted)
+
     def _cached(self) -> Path:
         name = "-".join([self.key[:32], *map(str, self.outputs), str(CONVERSION)])
         return cache_folder() / "backbones" / f"{name}.tflite"

@@ -16,6 +16,7 @@ from sorter.classify import head, images
 from sorter.classify.backbone import Backbone, Runners, cache_folder
 from sorter.classify.folds import perceptual_hash
 from sorter.classify.predict import in_step
+from sorter.classify.scan import read_file
 from sorter.errors import PictureError
 from sorter.records import Unreadable
 
@@ -150,12 +151,12 @@ class _Look:
 
     def __call__(self, path: Path) -> tuple[Features | Unreadable, bool]:
         try:
-            data = path.read_bytes()
+            data = read_file(path)
             sha256 = hashlib.sha256(data).hexdigest()
             known = self.cache.get(self.key, sha256)
             if known:
                 return known, False
-            picture = images.load(images.open_picture(data), at_least=2 * self.backbone.size)
+            picture = images.load_small(data, images.open_picture(data), at_least=2 * self.backbone.size)
             view = images.fit_view(picture, self.backbone.size)
             both = (view, np.ascontiguousarray(view[:, ::-1]))
             numbers = np.stack([summary(*self.runners.maps(self.backbone, one)) for one in both])

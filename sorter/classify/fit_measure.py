@@ -15,6 +15,7 @@ from sorter.classify.fit_report import Validation, in_short
 from sorter.classify.folds import perceptual_hash
 from sorter.classify.measures import edge_ratios
 from sorter.classify.predict import in_step
+from sorter.classify.scan import read_file
 from sorter.errors import ExamplesError, PictureError
 from sorter.records import Unreadable
 
@@ -75,10 +76,10 @@ def _weights(model: Any) -> dict[str, float]:
 
 def _edges(path: Path) -> _Edges | Unreadable:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
         picture, image = images.read_picture(path, data)
         ratios = np.array(edge_ratios(images.load_grey(image)))
-        small = images.load(images.open_picture(data), at_least=64)
+        small = images.load_small(data, images.open_picture(data), at_least=64)
         return _Edges(picture.sha256, perceptual_hash(images.fit_view(small, 32)), ratios)
     except PictureError as found:
         return Unreadable(path, str(found))

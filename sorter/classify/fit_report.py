@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sorter.classify import images
 from sorter.classify.calibrate import Promise
 from sorter.classify.folds import Split
+from sorter.classify.scan import read_file
 from sorter.errors import PictureError
 from sorter.page import Section, Shown, page, shown
 from sorter.records import Unreadable
@@ -158,7 +159,7 @@ def worst(found: Validation) -> list[Shown]:
         name, other = found.classes[found.truth[place]], found.classes[found.guessed[place]]
         text = f"lies in {name}, taken for {other} ({_percent(found.scores[place].max())}): {found.paths[place].name}"
         try:
-            upright = images.load(images.open_picture(found.paths[place].read_bytes()))
+            upright = images.load(images.open_picture(read_file(found.paths[place])))
             pictures.append(shown(upright, text, 220))
         except (OSError, PictureError):
             continue  # it was there a minute ago; the page is not worth less without it

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +27,17 @@ KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 """Formats that every trainer reads, with their endings; any other becomes PNG in the library."""
 MOST_PIXELS = 120_000_000
 """A larger picture is refused before it is decoded: three bytes a pixel of it would take 360 MB."""
+FRACTIONS = (8, 4, 2)
+"""By which a JPEG's size is divided while it is decoded; by others, it takes longer than at full size."""
+MOST_SIDE = 65_535
+"""A longer side is refused, too: some steps take memory for each row, or for each column, as if there were many."""
+MOST_TOGETHER = 2 * MOST_PIXELS
+"""Pixels of the pictures that are decoded at the same time, in all threads. Each pixel takes up to 22 bytes."""
+MOST_READS = 2_000_000
+"""Pieces in which a file is read, which Pillow does one by one in Python: these many take 4 seconds."""
+MOST_SCANS = 100
+"""Passes over all of its pixels that a progressive JPEG may ask for. Encoders ask for about 10; a file of 1 MB can ask
+for thousands, of 0.1 seconds each in a large picture (libjpeg-turbo, "Two Issues with the JPEG Standard", 2013)."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how a camera was held (EXIF 2.32, section 4.6.4)."""
 DAMAGE = (
@@ -33,6 +48,7 @@ DAMAGE = (
     LookupError,
     TypeError,
     ArithmeticError,
+    RuntimeError,
     struct.error,
     MemoryError,
 )
@@ -42,10 +58,23 @@ DAMAGE = (
 def read_picture(path: Path, data: bytes) -> tuple[Picture, Image]:
     """What the header of `data` says, and the picture still to be decoded. Raises PictureError."""
     image = open_picture(data)
+    return described(path, data, image), image
+
+
+def described(path: Path, data: bytes, image: Image) -> Picture:
+    """What the header of `image` says, which is `data` opened. Raises PictureError."""
     width, height = image.size
     if _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF":  # they lie on their side; Pillow turns a TIFF
         width, height = height, width
-    return Picture(hashlib.sha256(data).hexdigest(), path, width, height, _format(image)), image
+    return Picture(hashlib.sha256(data).hexdigest(), path, width, height, _format(image))
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image]:
+    """As `open_picture`; waits until there is room beside the pictures of other threads, and holds it."""
+    image = open_picture(data)
+    with _room.hold(image.width * image.height):
+        yield image
 
 
 def open_picture(data: bytes) -> Image:
@@ -55,27 +84,53 @@ def open_picture(data: bytes) -> Image:
     if not data:
         raise PictureError("the file is empty")
     try:
-        image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
+        image = PIL.Image.open(_Counted(data), formats=FORMATS)
     except PIL.UnidentifiedImageError:
         raise PictureError("not a picture: its bytes are of no picture format") from None
     except PIL.Image.DecompressionBombError:
         raise PictureError(f"too large: over {MOST_PIXELS // 1_000_000} million pixels") from None
     except DAMAGE as found:
         raise _damaged(found) from None
+    if not (image.width and image.height):
+        raise PictureError("damaged: it has no pixels")
     if image.width * image.height > MOST_PIXELS:
         raise PictureError(f"too large: over {MOST_PIXELS // 1_000_000} million pixels")
+    if max(image.size) > MOST_SIDE:
+        raise PictureError(f"too large: a side of over {MOST_SIDE} pixels")
+    if "progressive" in image.info and data.count(b"\xff\xda") > MOST_SCANS and _scans(data) > MOST_SCANS:
+        raise PictureError(f"too slow: over {MOST_SCANS} scans")
     return image
 
 
-def load(image: Image, at_least: int | None = None) -> Image:
+def load(image: Image) -> Image:
     """Decode into upright RGB; transparency is laid on black, as the vendor's page sees it.
 
-    `at_least`: a JPEG may be decoded at a fraction of its size, but no side below this many pixels.
     Raises PictureError where the bytes end early or make no sense.
     """
-    if at_least:
+    with _telling():
+        return _to_rgb(_decode(image))
+
+
+def load_small(data: bytes, image: Image, at_least: int) -> NDArray[np.uint8]:
+    """Decode `image`, which is `data` opened, into upright RGB (height, width, 3), as `load` does.
+
+    A JPEG is decoded at the smallest of FRACTIONS of its size that has no side below `at_least` pixels. Raises
+    PictureError.
+    """
+    import numpy as np
+
+    if _format(image) == "JPEG":
+        if image.mode == "RGB" and _orientation(image) == 1:
+            import simplejpeg
+
+            part = next((part for part in FRACTIONS if min(image.size) >= part * at_least), 1)
+            width, height = (-(-side // part) for side in image.size)
+            as_pillow = {"fastdct": False, "fastupsample": False}
+            with suppress(ValueError):  # what it does not like, Pillow may still read; or say what is wrong with it
+                found = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width, **as_pillow)
+                return np.asarray(found, np.uint8)
         image.draft("RGB", (at_least, at_least))
-    return _to_rgb(_decode(image))
+    return np.asarray(load(image))
 
 
 def load_grey(image: Image) -> NDArray[np.uint8]:
@@ -84,15 +139,23 @@ def load_grey(image: Image) -> NDArray[np.uint8]:
 
     if _format(image) == "JPEG":
         image.draft("L", image.size)  # a JPEG holds its brightness apart: its colours need not be decoded
-    return np.asarray(picture if (picture := _decode(image)).mode == "L" else _to_rgb(picture).convert("L"))
+    with _telling():
+        return np.asarray(picture if (picture := _decode(image)).mode == "L" else _to_rgb(picture).convert("L"))
 
 
-def fit_view(picture: Image, size: int) -> NDArray[np.uint8]:
-    """What a sorter sees: the picture scaled to cover `size` x `size` and cropped to the centre; (size, size, 3)."""
+def exact_view(image: Image, size: int) -> NDArray[np.uint8]:
+    """The same as the vendor's own recipe has it, to the last bit: decoded at full size, scaled by Pillow."""
     import numpy as np
     from PIL import Image, ImageOps
 
-    return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS), np.uint8)
+    return np.asarray(ImageOps.fit(load(image), (size, size), Image.Resampling.LANCZOS))
+
+
+def fit_view(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """What a sorter sees: the picture scaled to cover `size` x `size` and cropped to the centre; (size, size, 3)."""
+    from sorter.classify.resample import cover
+
+    return cover(pixels, size)
 
 
 def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> bytes:
@@ -102,14 +165,72 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
     Bytes that are already so are passed on untouched. A turned JPEG keeps its own quantisation tables and
     chroma sampling, so that its quality and size stay about the same. Raises PictureError.
     """
-    image = open_picture(data)
-    upright = _orientation(image) == 1
-    if KEPT.get(_format(image)) == suffix and upright and not (wanted.crop or wanted.mirror or wanted.size):
-        if not is_whole:
-            load(image)  # a picture that cannot be decoded is not put into a library
-        return data
-    like = _saving_like(image, suffix, wanted)
-    return _encode(_transform(_keeping_alpha(_decode(image)), wanted), suffix, like)
+    with opened(data) as image, _telling():
+        upright = _orientation(image) == 1
+        if KEPT.get(_format(image)) == suffix and upright and not (wanted.crop or wanted.mirror or wanted.size):
+            if not is_whole:
+                load(image)  # a picture that cannot be decoded is not put into a library
+            return data
+        like = _saving_like(image, suffix, wanted)
+        return _encode(_transform(_keeping_alpha(_decode(image)), wanted), suffix, like)
+
+
+class _Counted(io.BytesIO):
+    """Bytes that are read in so many pieces at most."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        if self.reads > MOST_READS:
+            raise PictureError(f"too slow: in over {MOST_READS // 1_000_000} million pieces")
+        return super().read(size)
+
+
+class _Room:
+    """Lets threads work on pictures at the same time that are no more than so many pixels together."""
+
+    def __init__(self, pixels: int) -> None:
+        self._free, self._changed = pixels, threading.Condition()
+
+    @contextmanager
+    def hold(self, pixels: int) -> Iterator[None]:
+        """Wait for room, and take it. One after the other, and not one within the other: that could wait for ever."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+_room = _Room(MOST_TOGETHER)
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
+"""Of a JPEG's segment; what is left out has no length, or is no marker (ITU T.81, table B.1)."""
+
+
+def _scans(data: bytes) -> int:
+    """How many scans the first picture in a JPEG has; more than MOST_SCANS where it takes long to count them."""
+    place = found = 0
+    for _ in range(100 * MOST_SCANS):
+        match = _MARKER.search(data, place)
+        if match is None or match[0] == b"\xff\xd9":  # the end of the picture
+            return found
+        found += match[0] == b"\xff\xda"
+        place = match.end() + max(2, int.from_bytes(data[match.end() : match.end() + 2], "big"))
+    return MOST_SCANS + 1
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """What Pillow says of the bytes, as a PictureError."""
+    try:
+        yield
+    except DAMAGE as found:
+        raise _damaged(found) from None
 
 
 def _format(image: Image) -> str:
@@ -119,14 +240,14 @@ def _format(image: Image) -> str:
 
 def _orientation(image: Image) -> int:
     """1 to 8, as EXIF counts them. Raises PictureError: in a PNG, EXIF may stand after pixels that are damaged."""
-    try:
+    with _telling():
         found = image.getexif().get(ORIENTATION, 1)
-    except DAMAGE as error:
-        raise _damaged(error) from None
     return found if found in range(1, 9) else 1
 
 
 def _damaged(found: BaseException) -> PictureError:
+    if isinstance(found, MemoryError):
+        return PictureError("too large: there is not enough memory for it")
     return PictureError(f"damaged: {' '.join(str(found).split()) or type(found).__name__}")
 
 
@@ -135,39 +256,52 @@ def _to_rgb(image: Image) -> Image:
         return image
     if image.mode == "CMYK":
         image.info.pop("icc_profile", None)  # it is about inks
-    if image.mode.startswith(("I", "F")):
-        return _sixteen_to_eight(image).convert("RGB")
+    image = _eight_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     from PIL import Image as Images
 
-    layer = image.convert("RGBA")
-    return Images.alpha_composite(Images.new("RGBA", layer.size, (0, 0, 0, 255)), layer).convert("RGB")
+    layer = image if image.mode == "RGBA" else image.convert("RGBA")
+    black = Images.new("RGB", layer.size)
+    black.paste(layer, mask=layer)
+    return black
 
 
-def _sixteen_to_eight(image: Image) -> Image:
-    """Pillow clips 16-bit values at 255 when it converts; here they are scaled."""
+def _eight_bits(image: Image) -> Image:
+    """Larger numbers scaled to 0..255, which Pillow would clip; and what is so already, as it is."""
+    if not image.mode.startswith(("I", "F")):
+        return image
     import numpy as np
     from PIL import Image as Images
 
     values = np.asarray(image).astype(np.float32)
-    top = 65535 if image.mode != "F" and values.max() > 255 else 255
-    return Images.fromarray(np.clip(values * (255 / top), 0, 255).astype(np.uint8))
+    np.nan_to_num(values, copy=False, posinf=0, neginf=0)
+    most = values.max()
+    top = 1 if image.mode == "F" and most <= 1 else 255 if most <= 255 and image.mode in ("I", "F") else 65535
+    values *= 255 / top
+    values += 0.5
+    np.clip(values, 0, 255.5, out=values)
+    grey = Images.fromarray(values.astype(np.uint8))
+    if "transparency" not in image.info:
+        return grey
+    is_clear = np.asarray(image) == image.info["transparency"]
+    return Images.merge("LA", (grey, Images.fromarray(np.where(is_clear, 0, 255).astype(np.uint8))))
 
 
 def _decode(image: Image) -> Image:
     """All pixels, upright."""
     from PIL import ImageOps
 
-    try:
+    with _telling():
         image.load()
-        return ImageOps.exif_transpose(image)
-    except DAMAGE as found:
-        raise _damaged(found) from None
+        ImageOps.exif_transpose(image, in_place=True)  # a copy would be the only other outcome
+    return image
 
 
 def _keeping_alpha(image: Image) -> Image:
-    return image.convert("RGBA") if image.has_transparency_data else _to_rgb(image)
+    if not image.has_transparency_data:
+        return _to_rgb(image)
+    return image if image.mode == "RGBA" else _eight_bits(image).convert("RGBA")
 
 
 def _transform(image: Image, wanted: Render) -> Image:
@@ -204,6 +338,7 @@ def _encode(image: Image, suffix: str, like: dict[str, Any]) -> bytes:
     name = next(form for form, ending in KEPT.items() if ending == suffix)
     if name in ("JPEG", "BMP"):
         image = _to_rgb(image)
-    profile = image.info.get("icc_profile")
-    image.save(out, name, **like, **({"icc_profile": profile} if profile and name != "BMP" else {}))
+    profile = image.info.get("icc_profile", b"")
+    # What is written is RGB: a profile for greys or inks, or one that is broken, would spoil it (ICC.1:2022, 7.2.6).
+    image.save(out, name, **like, icc_profile=profile if profile[16:20] == b"RGB " else None)
     return out.getvalue()

@@ -9,8 +9,10 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +22,7 @@ import numpy as np
 from sorter.classify import images
 from sorter.classify.backbone import Backbone, Runners, share
 from sorter.classify.model import Asked, Sorter, load_asked
+from sorter.classify.scan import read_file
 from sorter.errors import PictureError
 from sorter.records import Label, Picture, Unreadable
 
@@ -32,6 +35,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+AHEAD = 32
+"""Items that are begun before their turn, beside a few a thread: so many while the reader writes down what it has."""
+MOST_KEPT = 1 << 25
+"""Bytes that are not given back to the system at once."""
+MOST_HELD = 4 << 20
+"""Bytes of a file that is passed on with its labels; a larger one is read once more when it is placed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -39,13 +49,21 @@ class Seen:
 
     picture: Picture
     labels: tuple[Label, ...]
+    data: bytes | None = field(default=None, compare=False, repr=False)
+    """The file, as it was read just now; None if it is large, or was not read."""
 
 
 class Questions:
     """Axes and who answers them; called with a path, it answers."""
 
-    def __init__(self, askers: Mapping[str, Asked], mirrors: Mapping[str, tuple[int, ...]] | None = None) -> None:
-        """`mirrors`: for axes that are asked about the mirror image too, what `mirror_places` says of their classes."""
+    def __init__(
+        self, askers: Mapping[str, Asked], mirrors: Mapping[str, tuple[int, ...]] | None = None, exact: bool = False
+    ) -> None:
+        """`mirrors`: for axes that are asked about the mirror image too, what `mirror_places` says of their classes.
+
+        `exact`: decode pictures at full size and scale them as the vendor does, at several times the cost.
+        """
+        self.exact = exact
         self.askers, self.mirrors = dict(askers), dict(mirrors or {})
         self._sources = {axis: _source(asked, self.mirrors.get(axis)) for axis, asked in self.askers.items()}
         self._shared = share(asked.backbone for asked in self.askers.values() if isinstance(asked, Sorter))
@@ -59,10 +77,13 @@ class Questions:
         """Axis -> the classes that its answers can be."""
         return {axis: asked.labels for axis, asked in self.askers.items()}
 
+    def networks(self) -> list[Backbone]:
+        """The backbones that are run, each once."""
+        return list({(one.key, one.outputs): one for one, _ in self._shared.values()}.values())
+
     def unprepared(self) -> list[Backbone]:
         """The backbones that must be converted before the first picture is asked about, once on a machine."""
-        networks = {(one.key, one.outputs): one for one, _ in self._shared.values()}
-        return [network for network in networks.values() if not network.is_compiled()]
+        return [network for network in self.networks() if not network.is_compiled()]
 
     def network_of(self, axis: str) -> str:
         """The key of the network that is run for an axis: axes with the same one share a pass over each picture."""
@@ -72,14 +93,19 @@ class Questions:
     def __call__(self, path: Path, axes: Collection[str] | None = None) -> Seen | Unreadable:
         """Read one file and answer `axes`, or all. A file that cannot be used is a value, not an exception."""
         try:
-            data = path.read_bytes()
-            picture, image = images.read_picture(path, data)
-            asked = {axis: one for axis, one in self.askers.items() if axes is None or axis in axes}
-            return Seen(picture, self._ask(asked, data, image))
-        except PictureError as found:
-            return Unreadable(path, str(found))
+            return self.answer(path, read_file(path), axes)
         except OSError as found:
             return Unreadable(path, f"cannot be read: {found.strerror}")
+
+    def answer(self, path: Path, data: bytes, axes: Collection[str] | None = None) -> Seen | Unreadable:
+        """The same of the bytes of a file, wherever they came from."""
+        try:
+            with images.opened(data) as image:
+                picture = images.described(path, data, image)
+                asked = {axis: one for axis, one in self.askers.items() if axes is None or axis in axes}
+                return Seen(picture, self._ask(asked, data, image), data if len(data) <= MOST_HELD else None)
+        except PictureError as found:
+            return Unreadable(path, str(found))
 
     def _ask(self, askers: Mapping[str, Asked], data: bytes, image: Image) -> tuple[Label, ...]:
         trained = {axis: asked for axis, asked in askers.items() if isinstance(asked, Sorter)}
@@ -92,19 +118,25 @@ class Questions:
                     labels[axis] = one_way(axis, asked.labels, self._sources[axis], asked(grey))
             image = images.open_picture(data)
         if trained:
-            labels |= self._ask_networks(image, trained)
+            labels |= self._ask_networks(data, image, trained)
         return tuple(labels[axis] for axis in askers)
 
-    def _ask_networks(self, image: Image, trained: Mapping[str, Sorter]) -> dict[str, Label]:
+    def _ask_networks(self, data: bytes, image: Image, trained: Mapping[str, Sorter]) -> dict[str, Label]:
         passes = {axis: self._shared[sorter.backbone.key] for axis, sorter in trained.items()}
         # Twice the size, so that a JPEG's own coarse scaling is followed by a good one.
-        picture = images.load(image, at_least=2 * max(network.size for network, _ in passes.values()))
-        views = {size: images.fit_view(picture, size) for size in {network.size for network, _ in passes.values()}}
+        sizes = {network.size for network, _ in passes.values()}
+        if self.exact:
+            views = {size: images.exact_view(images.open_picture(data), size) for size in sizes}
+        else:
+            picture = images.load_small(data, image, at_least=2 * max(sizes))
+            views = {size: images.fit_view(picture, size) for size in sizes}
         networks = {network.key: network for network, _ in passes.values()}
         turning = {passes[axis][0].key for axis in trained if axis in self.mirrors}
         maps = {key: self._runners.maps(one, views[one.size]) for key, one in networks.items()}
-        mirrored = {size: np.ascontiguousarray(view[:, ::-1]) for size, view in views.items()}
-        turned = {key: self._runners.maps(networks[key], mirrored[networks[key].size]) for key in turning}
+        turned = {
+            key: self._runners.maps(networks[key], np.ascontiguousarray(views[networks[key].size][:, ::-1]))
+            for key in turning
+        }
         labels = {}
         for axis, sorter in trained.items():
             (network, output), said = passes[axis], (axis, sorter.labels, self._sources[axis])
@@ -115,6 +147,21 @@ class Questions:
             else:
                 labels[axis] = one_way(*said, scores)
         return labels
+
+
+@cache
+def keep_memory() -> None:
+    """Have freed memory kept for the next picture, where the C library is glibc.
+
+    It would give a picture's megabytes back after each use, and fetch them again, cleared, page by page: a quarter of
+    the time of a sort (mallopt(3); both numbers are in its malloc.h).
+    """
+    import ctypes
+
+    with suppress(OSError, AttributeError, TypeError):  # on Windows and macOS there is no such call
+        mallopt, trim_threshold, mmap_threshold = ctypes.CDLL(None).mallopt, -1, -3
+        mallopt(trim_threshold, MOST_KEPT)
+        mallopt(mmap_threshold, MOST_KEPT)
 
 
 def one_way(axis: str, classes: Sequence[str], source: str, scores: NDArray[np.float32]) -> Label:
@@ -152,7 +199,7 @@ def mirror_places(axis: Axis, classes: Sequence[str]) -> tuple[int, ...]:
     return tuple(places.get(axis.mirrored(name), place) for place, name in enumerate(classes))
 
 
-def load_questions(scheme: Scheme) -> Questions:
+def load_questions(scheme: Scheme, exact: bool = False) -> Questions:
     """Load the sorter or measure of each axis of a scheme; a sorter's answers that turn pictures are checked.
 
     Raises ModelError or OptionsError.
@@ -168,26 +215,36 @@ def load_questions(scheme: Scheme) -> Questions:
             asked = askers[name] = load_asked(Path(str(axis.model)))
             if axis.canonical and isinstance(asked, Sorter):
                 mirrors[name] = mirror_places(axis, asked.labels)
-    return Questions(askers, mirrors)
+    return Questions(askers, mirrors, exact)
 
 
-def in_step(work: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
+def in_step(
+    work: Callable[[T], R],
+    items: Iterable[T],
+    threads: int | None = None,
+    is_light: Callable[[T], bool] = lambda item: False,
+) -> Iterator[R]:
     """`map` over threads: results in the order of the items, and only a few items ahead of the reader.
 
     So memory stays flat however many items there are, and the outcome does not depend on which thread was faster.
+    `is_light`: items whose work costs less than a thread's attention; it is done when its turn comes.
     """
     threads = threads or os.cpu_count() or 1
     source = iter(items)
+    keep_memory()
     with ThreadPoolExecutor(threads) as pool:
-        ahead: deque[Future[R]] = deque(pool.submit(work, item) for item in islice(source, 4 * threads))
+
+        def begun(item: T) -> Callable[[], R]:
+            return partial(work, item) if is_light(item) else pool.submit(work, item).result
+
+        ahead: deque[Callable[[], R]] = deque(map(begun, islice(source, AHEAD + 4 * threads)))
         try:
             while ahead:
-                done = ahead.popleft().result()
-                ahead.extend(pool.submit(work, item) for item in islice(source, 1))
+                done = ahead.popleft()()
+                ahead.extend(map(begun, islice(source, 1)))
                 yield done
         finally:
-            for waiting in ahead:
-                waiting.cancel()
+            pool.shutdown(cancel_futures=True)
 
 
 def _source(asked: Asked, mirror: tuple[int, ...] | None) -> str:

@@ -1,8 +1,10 @@
-"""Folders -> files that may be pictures. Reads names and sizes only."""
+"""Folders -> files that may be pictures, and a file -> its bytes. Waits for nothing and nobody."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +12,9 @@ from pathlib import Path
 from sorter.classify.images import SUFFIXES
 from sorter.errors import LibraryError
 from sorter.records import Unreadable
+
+MOST_BYTES = 1 << 30
+"""A larger file is not read: uncompressed, the largest picture that is taken has 8 bytes for each of its pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,8 @@ class Found:
 def walk(folder: Path, leave_out: Path | None = None) -> Iterator[Found | Unreadable]:
     """The files below `folder` with a picture's ending, in the order of their names, their paths absolute.
 
-    Hidden folders and links are passed over, and so is `leave_out`. Raises LibraryError where `folder` is none.
+    What is hidden is passed over, and so are links to folders, `leave_out` and links to what is in it. Raises
+    LibraryError where `folder` is none.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -35,32 +41,72 @@ def walk(folder: Path, leave_out: Path | None = None) -> Iterator[Found | Unread
 
 
 def _walk(folder: Path, leave_out: Path | None) -> Iterator[Found | Unreadable]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as found:
-        yield Unreadable(folder, f"folder cannot be listed: {found.strerror}")
-        return
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.name.startswith("."):
-            continue
+    ahead: list[Path | os.DirEntry[str]] = [folder]  # not by recursion: folders may lie deeper than Python calls
+    while ahead:
+        one = ahead.pop()
+        path = Path(one)
         try:
-            if entry.is_dir(follow_symlinks=False):
-                if path.resolve() != leave_out:
-                    yield from _walk(path, leave_out)
-            elif path.suffix.lower() in SUFFIXES and entry.is_file():
-                yield found_at(path) if is_text(path) else Unreadable(path, "its name is not UTF-8; rename it")
+            if isinstance(one, Path):
+                ahead += _listing(path)
+            elif one.is_dir(follow_symlinks=False):
+                if not (leave_out and leave_out.exists() and path.samefile(leave_out)):
+                    ahead.append(path)
+            elif path.suffix.lower() not in SUFFIXES or one.is_dir() or _leads_into(one, leave_out):
+                continue
+            elif is_text(path):
+                yield found_at(path)
+            else:
+                yield Unreadable(path, "its name is not UTF-8; rename it")
         except OSError as found:
-            yield Unreadable(path, f"cannot be read: {found.strerror}")
+            what = "folder cannot be listed" if isinstance(one, Path) else "cannot be read"
+            yield Unreadable(path, f"{what}: {found.strerror}")
+
+
+def _leads_into(one: os.DirEntry[str], folder: Path | None) -> bool:
+    """Whether it is a link to a file in this folder."""
+    return one.is_symlink() and folder in Path(one).resolve().parents
+
+
+def _listing(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder, but for what is hidden; the last name first."""
+    with os.scandir(folder) as listing:
+        entries = [entry for entry in listing if not entry.name.startswith(".")]
+    return sorted(entries, key=lambda entry: entry.name, reverse=True)
 
 
 def is_text(path: Path) -> bool:
     """Whether a name can be written down: on Linux it may be any bytes, as after unpacking an old zip."""
-    return not any("\ud800" <= char <= "\udfff" for char in str(path))
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def found_at(path: Path) -> Found:
-    """A file as it stands now. Raises OSError where it is gone."""
-    stat = path.stat()
-    return Found(path, stat.st_size, stat.st_mtime_ns)
+    """A file as it stands now. Raises OSError where it is gone, or is none."""
+    status = _regular(path.stat())
+    return Found(path, status.st_size, status.st_mtime_ns)
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file. Raises OSError where it cannot be read, is none, or is larger than any picture."""
+    with open(path, "rb", opener=_at_once) as file:
+        size = _regular(os.fstat(file.fileno())).st_size
+        if size > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"larger than {MOST_BYTES >> 20} MB")
+        return file.read(size)
+
+
+def _regular(status: os.stat_result) -> os.stat_result:
+    """A status that is one of a file; a pipe would have a reader wait for ever, a device may have no end."""
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is no file, but a pipe or a device")
+    return status
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for somebody at the other end of a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

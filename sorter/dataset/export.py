@@ -5,22 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sorter.census import Report, Track, silent
 from sorter.classify.images import read_picture
-from sorter.classify.scan import found_at
+from sorter.classify.scan import found_at, read_file
 from sorter.dataset.crop import Cropper, croppers
-from sorter.errors import DatasetError, PictureError
+from sorter.errors import DamagedManifest, DatasetError, PictureError
+from sorter.job import Job
 from sorter.library.apply import Done, apply
 from sorter.library.contents import Placed
 from sorter.library.corrections import read_corrections
 from sorter.library.manifest import FILE, FOLDER, Manifest
 from sorter.library.plan import plan, stem
 from sorter.options import Options
-from sorter.pipeline import Job, open_library, verdicts
+from sorter.pipeline import open_library, verdicts
 from sorter.records import Drop, Output, Render, Text, Unreadable, Verdict
 from sorter.registry import Registry
 
@@ -77,16 +79,19 @@ def export(
     layout = layouts.build(use, "--as")
     table = crop or {"use": job.scheme.crop.use, **job.scheme.crop.options()}
     cropper = croppers.build(table["use"], "[crop]", **{key: value for key, value in table.items() if key != "use"})
-    _check_target(library, to)
+    with _plainly(to):
+        _check_target(library, to)
     with Manifest(library, rehearse=True) as held:  # what a person moved since the last sort is heeded, not recorded
         read_corrections(held, job.layout)
         report = Report()
-        files = {_current_hash(held.root, one): one for one in held.placed() if isinstance(one.output.content, Render)}
+        pictures = [one for one in held.placed() if isinstance(one.output.content, Render)]
+        files = {_current_hash(held.root, one): one for one in pictures}
+        report.counts["copies"] = len(pictures) - len(files)  # of originals that differ in what cannot be seen
         chosen = dict(_choose(held, files, job, cropper, doubtful, report))
         paths = {sha256: held.root / one.output.path for sha256, one in files.items()}
     if not chosen:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
-    with open_library(to, f"export {library}", dry_run) as manifest:
+    with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
         report.counts["exported"] = len(chosen)
         if not dry_run:
             _write(manifest, chosen, paths, layout, report, track)
@@ -145,7 +150,7 @@ def _choose(
         if sha256 != one.sha256:
             path = library.root / one.output.path
             try:
-                picture, _ = read_picture(path, path.read_bytes())  # edited, perhaps to another size
+                picture, _ = read_picture(path, read_file(path))  # edited, perhaps to another size
             except PictureError as found:
                 report.failures.append(Unreadable(path, str(found)))
                 continue
@@ -173,9 +178,18 @@ def _current_hash(root: Path, one: Placed) -> str:
     try:
         if (found := found_at(path)) and (found.size, found.modified) == (one.size, one.modified):
             return one.sha256
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(read_file(path)).hexdigest()
     except OSError:
         return one.sha256
+
+
+@contextmanager
+def _plainly(to: Path) -> Iterator[None]:
+    """Whether a folder whose manifest is damaged is a dataset or a library, nobody can say here."""
+    try:
+        yield
+    except DamagedManifest:
+        raise DatasetError(f"{to}: its manifest is damaged or gone, so it was left; choose an empty folder") from None
 
 
 def _check_target(library: Path, to: Path) -> None:

@@ -1,35 +1,40 @@
 """steps -> disk, journalled, so that a run that is cut off at any moment leaves nothing lost and nothing half-written.
 
 A batch of steps goes: make the bytes, journal the intents (on disk before a file is touched), write each file beside
-its place and move it there in one step, journal that it is done. `recover` settles what a cut-off run left open.
+its place and move it there in one step, journal that it is done. While one batch is written, the next is made ready.
+`recover` settles what a cut-off run left open.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from sorter.classify.images import render
 from sorter.classify.predict import in_step
-from sorter.classify.scan import Found, found_at
+from sorter.classify.scan import Found, found_at, read_file
 from sorter.errors import LibraryError, PictureError
 from sorter.library.contents import Intent, Placed, content_from
 from sorter.library.manifest import Manifest
 from sorter.library.plan import stem
-from sorter.records import Drop, Output, Put, Render, Step, Unreadable
+from sorter.records import Drop, Output, Put, Render, Step, Text, Unreadable
 
-BATCH = 32
-"""Steps between two writings of the journal; the most that a crash makes to be done again."""
+BATCH = 128
+"""Steps between two writings of the journal; the most that a crash makes to be done again, twice over."""
+WRITERS = 4
+"""Threads that write files; they mostly wait for the disk."""
 PART = ".part"
 
-FindOriginal = Callable[[str], Iterable[Path]]
-"""sha256 -> the files that may hold the picture of that hash."""
+FindOriginal = Callable[[str], Iterable[Path | bytes]]
+"""sha256 -> the picture of that hash as it was read just now, or the files that may hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +44,35 @@ class Done:
     step: Step
 
 
+Outcome = Done | Unreadable
+
+
 @dataclass(frozen=True, slots=True)
 class _Ready:
     step: Step
     data: bytes
+    sha256: str
+    """Of the bytes to write; empty for a drop."""
+    held: Output | None
+    """What we placed there before."""
     same_file: bool = False
     """A drop of what is, on a disk that ignores case, also the name of a file that stays."""
 
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.data).hexdigest() if isinstance(self.step, Put) else ""
 
-
-def apply(steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOriginal) -> Iterator[Done | Unreadable]:
+def apply(steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOriginal) -> Iterator[Outcome]:
     """Carry out steps in their order; each yields Done, or Unreadable with the reason why it was left.
 
-    A Drop is left if a Put for the same picture failed, so that a picture is never without a place.
+    A Drop is left if a Put for the same picture failed, so that a picture is never without a place. The manifest knows
+    of a step some steps later.
     Raises LibraryError where the library itself cannot be written (full, read-only); what was done, stays done.
     """
-    failed: set[str] = set()
-    worker = _Worker(manifest, originals)
-    for batch in _in_batches(steps):
-        ready: list[_Ready] = []
-        for step, made in zip(batch, in_step(worker.make, _without(batch, failed)), strict=True):
-            if isinstance(made, Unreadable):
-                failed.add(stem(step.output))
-                yield made
-            else:
-                ready.append(made)
-        for outcome in _carry_out(manifest, run, ready):
-            if isinstance(outcome, Unreadable):
-                failed.add(outcome.path.stem)
-            yield outcome
+    with ThreadPoolExecutor(WRITERS) as writers:
+        batches = _Batches(manifest, run, originals, writers)
+        for batch in _in_batches(steps):
+            if isinstance(batch[0], Drop):  # whether it is safe is known when the puts are done
+                yield from batches.finish()
+            yield from batches.begin(batch)
+        yield from batches.finish()
 
 
 def recover(manifest: Manifest) -> int:
@@ -78,18 +80,19 @@ def recover(manifest: Manifest) -> int:
     open_steps = manifest.journal.unsettled()
     for intent in open_steps:
         target = inside(manifest.root, intent.path)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone, or not to be removed now: it is in nobody's way
             _part(target).unlink()
         stands = _sha256(target)
         with manifest.change():
             if intent.after is None:
                 if stands is None:
                     manifest.forget_placed(intent.path)
-                manifest.journal.settle(intent, done=stands is None)
+                manifest.journal.settle([(intent, stands is None)])
             else:
                 if stands == intent.sha256:
-                    manifest.set_placed(_placed(intent, found_at(target)))
-                manifest.journal.settle(intent, done=stands == intent.sha256)
+                    output = Output(intent.path, content_from(intent.after))
+                    manifest.set_placed(_placed(output, intent.sha256, found_at(target)))
+                manifest.journal.settle([(intent, stands == intent.sha256)])
     return len(open_steps)
 
 
@@ -101,80 +104,157 @@ def inside(root: Path, path: str) -> Path:
     return root.joinpath(*parts)
 
 
+@dataclass
+class _Batches:
+    """Two batches of steps at most are in hand: one that is being written, and one that is made ready."""
+
+    manifest: Manifest
+    run: int
+    originals: FindOriginal
+    writers: ThreadPoolExecutor
+    failed: set[str] = field(default_factory=set)
+    """Stems of pictures of which a step failed."""
+    writing: list[tuple[list[tuple[_Ready, Intent]], Future[list[Found | Unreadable | None]]]] = field(
+        default_factory=list
+    )
+    """Each writer's share of the batch that is being written, and what will have become of it."""
+
+    def begin(self, batch: list[Step]) -> Iterator[Outcome]:
+        """Make a batch ready, finish the one before, and have this one written. What became of the one before."""
+        standing = self.manifest.placed_with(stem(step.output) for step in batch)
+        worker = _Worker(self.manifest, self.originals, standing)
+        ready = []
+        makes = in_step(worker.make, _without(batch, self.failed), is_light=worker.is_light)
+        for step, made in zip(batch, makes, strict=True):
+            if isinstance(made, Unreadable):
+                self.failed.add(stem(step.output))
+                yield made
+            else:
+                ready.append(made)
+        outcomes = self._wait()
+        with self.manifest.change():
+            done = self._record(outcomes)
+            intents = self.manifest.journal.intend(self.run, ((one.step, one.sha256, one.held) for one in ready))
+        planned = list(zip(ready, intents, strict=True))
+        shares = (planned[start::WRITERS] for start in range(WRITERS))
+        self.writing = [
+            (share, self.writers.submit(_touch_all, self.manifest.root, [one for one, _ in share])) for share in shares
+        ]
+        yield from done
+
+    def finish(self) -> Iterator[Outcome]:
+        """Wait for the batch that is being written. What became of it."""
+        if self.writing:
+            outcomes = self._wait()
+            with self.manifest.change():
+                done = self._record(outcomes)
+            self.writing = []
+            yield from done
+
+    def _wait(self) -> list[list[Found | Unreadable | None]]:
+        try:
+            return [future.result() for _, future in self.writing]
+        except OSError as found:
+            # The journal keeps the intents open: the next run adopts what is whole and gives up the rest.
+            name = found.filename or self.manifest.root
+            raise LibraryError(
+                f"{name}: cannot be written: {found.strerror}; make room or choose another folder"
+            ) from None
+
+    def _record(self, outcomes: list[list[Found | Unreadable | None]]) -> list[Outcome]:
+        done: list[Outcome] = []
+        placed = []
+        settled = []
+        written = chain.from_iterable(share for share, _ in self.writing)
+        for (ready, intent), outcome in zip(written, chain.from_iterable(outcomes), strict=True):
+            settled.append((intent, not isinstance(outcome, Unreadable)))
+            if isinstance(outcome, Found):
+                placed.append(_placed(ready.step.output, ready.sha256, outcome))
+            elif outcome is None:
+                self.manifest.forget_placed(intent.path)
+            else:
+                self.failed.add(stem(ready.step.output))
+            done.append(outcome if isinstance(outcome, Unreadable) else Done(ready.step))
+        self.manifest.set_placed(*placed)
+        self.manifest.journal.settle(settled)
+        return done
+
+
+@dataclass(frozen=True, eq=False)
 class _Worker:
     """Makes the bytes of a step; called from several threads."""
 
-    def __init__(self, manifest: Manifest, originals: FindOriginal) -> None:
-        self.manifest, self.originals = manifest, originals
+    manifest: Manifest
+    originals: FindOriginal
+    standing: dict[str, list[Placed]]
+    """Stem -> what we placed with that name."""
+
+    def is_light(self, step: Step | Unreadable) -> bool:
+        """Whether there is hardly anything to make: a text, or a picture that is at hand and stays as it is."""
+        if not isinstance(step, Put):
+            return isinstance(step, Unreadable)
+        wanted = step.output.content
+        if isinstance(wanted, Text) or wanted != Render(wanted.sha256):
+            return isinstance(wanted, Text)
+        return isinstance(next(iter(self.originals(wanted.sha256)), None), bytes)
 
     def make(self, step: Step | Unreadable) -> _Ready | Unreadable:
         if isinstance(step, Unreadable):
             return step
         target = inside(self.manifest.root, step.output.path)
-        held = self.manifest.placed_at(step.output.path)
+        ours = self.standing.get(stem(step.output), [])
+        held = next((one for one in ours if one.output.path == step.output.path), None)
+        before = held.output if held else None
         stands = _sha256(target)
         if isinstance(step, Drop):
             if stands is not None and (held is None or stands != held.sha256):
                 return Unreadable(target, "changed by hand, so it was left")
-            return _Ready(step, b"", same_file=self._stays_by_another_name(step.output, target))
+            return _Ready(step, b"", "", before, same_file=self._stays_by_another_name(step.output, target, ours))
         try:
-            ready = _Ready(step, self._content(step.output))
+            data, sha256 = self._content(step.output, ours)
         except PictureError as found:
             return Unreadable(target, str(found))
-        if stands is not None and stands not in (held and held.sha256, ready.sha256):
+        if stands is not None and stands not in (held and held.sha256, sha256):
             return Unreadable(target, "a file that is not ours stands there, so it was left")
-        return ready
+        return _Ready(step, data, sha256, before)
 
-    def _stays_by_another_name(self, output: Output, target: Path) -> bool:
+    def _stays_by_another_name(self, output: Output, target: Path, ours: list[Placed]) -> bool:
         """After `Happy` became `happy`, both names mean one folder on Windows and macOS."""
-        others = [one.output.path for one in self.manifest.placed(stem(output)) if one.output.path != output.path]
+        others = [one.output.path for one in ours if one.output.path != output.path]
         return target.exists() and any(
             other.casefold() == output.path.casefold() and target.samefile(self.manifest.root / other)
             for other in others
             if (self.manifest.root / other).exists()
         )
 
-    def _content(self, output: Output) -> bytes:
+    def _content(self, output: Output, ours: list[Placed]) -> tuple[bytes, str]:
+        """The bytes of an output and their hash."""
         if not isinstance(output.content, Render):
-            return output.content.text.encode()
-        suffix = PurePosixPath(output.path).suffix
-        for placed in self.manifest.placed(stem(output)):
+            return _hashed(output.content.text.encode())
+        suffix, wanted = PurePosixPath(output.path).suffix, output.content.sha256
+        for placed in ours:
             # The same content in another folder: it need not be decoded and encoded again, nor the original be there.
             if placed.output.content == output.content and PurePosixPath(placed.output.path).suffix == suffix:
-                data = _read(inside(self.manifest.root, placed.output.path))
-                if data is not None and hashlib.sha256(data).hexdigest() == placed.sha256:
-                    return data
+                found = _hashed(_read(inside(self.manifest.root, placed.output.path)) or b"")
+                if found[1] == placed.sha256:
+                    return found
         tried: Path | None = None
-        for tried in self.originals(output.content.sha256):
-            data = _read(tried)
-            if data is not None and hashlib.sha256(data).hexdigest() == output.content.sha256:
-                return render(data, output.content, suffix, self.manifest.knows(output.content.sha256))
-        raise PictureError(f"the original is gone or has changed: {tried or output.content.sha256[:10]}")
+        for original in self.originals(wanted):
+            if isinstance(original, bytes):
+                data: bytes | None = original
+            else:
+                tried, data = original, _read(original)
+                if data is not None and hashlib.sha256(data).hexdigest() != wanted:
+                    data = None
+            if data is not None:
+                is_whole = isinstance(original, bytes) or self.manifest.knows(wanted)
+                made = render(data, output.content, suffix, is_whole)
+                return (made, wanted) if made is data else _hashed(made)
+        raise PictureError(f"the original is gone or has changed: {tried or wanted[:10]}")
 
 
-def _carry_out(manifest: Manifest, run: int, ready: list[_Ready]) -> Iterator[Done | Unreadable]:
-    with manifest.change():
-        intents = [_intend(manifest, run, one) for one in ready]
-    try:
-        outcomes = list(in_step(lambda item: _touch(manifest.root, item), ready))
-    except OSError as found:
-        # The journal keeps the intents open: the next run adopts what is whole and gives up the rest.
-        name = found.filename or manifest.root
-        raise LibraryError(f"{name}: cannot be written: {found.strerror}; make room or choose another folder") from None
-    with manifest.change():
-        for intent, outcome in zip(intents, outcomes, strict=True):
-            if outcome is None:
-                manifest.forget_placed(intent.path)
-            elif isinstance(outcome, Found):
-                manifest.set_placed(_placed(intent, outcome))
-            manifest.journal.settle(intent, done=not isinstance(outcome, Unreadable))
-    for one, outcome in zip(ready, outcomes, strict=True):
-        yield outcome if isinstance(outcome, Unreadable) else Done(one.step)
-
-
-def _intend(manifest: Manifest, run: int, ready: _Ready) -> Intent:
-    held = manifest.placed_at(ready.step.output.path)
-    return manifest.journal.intend(run, ready.step, ready.sha256, held.output if held else None)
+def _touch_all(root: Path, share: list[_Ready]) -> list[Found | Unreadable | None]:
+    return [_touch(root, one) for one in share]
 
 
 def _touch(root: Path, ready: _Ready) -> Found | Unreadable | None:
@@ -190,22 +270,32 @@ def _touch(root: Path, ready: _Ready) -> Found | Unreadable | None:
         return None
     except PermissionError:
         return Unreadable(target, "protected, or open in another program, so it was left")
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):  # a file where a folder should be, or the reverse
+        return Unreadable(target, "a file that is not ours stands there, so it was left")
 
 
 def _write(target: Path, data: bytes) -> None:
     """Write beside the place, then move there in one step. Nothing is left over where that fails."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     part = _part(target)
     try:
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
+        with _created(part) as file:
+            left = memoryview(data)
+            while left:  # a disk that is about to be full takes a part, and refuses the rest the next time
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         _patiently(lambda: os.replace(part, target))
     except OSError:
         with suppress(OSError):
             part.unlink()
         raise
+
+
+def _created(path: Path) -> io.FileIO:
+    try:
+        return open(path, "wb", buffering=0)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return open(path, "wb", buffering=0)
 
 
 def _patiently(act: Callable[[], None]) -> None:
@@ -218,7 +308,7 @@ def _patiently(act: Callable[[], None]) -> None:
     return act()
 
 
-def _without(batch: Iterable[Step], failed: set[str]) -> Iterator[Step | Unreadable]:
+def _without(batch: list[Step], failed: set[str]) -> Iterator[Step | Unreadable]:
     """The batch, with the drops of pictures whose put failed turned into reports."""
     for step in batch:
         if isinstance(step, Drop) and stem(step.output) in failed:
@@ -227,12 +317,10 @@ def _without(batch: Iterable[Step], failed: set[str]) -> Iterator[Step | Unreada
             yield step
 
 
-def _in_batches(steps: Iterable[Step]) -> Iterator[tuple[Step, ...]]:
-    """Batches that hold puts only or drops only: whether a drop is safe is known when the puts are done."""
-    steps = list(steps)
-    for kind in (Put, Drop):
-        of_kind = (step for step in steps if isinstance(step, kind))
-        while batch := tuple(islice(of_kind, BATCH)):
+def _in_batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
+    """Batches that hold puts only or drops only."""
+    for _, of_kind in groupby(steps, type):
+        while batch := list(islice(of_kind, BATCH)):
             yield batch
 
 
@@ -247,18 +335,26 @@ def _part(target: Path) -> Path:
     return target.with_name(target.name + PART)
 
 
-def _placed(intent: Intent, file: Found) -> Placed:
-    output = Output(intent.path, content_from(str(intent.after)))
-    return Placed(output, intent.sha256, file.size, file.modified)
+def _placed(output: Output, sha256: str, file: Found) -> Placed:
+    return Placed(output, sha256, file.size, file.modified)
+
+
+def _hashed(data: bytes) -> tuple[bytes, str]:
+    return data, hashlib.sha256(data).hexdigest()
 
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError:
         return None
 
 
 def _sha256(path: Path) -> str | None:
-    data = _read(path)
-    return None if data is None else hashlib.sha256(data).hexdigest()
+    """The hash of the file that stands there; None if nothing does, and "" if it is no file, or may not be read."""
+    try:
+        return hashlib.sha256(read_file(path)).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError:
+        return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import ClassVar
 
 from sorter.classify.labels import clean
 from sorter.errors import SchemeError, nearest
@@ -15,6 +16,9 @@ from sorter.scheme import Scheme, placeholders
 
 class Captioner(Options):
     """What every captioner is: called with a verdict and the scheme, it gives one line."""
+
+    by_classes: ClassVar[bool] = False
+    """Whether it reads nothing of a verdict but its certain classes: then pictures alike share one caption."""
 
     def check(self, scheme: Scheme, where: str) -> None:
         """Raise SchemeError where the options do not fit the scheme."""
@@ -31,6 +35,7 @@ captioners: Registry[Captioner] = Registry("captioner", "modelsheet.captioners")
 class Template(Captioner):
     """Fills the tags of the certain classes into a text; a part between commas that stays empty is left out."""
 
+    by_classes: ClassVar[bool] = True
     text: str = ""
     """Such as "{trigger}, {pose}, {direction}"; without it the trigger and then every axis in the scheme's order."""
 
@@ -61,4 +66,14 @@ def captioner_of(scheme: Scheme, where: str = "scheme.toml") -> Callable[[Verdic
     """The captioner that the scheme's [caption] names, checked. Raises OptionsError or SchemeError."""
     captioner = captioners.build(scheme.caption.use, f"{where}: [caption]", **scheme.caption.options())
     captioner.check(scheme, where)
-    return lambda verdict: captioner(verdict, scheme)
+    if not captioner.by_classes:
+        return lambda verdict: captioner(verdict, scheme)
+    known: dict[tuple[tuple[str, str], ...], str] = {}
+
+    def caption(verdict: Verdict) -> str:
+        key = tuple(verdict.sure().items())
+        if key not in known:
+            known[key] = captioner(verdict, scheme)
+        return known[key]
+
+    return caption

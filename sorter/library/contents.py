@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sorter.records import Box, Output, Render, Text
 
@@ -29,21 +31,38 @@ class Intent:
     sha256: str
 
 
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+"""As json.loads, but for what it does about spaces and bytes: a library has millions of contents."""
+
+
+class Garbled(ValueError):
+    """A row of the manifest that says what we never write: its bytes have changed."""
+
+
 def content_text(content: Render | Text) -> str:
     """A content as one line of JSON; equal contents give equal lines."""
     if isinstance(content, Text):
         return json.dumps({"text": content.text}, ensure_ascii=False)
-    values = {key: value for key, value in asdict(content).items() if value}
-    return json.dumps(values, sort_keys=True)
+    values = {
+        "crop": asdict(content.crop) if content.crop else None,
+        "fill": content.fill,
+        "mirror": content.mirror,
+        "sha256": content.sha256,
+        "size": content.size,
+    }
+    return json.dumps({key: value for key, value in values.items() if value})
 
 
 def content_from(text: str) -> Render | Text:
-    """The content that `content_text` wrote."""
-    values = json.loads(text)
-    if "text" in values:
-        return Text(values["text"])
-    if "crop" in values:
-        values["crop"] = Box(**values["crop"])
-    if "size" in values:
-        values["size"] = tuple(values["size"])
-    return Render(**values)
+    """The content that `content_text` wrote. Raises Garbled."""
+    try:
+        values, _ = _scan(text, 0)
+        if "text" in values:
+            return Text(values["text"])
+        if "crop" in values:
+            values["crop"] = Box(**values["crop"])
+        if "size" in values:
+            values["size"] = tuple(values["size"])
+        return Render(**values)
+    except (ValueError, TypeError, StopIteration):
+        raise Garbled(f"{text!r:.40} says nothing") from None

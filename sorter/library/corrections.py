@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sorter.classify.scan import Found, found_at
+from sorter.classify.scan import Found, found_at, read_file
 from sorter.library.caption import tidy
 from sorter.library.contents import Placed
 from sorter.library.layout import ClassFolders
@@ -48,7 +48,7 @@ def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
         for placed in removed:
             manifest.forget_placed(placed.output.path)
             _answer(manifest, placed.output, Label(LIBRARY, REMOVED, 1.0, HUMAN))
-        captions = sum(_record_caption(manifest, p) for p in changed if isinstance(p.output.content, Text))
+        captions = sum(record_caption(manifest, p) for p in changed if isinstance(p.output.content, Text))
     elsewhere = manifest.answered(LIBRARY, ELSEWHERE)
     misplaced = [path for path, sha256 in _pictures(manifest) if sha256 in elsewhere]
     return Corrections(
@@ -78,16 +78,23 @@ def _record_moves(manifest: Manifest, layout: ClassFolders, gone: list[Placed], 
     return moved
 
 
-def _record_caption(manifest: Manifest, placed: Placed) -> int:
-    """Take a person's own caption over: it is kept with the picture wherever that goes."""
+def read_caption(data: bytes) -> str | None:
+    """What a caption file says, on one line; None if it is no text."""
+    try:
+        return tidy(data.decode("utf-8-sig").replace("\n", ", "))
+    except UnicodeDecodeError:
+        return None
+
+
+def record_caption(manifest: Manifest, placed: Placed) -> int:
+    """Take a person's own caption over: it is kept with the picture wherever that goes. 1, or 0 if it is none."""
     path = manifest.root / placed.output.path
     try:
-        data = path.read_bytes()
-        text = tidy(data.decode("utf-8-sig").replace("\n", ", "))
-    except (OSError, UnicodeDecodeError):
+        data = read_file(path)
+    except OSError:
         return 0
-    sha256 = manifest.hash_of_stem(stem(placed.output))
-    if sha256 is None:
+    text, sha256 = read_caption(data), manifest.hash_of_stem(stem(placed.output))
+    if text is None or sha256 is None:
         return 0
     manifest.add_labels(sha256, [Label(CAPTION, text, 1.0, HUMAN)])
     found = found_at(path)
@@ -109,12 +116,12 @@ def _differences(manifest: Manifest) -> tuple[list[Placed], list[Placed]]:
         path = manifest.root / placed.output.path
         try:
             found = found_at(path)
-        except OSError:
+            as_we_left_it = (found.size, found.modified) == (placed.size, placed.modified)
+            if not as_we_left_it and hashlib.sha256(read_file(path)).hexdigest() != placed.sha256:
+                changed.append(placed)
+        except (FileNotFoundError, NotADirectoryError):
             gone.append(placed)
-            continue
-        if (found.size, found.modified) != (placed.size, placed.modified) and hashlib.sha256(
-            path.read_bytes()
-        ).hexdigest() != placed.sha256:
+        except OSError:  # no file any more, or not to be read now: nobody has said that they do not want it
             changed.append(placed)
     return gone, changed
 
@@ -126,10 +133,13 @@ def _moves(manifest: Manifest, gone: list[Placed]) -> Iterator[tuple[str, Found]
         waiting.setdefault((placed.size, placed.sha256), []).append(placed.output.path)
     sizes = {size for size, _ in waiting}
     for path in _strangers(manifest):
-        found = found_at(path)
-        if found.size not in sizes:
+        try:
+            found = found_at(path)
+            if found.size not in sizes:
+                continue
+            paths = waiting.get((found.size, hashlib.sha256(read_file(path)).hexdigest()), [])
+        except OSError:  # a link to nowhere, a pipe
             continue
-        paths = waiting.get((found.size, hashlib.sha256(path.read_bytes()).hexdigest()), [])
         # Captions of many pictures hold the same bytes: the one with the same name is meant.
         same = [old for old in paths if PurePosixPath(old).name == path.name] or paths[:1]
         if same:

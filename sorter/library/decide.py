@@ -25,16 +25,17 @@ def decide(
         doubt = _doubt(name, axis, given.get(name), thresholds or {})
         if doubt:
             doubts[name] = doubt
-    mirror = _is_to_be_turned(given, scheme, frozenset(doubts))
+    unsure = frozenset(doubts)
+    mirror = _is_to_be_turned(given, scheme, unsure)
     if mirror:
         given |= {name: mirrored(given[name], axis) for name, axis in scheme.axes.items() if name in given}
     return Verdict(
         picture,
         tuple(given[name] for name in scheme.axes if name in given),
         tuple(doubts.values()),
-        frozenset(doubts),
+        unsure,
         mirror,
-        _unwanted(given, scheme, frozenset(doubts)),
+        _unwanted(given, scheme, unsure),
         given[CAPTION].name if CAPTION in given else "",
     )
 
@@ -61,14 +62,14 @@ def _doubt(name: str, axis: Axis, label: Label | None, thresholds: Mapping[str, 
 
 def _is_to_be_turned(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> bool:
     """Only if an axis that is beyond doubt asks for it, and no class forbids it."""
-    classes = {name: given[name].name for name in scheme.axes if name in given}
-    if any(not scheme.axes[name].meaning(found).turn for name, found in classes.items()):
-        return False
-    return any(
-        scheme.axes[name].canonical == scheme.axes[name].mirrored(found) != found
-        for name, found in classes.items()
-        if name not in unsure
-    )
+    asks = False
+    for name, axis in scheme.axes.items():
+        if name in given:
+            found = given[name].name
+            if not axis.meaning(found).turn:
+                return False
+            asks |= name not in unsure and axis.canonical == axis.mirrored(found) != found
+    return asks
 
 
 def _unwanted(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sorter.library import database
 from sorter.library.contents import Intent, content_from, content_text
 from sorter.records import Output, Put, Step
 
@@ -23,20 +24,28 @@ class Journal:
         row = self._db.execute("INSERT INTO run (command, started) VALUES (?, ?)", (command, time.time()))
         return int(row.lastrowid or 0)
 
-    def intend(self, run: int, step: Step, sha256: str, held: Output | None) -> Intent:
-        """Write a step down before it is carried out. `held`: what stands there now."""
-        path = step.output.path
-        before = content_text(held.content) if held else None
-        after = content_text(step.output.content) if isinstance(step, Put) else None
-        row = self._db.execute(
-            "INSERT INTO step (run, path, before, after, sha256) VALUES (?, ?, ?, ?, ?)",
-            (run, path, before, after, sha256),
-        )
-        return Intent(int(row.lastrowid or 0), path, before, after, sha256)
+    def intend(self, run: int, steps: Iterable[tuple[Step, str, Output | None]]) -> list[Intent]:
+        """Write steps down before they are carried out, each with the hash of its bytes and what stands there now."""
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM step").fetchone()
+        intents = [
+            Intent(
+                number,
+                step.output.path,
+                content_text(held.content) if held else None,
+                content_text(step.output.content) if isinstance(step, Put) else None,
+                sha256,
+            )
+            for number, (step, sha256, held) in enumerate(steps, last + 1)
+        ]
+        rows = ((one.id, run, one.path, one.before, one.after, one.sha256) for one in intents)
+        database.insert(self._db, "INTO step (id, run, path, before, after, sha256)", rows)
+        return intents
 
-    def settle(self, intent: Intent, done: bool) -> None:
-        """Journal that a step was carried out, or given up."""
-        self._db.execute("UPDATE step SET done = ? WHERE id = ?", (1 if done else -1, intent.id))
+    def settle(self, intents: Sequence[tuple[Intent, bool]]) -> None:
+        """Journal that steps were carried out (True), or given up."""
+        for value, wanted in ((1, True), (-1, False)):
+            for some in database.parts([intent.id for intent, done in intents if done == wanted]):
+                self._db.execute(f"UPDATE step SET done = {value} WHERE id IN ({database.marks(some)})", some)
 
     def unsettled(self) -> list[Intent]:
         """Steps that a run that was cut off had announced and not confirmed."""

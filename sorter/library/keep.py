@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from sorter.classify.scan import read_file
 from sorter.library.manifest import FOLDER, Manifest
 from sorter.records import Render, Unreadable
 
@@ -83,6 +84,6 @@ def _copy(source: Path, target: Path, sha256: str) -> bool:
 
 def _holds(path: Path, sha256: str) -> bool:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+        return hashlib.sha256(read_file(path)).hexdigest() == sha256
     except OSError:
         return False

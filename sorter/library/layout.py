@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sorter.classify.images import KEPT
 from sorter.library.names import UNSURE, file_stem, folder_names
@@ -20,6 +20,8 @@ class ClassFolders:
     folders: Mapping[str, Mapping[str, str]]
     """Axis -> class -> folder name."""
     caption: Callable[[Verdict], str]
+    _known: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict, repr=False)
+    """Certain classes -> folder: a library has fewer folders than pictures."""
 
     def __call__(self, verdict: Verdict) -> Iterator[Output]:
         """The outputs of one picture; none if it is not wanted."""
@@ -35,8 +37,11 @@ class ClassFolders:
     def folder(self, verdict: Verdict) -> str:
         """The folder of a picture; an axis that is in doubt has a folder of its own."""
         sure = verdict.sure()
-        words = {axis: names.get(sure.get(axis, ""), UNSURE) for axis, names in self.folders.items()}
-        return self.scheme.folders.format_map(words).strip("/")
+        key = tuple(sure.items())
+        if key not in self._known:
+            words = {axis: names.get(sure.get(axis, ""), UNSURE) for axis, names in self.folders.items()}
+            self._known[key] = self.scheme.folders.format_map(words).strip("/")
+        return self._known[key]
 
     def read(self, folder: str) -> dict[str, str] | None:
         """Axis -> class, as a folder's name says; axes in doubt are left out. None if it is no folder of the scheme."""

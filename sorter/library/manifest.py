@@ -4,60 +4,26 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from sorter.classify.scan import Found
 from sorter.errors import LibraryError
-from sorter.library.contents import Placed, content_from, content_text
+from sorter.library import database
+from sorter.library.contents import Garbled, Placed, content_from, content_text
 from sorter.library.journal import Journal
+from sorter.library.plan import stem
+from sorter.library.schema import migrate
 from sorter.records import HUMAN, Label, Output, Picture, Unreadable
 
 FOLDER = ".modelsheet"
 """The folder inside a library that is ours; hidden, so that no trainer and no scan looks into it."""
 FILE = "manifest.sqlite"
-
-MIGRATIONS = [
-    """
-    CREATE TABLE picture (
-        sha256 TEXT PRIMARY KEY, path TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-        format TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE source (  -- a file as it was last read; reason says why it is no picture, and is empty if it is one
-        path TEXT PRIMARY KEY, size INTEGER NOT NULL, modified INTEGER NOT NULL, sha256 TEXT, reason TEXT NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX source_of ON source (sha256);
-    CREATE TABLE label (
-        sha256 TEXT NOT NULL, axis TEXT NOT NULL, source TEXT NOT NULL, name TEXT NOT NULL, score REAL NOT NULL,
-        PRIMARY KEY (sha256, axis, source)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE placed (  -- what we wrote and, as far as we know, still stands
-        path TEXT PRIMARY KEY, stem TEXT NOT NULL, content TEXT NOT NULL, sha256 TEXT NOT NULL,
-        size INTEGER NOT NULL, modified INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE INDEX placed_stem ON placed (stem);
-    CREATE TABLE run (
-        id INTEGER PRIMARY KEY, command TEXT NOT NULL, started REAL NOT NULL, undone INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE TABLE step (  -- the journal: intended (done 0), carried out (1), or given up (-1)
-        id INTEGER PRIMARY KEY, run INTEGER NOT NULL, path TEXT NOT NULL, before TEXT, after TEXT,
-        sha256 TEXT NOT NULL, done INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE INDEX step_open ON step (done) WHERE done = 0;
-    CREATE TABLE taken (  -- originals that were moved into the library's keeping by --take
-        path TEXT PRIMARY KEY, sha256 TEXT NOT NULL, run INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    """,
-    """
-    ALTER TABLE label ADD COLUMN looks TEXT NOT NULL DEFAULT '';
-    ALTER TABLE label ADD COLUMN mirror_looks TEXT NOT NULL DEFAULT '';
-    """,
-]
 LABEL = "axis, name, score, source, looks, mirror_looks"
 """The columns that make a Label, in its order."""
 
@@ -65,28 +31,42 @@ LABEL = "axis, name, score, source, looks, mirror_looks"
 class Manifest:
     """The open manifest of the library at `root`. A context manager; every change is one transaction."""
 
-    def __init__(self, root: Path, create: bool = False, rehearse: bool = False) -> None:
+    def __init__(self, root: Path, create: bool = False, rehearse: bool = False, anew: bool = False) -> None:
         """Open it, bringing an older one up to date.
 
         `rehearse`: work on a copy in memory, so that nothing of what is recorded lasts.
-        Raises LibraryError: none there, newer, damaged, read-only.
+        `anew`: build an empty one beside the one that is there.
+        Raises LibraryError: none there, newer, read-only; DamagedManifest where it is, or gone from a sorted library.
         """
         self.root, self.rehearsed = root, rehearse
-        path = root / FOLDER / FILE
-        if not create and not path.exists():
+        self.path = path = database.beside(root / FOLDER / FILE, database.NEW if anew else "")
+        if not anew and database.is_blank(path):
+            database.refuse_lost(path, root)
+        if not (create or anew or path.exists()):
             raise LibraryError(f'{root}: is not a library; "sorter sort SOURCE --to {root}" makes one')
         try:
             if not rehearse:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = _connect(":memory:") if rehearse else _connect(path)
-            if rehearse and path.exists():
-                _copy(path, self._db)
-            self._migrate(path)
-            self.journal = Journal(self._db)
+            self._open(None if anew or not path.exists() else path)
         except OSError as found:
             raise LibraryError(f"{root}: cannot be written: {found.strerror}; choose a folder of your own") from None
-        except sqlite3.DatabaseError as found:
-            raise LibraryError(f"{path}: cannot be used: {found}") from None
+        except database.NONSENSE as found:
+            raise database.trouble(path, root, found) from None
+
+    def _open(self, old: Path | None) -> None:
+        if old:
+            database.check_files(old)
+        self._db = database.connect(None if self.rehearsed else self.path)
+        try:
+            if old and self.rehearsed:
+                database.copy(old, self._db)
+            migrate(self._db, self.path)
+            if old and database.is_empty(self._db):
+                database.refuse_lost(old, self.root)
+        except (*database.NONSENSE, LibraryError):
+            self._db.close()
+            raise
+        self.journal = Journal(self._db)
 
     def close(self) -> None:
         """Close the file."""
@@ -97,15 +77,8 @@ class Manifest:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
-
-    def _migrate(self, path: Path) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise LibraryError(
-                f"{path}: was written by a newer modelsheet; update this one (pip install -U modelsheet)"
-            )
-        for number, script in enumerate(MIGRATIONS[version:], version + 1):
-            self._db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+        if type(error) in (sqlite3.DatabaseError, sqlite3.OperationalError, Garbled):
+            raise database.trouble(self.path, self.root, cast(Exception, error)) from None
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -122,55 +95,97 @@ class Manifest:
         except sqlite3.OperationalError as found:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
+            if database.means_damage(found):
+                raise
             raise LibraryError(f"{self.root}: its manifest cannot be written: {found}; make room or free it") from None
 
     # --- pictures, their sources and their labels
 
-    def known(self, found: Found) -> Picture | Unreadable | None:
-        """What this file was when it was last read, if it has not changed since."""
-        row = self._db.execute(
-            "SELECT reason, p.* FROM source s LEFT JOIN picture p USING (sha256) "
-            "WHERE s.path = ? AND size = ? AND modified = ?",
-            (str(found.path), found.size, found.modified),
-        ).fetchone()
-        if row is None:
-            return None
-        return Unreadable(found.path, row[0]) if row[0] else _picture(row[1:])
+    def known(self, files: Sequence[Found]) -> list[Picture | Unreadable | None]:
+        """What each file was when it was last read; None where it has changed since, or was never read."""
+        rows: dict[str, tuple[Any, ...]] = {}
+        for some in database.parts([str(file.path) for file in files]):
+            query = (
+                "SELECT s.path, size, modified, reason, p.* FROM source s LEFT JOIN picture p USING (sha256) "
+                f"WHERE s.path IN ({database.marks(some)})"
+            )
+            rows |= {row[0]: row[1:] for row in self._db.execute(query, some)}
+        found: list[Picture | Unreadable | None] = []
+        for file in files:
+            size, modified, reason, *picture = rows.get(str(file.path), (None,) * 5)
+            if (size, modified) != (file.size, file.modified) or not (reason or picture[0]):
+                found.append(None)
+            else:
+                found.append(Unreadable(file.path, reason) if reason else _picture(picture))
+        return found
 
     def add(self, found: Found, picture: Picture, labels: Iterable[Label]) -> None:
         """Record a picture, where it was found, and the answers about it."""
-        self._db.execute(
-            "INSERT INTO picture VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (picture.sha256, str(picture.path), picture.width, picture.height, picture.format),
-        )
-        self._source(found, picture.sha256, "")
+        self.add_all([(found, picture, labels)])
+
+    def add_all(self, seen: Sequence[tuple[Found, Picture, Iterable[Label]]]) -> None:
+        """Record pictures, each with where it was found and the answers about it."""
+        database.insert(self._db, "OR IGNORE INTO picture", (_picture_row(picture) for _, picture, _ in seen))
+        sources = ((str(found.path), found.size, found.modified, one.sha256, "") for found, one, _ in seen)
+        database.insert(self._db, "OR REPLACE INTO source", sources)
+        self._add_labels((picture.sha256, label) for _, picture, labels in seen for label in labels)
+
+    def add_picture(self, picture: Picture, labels: Iterable[Label]) -> None:
+        """Record a picture, and the answers about it, without a file that it was found in."""
+        database.insert(self._db, "OR IGNORE INTO picture", [_picture_row(picture)])
         self.add_labels(picture.sha256, labels)
+
+    def rename(self, sha256: str, path: Path) -> None:
+        """Have the files of a picture named after `path`."""
+        self._db.execute("UPDATE picture SET path = ? WHERE sha256 = ?", (str(path), sha256))
 
     def add_unreadable(self, found: Found, reason: str) -> None:
         """Record that a file is no picture, so that it is not read again until it changes."""
-        self._source(found, None, reason)
-
-    def _source(self, found: Found, sha256: str | None, reason: str) -> None:
-        row = (str(found.path), found.size, found.modified, sha256, reason)
-        self._db.execute("INSERT OR REPLACE INTO source VALUES (?, ?, ?, ?, ?)", row)
+        row = (str(found.path), found.size, found.modified, None, reason)
+        database.insert(self._db, "OR REPLACE INTO source", [row])
 
     def add_labels(self, sha256: str, labels: Iterable[Label]) -> None:
         """Record answers about a picture; a later answer from the same source replaces its earlier one."""
-        rows = [(sha256, one.axis, one.name, one.score, one.source, one.looks, one.mirror_looks) for one in labels]
-        self._db.executemany(f"INSERT OR REPLACE INTO label (sha256, {LABEL}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._add_labels((sha256, label) for label in labels)
 
-    def missing(self, sha256: str, sources: dict[str, str]) -> list[str]:
-        """The axes that neither their present sorter nor a person has answered for this picture."""
-        rows = self._db.execute("SELECT axis, source FROM label WHERE sha256 = ?", (sha256,))
-        given = set(rows)
-        return [a for a, source in sources.items() if (a, source) not in given and (a, HUMAN) not in given]
+    def _add_labels(self, given: Iterable[tuple[str, Label]]) -> None:
+        rows = ((sha256, *(getattr(one, name) for name in LABEL.split(", "))) for sha256, one in given)
+        database.insert(self._db, f"OR REPLACE INTO label (sha256, {LABEL})", rows)
 
-    def pictures(self, sources: dict[str, str]) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
-        """Every picture in a fixed order with its labels in force: a person's, else the present sorter's."""
-        labels = self._db.execute(f"SELECT sha256, {LABEL} FROM label ORDER BY sha256")
+    def missing(self, hashes: Iterable[str], sources: dict[str, str]) -> dict[str, list[str]]:
+        """Picture -> the axes that neither their present sorter nor a person has answered for it, if there are any."""
+        found: dict[str, list[str]] = {}
+        for some in database.parts(sorted(set(hashes))):
+            rows = self._db.execute(
+                f"SELECT sha256, axis, source FROM label WHERE sha256 IN ({database.marks(some)})", some
+            )
+            given = set(rows)
+            for sha256 in some:
+                answers = ((a, s) for a, s in sources.items() if (sha256, a, s) not in given)
+                if axes := [axis for axis, _ in answers if (sha256, axis, HUMAN) not in given]:
+                    found[sha256] = axes
+        return found
+
+    def pictures(
+        self, sources: dict[str, str], only: Iterable[str] | None = None
+    ) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
+        """Every picture in a fixed order with its labels in force: a person's, else the present sorter's.
+
+        `only`: the pictures of these hashes.
+        """
+        if only is None:
+            yield from self._pictures("", (), sources)
+        else:
+            for some in database.parts(sorted(set(only))):
+                yield from self._pictures(f"WHERE sha256 IN ({database.marks(some)})", some, sources)
+
+    def _pictures(
+        self, where: str, values: Sequence[str], sources: dict[str, str]
+    ) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
+        labels = self._db.execute(f"SELECT sha256, {LABEL} FROM label {where} ORDER BY sha256", values)
         of_picture = groupby(labels, key=itemgetter(0))
         sha256, rows = next(of_picture, ("", iter(())))
-        for row in self._db.execute("SELECT * FROM picture ORDER BY sha256"):
+        for row in self._db.execute(f"SELECT * FROM picture {where} ORDER BY sha256", values):
             while sha256 and sha256 < row[0]:
                 sha256, rows = next(of_picture, ("", iter(())))
             yield _picture(row), _in_force(rows if sha256 == row[0] else (), sources)
@@ -193,7 +208,7 @@ class Manifest:
             values = [value for pair in sources.items() for value in pair]
             full = f"SELECT sha256 FROM ({query} GROUP BY sha256 HAVING count(DISTINCT axis) = {len(sources)})"
             for (sha256,) in self._db.execute(f"SELECT sha256 FROM picture WHERE sha256 NOT IN ({full})", values):
-                if axes := self.missing(sha256, sources):
+                if axes := self.missing([sha256], sources).get(sha256):
                     yield sha256, axes
 
     def hash_of_stem(self, stem: str) -> str | None:
@@ -244,52 +259,57 @@ class Manifest:
         where, values = ("", ()) if stem is None else (" WHERE stem = ?", (stem,))
         columns = "path, content, sha256, size, modified"
         for row in self._db.execute(f"SELECT {columns} FROM placed{where} ORDER BY path", values):
-            yield Placed(Output(row[0], content_from(row[1])), *row[2:])
+            yield _placed(row)
 
     def placed_at(self, path: str) -> Placed | None:
         """What we wrote at this path."""
         return next((one for one in self.placed(PurePosixPath(path).stem) if one.output.path == path), None)
 
-    def set_placed(self, placed: Placed) -> None:
-        """Record a file as written."""
-        path, content = placed.output.path, content_text(placed.output.content)
-        row = (path, PurePosixPath(path).stem, content, placed.sha256, placed.size, placed.modified)
-        self._db.execute("INSERT OR REPLACE INTO placed VALUES (?, ?, ?, ?, ?, ?)", row)
+    def outputs(self) -> Iterator[Output]:
+        """The outputs of every file that we wrote, in no order."""
+        return (Output(path, content_from(text)) for path, text in self._db.execute("SELECT path, content FROM placed"))
+
+    def placed_with(self, stems: Iterable[str]) -> dict[str, list[Placed]]:
+        """Stem -> the files that we wrote with it, for those of `stems` that there are any of."""
+        found: dict[str, list[Placed]] = {}
+        for some in database.parts(sorted(set(stems))):
+            columns = "path, content, sha256, size, modified"
+            query = f"SELECT {columns} FROM placed WHERE stem IN ({database.marks(some)}) ORDER BY path"
+            for row in self._db.execute(query, some):
+                one = _placed(row)
+                found.setdefault(stem(one.output), []).append(one)
+        return found
+
+    def set_placed(self, *placed: Placed) -> None:
+        """Record files as written."""
+        database.insert(self._db, "OR REPLACE INTO placed", map(_placed_row, placed))
 
     def forget_placed(self, path: str) -> None:
         """Record that a file of ours no longer stands."""
         self._db.execute("DELETE FROM placed WHERE path = ?", (path,))
 
 
-def _connect(path: Path | str) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")  # the journal must be on disk before a file is touched
-    return db
-
-
-def _copy(path: Path, into: sqlite3.Connection) -> None:
-    """Read a manifest without writing beside it, which SQLite does unless it is told that nobody else writes."""
-    in_use = path.with_name(f"{path.name}-wal").exists()
-    for mode in ("mode=ro", "mode=ro&immutable=1") if in_use else ("mode=ro&immutable=1",):
-        try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as source:
-                source.backup(into)
-            return
-        except sqlite3.OperationalError:
-            if "immutable" in mode:
-                raise
-
-
 def _in_force(rows: Iterable[Any], sources: dict[str, str]) -> tuple[Label, ...]:
     """A person's answers, and the present sorter's on the other axes."""
     chosen: dict[str, Label] = {}
-    for _, *values in rows:
-        label = Label(*values)
-        if label.source == HUMAN or (label.source == sources.get(label.axis) and label.axis not in chosen):
-            chosen[label.axis] = label
+    for _, axis, name, score, source, looks, mirror_looks in rows:
+        if source == HUMAN or (axis not in chosen and source == sources.get(axis)):
+            chosen[axis] = Label(axis, name, score, source, looks, mirror_looks)
     return tuple(chosen[axis] for axis in sorted(chosen))
 
 
-def _picture(row: tuple[str, str, int, int, str]) -> Picture:
+def _placed(row: tuple[Any, ...]) -> Placed:
+    return Placed(Output(row[0], content_from(row[1])), *row[2:])
+
+
+def _placed_row(placed: Placed) -> tuple[Any, ...]:
+    path, content = placed.output.path, content_text(placed.output.content)
+    return path, stem(placed.output), content, placed.sha256, placed.size, placed.modified
+
+
+def _picture_row(picture: Picture) -> tuple[Any, ...]:
+    return picture.sha256, str(picture.path), picture.width, picture.height, picture.format
+
+
+def _picture(row: Sequence[Any]) -> Picture:
     return Picture(row[0], Path(row[1]), row[2], row[3], row[4])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
-from pathlib import PurePath
 
 from sorter.records import Picture
 
@@ -14,6 +13,7 @@ UNSURE = "_unsure"
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
 """Names that Windows keeps for devices, whatever comes after a dot
 (learn.microsoft.com/windows/win32/fileio/naming-a-file)."""
+NO_WORD = re.compile(r"[^\w-]+")
 LONGEST = 60
 """Characters of a name; four nested folders of it stay below Windows' 260 for a path."""
 LONGEST_STEM = 48
@@ -44,6 +44,13 @@ def folder_name(name: str) -> str:
 
 def file_stem(picture: Picture) -> str:
     """The cleaned stem, a dash, and ten digits of the hash: readable, unique, without dots."""
-    stem = unicodedata.normalize("NFC", PurePath(picture.path).stem)
-    stem = re.sub(r"[^\w-]+", "_", stem).strip("_")[:LONGEST_STEM] or "picture"
+    stem = unicodedata.normalize("NFC", picture.path.stem)
+    # Without a dash first, which other programs take for an option.
+    stem = NO_WORD.sub("_", stem).strip("_").lstrip("-_")[:LONGEST_STEM] or "picture"
     return f"{stem}-{picture.sha256[:10]}"
+
+
+def digits_of(stem: str) -> str:
+    """The first ten digits of the picture's hash, where `stem` is one that `file_stem` makes; else nothing."""
+    match = re.fullmatch(r".+-([0-9a-f]{10})", stem, re.DOTALL)
+    return match[1] if match else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import PurePosixPath
 
 from sorter.records import Drop, Output, Put, Step
 
@@ -13,13 +12,21 @@ def plan(wanted: Iterable[Output], placed: Iterable[Output], held: frozenset[str
 
     `held`: file stems that a person has taken in hand; their files are left as they are.
     """
-    wanting = {output.path: output for output in wanted if stem(output) not in held}
-    standing = {output.path: output for output in placed if stem(output) not in held}
-    puts = [Put(wanting[path]) for path in sorted(wanting) if standing.get(path) != wanting[path]]
-    drops = [Drop(standing[path]) for path in sorted(standing) if path not in wanting]
-    return (*puts, *drops)
+    wanting = {output.path: output for output in wanted}
+    gone = {}
+    for output in placed:
+        there = wanting.get(output.path)
+        if there is None:
+            gone[output.path] = output
+        elif there == output:
+            del wanting[output.path]  # so that of a large library that is in order, hardly anything is left to sort
+    puts = [Put(wanting[path]) for path in sorted(wanting)]
+    drops = [Drop(gone[path]) for path in sorted(gone)]
+    steps: tuple[Step, ...] = (*puts, *drops)
+    return tuple(step for step in steps if stem(step.output) not in held) if held else steps
 
 
 def stem(output: Output) -> str:
     """The part of a file's name that a picture and its caption share."""
-    return PurePosixPath(output.path).stem
+    name = output.path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name

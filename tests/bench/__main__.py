@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bench import cmu_faces, exports, fit, sharpness
+from tests.bench import agreement, cmu_faces, exports, fit, kill, memory, scale, sharpness, speed
 
-for bench in (exports, cmu_faces, fit, sharpness):
+for bench in (exports, cmu_faces, fit, sharpness, speed, agreement, memory, scale, kill):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

@@ -113,7 +113,8 @@ def vendor_view(path: Path) -> Array:
 
 def our_view(path: Path) -> Array:
     """What our sorters see of the same file."""
-    return images.fit_view(images.load(images.open_picture(path.read_bytes()), at_least=448), 224)
+    data = path.read_bytes()
+    return images.fit_view(images.load_small(data, images.open_picture(data), at_least=448), 224)
 
 
 def answers(sorter: Sorter, runners: Runners, views: Array) -> Array:

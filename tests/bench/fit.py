@@ -153,7 +153,7 @@ def means(paths: list[Path], export: Path) -> Any:
 
     backbone, runners, found = load_sorter(export).backbone, Runners(), []
     for path in paths:
-        view = images.fit_view(images.load(images.open_picture(path.read_bytes())), backbone.size)
+        view = images.fit_view(np.asarray(images.load(images.open_picture(path.read_bytes()))), backbone.size)
         both = (view, np.ascontiguousarray(view[:, ::-1]))
         found.append([runners(backbone, one).mean(axis=(0, 1)) for one in both])
     return np.array(found).transpose(1, 0, 2)
@@ -218,7 +218,8 @@ def one_pass(paths: list[Path], views: int) -> float:
     backbone, runners = Backbone(efficientnet_lite0().key(), efficientnet_lite0()), Runners()
 
     def look(path: Path) -> None:
-        picture = images.load(images.open_picture(path.read_bytes()), at_least=2 * backbone.size)
+        data = path.read_bytes()
+        picture = images.load_small(data, images.open_picture(data), at_least=2 * backbone.size)
         view = images.fit_view(picture, backbone.size)
         for one in (view, np.ascontiguousarray(view[:, ::-1]))[:views]:
             runners(backbone, one)

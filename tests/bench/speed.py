@@ -22,13 +22,13 @@ from PIL import Image, ImageOps
 from tests.bench import data
 
 EXPORTS = ("waste-2023-h5", "arrows-2023-h5", "carlogos-2025-h5", "racecar-2019-h5")
-PICTURES, VENDORS = 600, 24
+PICTURES, VENDORS = 1500, 24
 ROUNDS = 3
 
 
 def main() -> None:
     """Print pictures a second and the two ratios."""
-    from sorter.pipeline import load_job
+    from sorter.job import load_job
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -78,7 +78,8 @@ def bound(network: Any, paths: list[Path]) -> Any:
     runners = Runners()
 
     def look(path: Path) -> None:
-        picture = images.load(images.open_picture(path.read_bytes()), at_least=2 * network.size)
+        data = path.read_bytes()
+        picture = images.load_small(data, images.open_picture(data), at_least=2 * network.size)
         runners(network, images.fit_view(picture, network.size))
 
     return in_step(look, paths)
@@ -107,12 +108,12 @@ def vendors_loop(to: Path) -> Callable[[list[Path]], None]:
     return run
 
 
-def frames(to: Path) -> list[Path]:
+def frames(to: Path, count: int = PICTURES) -> list[Path]:
     """Film frames at 1920x1080, each cut a little differently, so that none is the same file."""
     to.mkdir(parents=True)
     sources = [Image.open(path).convert("RGB") for path in sorted(data.folder("frames").glob("*.jpg"))]
     paths = []
-    for number in range(PICTURES):
+    for number in range(count):
         source = sources[number % len(sources)]
         top, left = divmod(number // len(sources), 8)
         part = source.crop((left, top, source.width - 60 + left, source.height - 60 + top))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from sorter.classify.backbone import import_keras
-from sorter.pipeline import Job, load_job
+from sorter.job import Job, load_job
 
 hypothesis.settings.register_profile("sorter", deadline=None, database=None, max_examples=60)
 hypothesis.settings.load_profile("sorter")
@@ -36,6 +38,8 @@ COLOURS = {
 }
 DIRECTIONS = {"left": "red", "right": "blue", "front": "green", "nobody": "magenta"}
 MOODS = {"happy": "white", "sad": "black"}
+NOBODY = 65534
+"""The user who owns nothing, on Linux and macOS."""
 UNKNOWN = (128, 128, 128)
 """No detector answers to it: every class gets the same score."""
 SCHEME = """\
@@ -258,6 +262,29 @@ def frames(tmp_path: Path, grow: Any) -> Path:
             },
         },
     )
+
+
+@pytest.fixture
+def nobody(cache: Path) -> Callable[..., AbstractContextManager[None]]:
+    """As somebody who is not root, whom no permission stops; the folders that are named become theirs."""
+
+    @contextmanager
+    def become(*folders: Path) -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        for path in {cache, *cache.rglob("*"), *(above for folder in folders for above in folder.parents)}:
+            path.chmod(path.stat().st_mode | (0o077 if path.is_relative_to(cache) else 0o055))  # which are root's alone
+        for folder in folders:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return become
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 import sorter
 from sorter.cli import sorter as commands
-from sorter.pipeline import load_job
+from sorter.job import load_job
 from sorter.scheme import load_scheme
 from sorter.starter import starter
 
@@ -63,6 +63,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(
         (1, "sort", frames, "--to", library, "--dry-run", *scheme),
         (0, "report", library, "--to", tmp_path / "report.html", *scheme),
         (0, "export", library, "--to", tmp_path / "dataset", *scheme),
+        (0, "rescan", library, "--from", frames, *scheme),
         (0, "undo", library),
         (0, "list"),
     ]
@@ -139,10 +140,10 @@ def test_wrong_arguments_are_exit_code_2(run_cli: Any) -> None:
 
 
 def test_what_is_a_bug_keeps_its_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sorter import pipeline
+    from sorter import job
     from sorter.cli import main
 
-    monkeypatch.setattr(pipeline, "load_job", lambda _: 1 / 0)
+    monkeypatch.setattr(job, "load_job", lambda *_: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["sorter", "check"])
     with pytest.raises(ZeroDivisionError):
         main()

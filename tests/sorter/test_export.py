@@ -11,7 +11,8 @@ from PIL import Image, ImageOps
 from sorter.dataset.crop import croppers
 from sorter.dataset.export import export
 from sorter.errors import DatasetError, OptionsError
-from sorter.pipeline import Job, sort
+from sorter.job import Job
+from sorter.pipeline import sort
 from sorter.records import Box, Render
 
 Tree = Callable[..., dict[str, str]]

@@ -33,7 +33,7 @@ from sorter.classify.measures import Measure
 from sorter.classify.model import Sorter, load_asked, load_sorter
 from sorter.classify.predict import Questions
 from sorter.errors import ExamplesError, LibraryError
-from sorter.pipeline import load_job
+from sorter.job import load_job
 
 FILES = ["card.toml", "keras_model.h5", "labels.txt", "model_unquant.tflite", "report.html"]
 HEADS = [(features, head) for features in ("average", "grid") for head in ("linear", "dense")]
@@ -139,7 +139,9 @@ def ours(sorter: Sorter, views: np.ndarray) -> np.ndarray:
 
 
 def views_of(folder: Path) -> np.ndarray:
-    return np.stack([fit_view(Image.open(path).convert("RGB"), 32) for path in sorted(folder.rglob("*.png"))])
+    return np.stack(
+        [fit_view(np.asarray(Image.open(path).convert("RGB")), 32) for path in sorted(folder.rglob("*.png"))]
+    )
 
 
 def asked(axis: Any, path: Path, mirror: tuple[int, ...] | None = None) -> Any:
@@ -531,13 +533,13 @@ def own_cache(tmp_path: Path, cache: Path, filmed: Path, monkeypatch: pytest.Mon
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Image.Image]:
     """The pictures that are decoded."""
     found: list[Image.Image] = []
-    load = images.load
+    load = images.load_small
 
-    def counting(image: Image.Image, at_least: int | None = None) -> Image.Image:
+    def counting(data: bytes, image: Image.Image, at_least: int) -> np.ndarray:
         found.append(image)
-        return load(image, at_least)
+        return load(data, image, at_least)
 
-    monkeypatch.setattr(images, "load", counting)
+    monkeypatch.setattr(images, "load_small", counting)
     return found
 
 

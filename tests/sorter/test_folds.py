@@ -238,7 +238,7 @@ def test_the_distance_is_the_count_of_bits(one: int, other: int) -> None:
 
 
 def looks_of(image: Image.Image) -> int:
-    return perceptual_hash(fit_view(image, 224))
+    return perceptual_hash(fit_view(np.asarray(image), 224))
 
 
 def scenery(seed: int) -> Image.Image:

@@ -15,8 +15,10 @@ from sorter import intake
 from sorter.census import Report
 from sorter.classify.predict import Questions
 from sorter.errors import LibraryError
-from sorter.library.manifest import MIGRATIONS, Manifest
-from sorter.pipeline import Job, load_job, sort, undo
+from sorter.job import Job, load_job
+from sorter.library.manifest import Manifest
+from sorter.library.schema import MIGRATIONS
+from sorter.pipeline import sort, undo
 from sorter.records import HUMAN, Label, Picture
 
 Tree = Callable[..., dict[str, str]]
@@ -73,7 +75,7 @@ def test_every_picture_comes_to_its_folder_with_its_caption(
 ) -> None:
     report, steps = sort(frames, library, job)
     assert stems(tree_of(library)) == EVERYTHING
-    assert len(steps) == 10
+    assert not steps and report.counts["pictures placed"] == report.counts["captions placed"] == 5
     counts = report.counts
     assert (counts["pictures"], counts["wanted"], counts["turned"], counts["in doubt"], counts["copies"]) == (
         6,

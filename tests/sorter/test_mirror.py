@@ -20,9 +20,10 @@ from sorter.check import ENOUGH, FEWEST, MOST, MirrorCheck, _agreement, describe
 from sorter.classify.model import Sorter
 from sorter.classify.predict import Questions, both_ways, load_questions, mirror_places
 from sorter.errors import LibraryError
+from sorter.job import Job, load_job
 from sorter.library.decide import decide, mirrored
 from sorter.library.manifest import Manifest
-from sorter.pipeline import Job, load_job, sort
+from sorter.pipeline import sort
 from sorter.records import HUMAN, Label, Picture, Unreadable
 from sorter.scheme import Axis, Class, Scheme
 

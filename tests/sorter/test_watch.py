@@ -16,7 +16,8 @@ import pytest
 import sorter
 from sorter.classify.scan import Found
 from sorter.errors import LibraryError
-from sorter.pipeline import Job, sort
+from sorter.job import Job
+from sorter.pipeline import sort
 from sorter.watch import POLL, _pictures, settled, watch
 
 ROOT = Path(sorter.__file__).parent.parent

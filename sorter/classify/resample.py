@@ -1,0 +1,88 @@
+"""Pixels -> the square that a network sees, as Pillow's Lanczos filter makes it, in half the time. Pure.
+
+Scaling is linear in the pixels: every pixel of the small picture is a weighted sum of a few of the large one's. The
+weights of several neighbours form a small matrix, and products of matrices are what numpy does fastest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+LOBES = 3
+"""Of the Lanczos window; Pillow's LANCZOS has as many (Duchon 1979, "Lanczos filtering in one and two dimensions")."""
+NEIGHBOURS = 4
+"""Pixels of the small picture that are computed by one product. More of them multiply more zeros."""
+LARGEST_PRODUCT = 1 << 18
+"""Multiplications. OpenBLAS spreads a larger product over all cores, which are busy with other pictures."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Band:
+    """Some neighbours of the small picture, and what they are made of."""
+
+    start: int
+    stop: int
+    """The neighbours, start to stop."""
+    first: int
+    last: int
+    """The pixels of the large picture that they are made of, first to last."""
+    weights: Floats
+    """(channels * pixels, channels * neighbours)."""
+
+
+def cover(pixels: Bytes, size: int) -> Bytes:
+    """A picture (height, width, 3) scaled to cover a square of `size` and cropped to its centre: (size, size, 3).
+
+    `ImageOps.fit(picture, (size, size), LANCZOS)` is the same but for single pixels that differ by 1: like Pillow, it
+    goes across first, rounds, and then down. (Pillow goes down first in some tall pictures, and rounds between.)
+    """
+    height, width, channels = pixels.shape
+    side = min(height, width)
+    across = _bands(width, size, (width - side) / 2, side, channels)
+    left, right = across[0].first, across[-1].last
+    middle = np.empty((height, size * channels), np.float32)
+    most = max(1, LARGEST_PRODUCT // max(band.weights.size for band in across))
+    for top in range(0, height, most):
+        rows = slice(top, top + most)
+        stripe = pixels[rows, left:right].reshape(-1, (right - left) * channels).astype(np.float32)
+        for band in across:
+            seen = stripe[:, (band.first - left) * channels : (band.last - left) * channels]
+            np.matmul(seen, band.weights, out=middle[rows, band.start * channels : band.stop * channels])
+    _round(middle)
+    found = np.empty((size, size * channels), np.float32)
+    for band in _bands(height, size, (height - side) / 2, side, 1):
+        np.matmul(band.weights.T, middle[band.first : band.last], out=found[band.start : band.stop])
+    _round(found)
+    return found.astype(np.uint8).reshape(size, size, channels)
+
+
+@lru_cache(maxsize=64)
+def _bands(length: int, size: int, start: float, side: int, channels: int) -> tuple[_Band, ...]:
+    """How `size` pixels in a row are made of the pixels from `start` to `start + side` of `length` in a row."""
+    scale = side / size
+    stretch = max(scale, 1.0)  # to make a picture larger, the filter stays as wide as it is
+    found = []
+    for lowest in range(0, size, NEIGHBOURS):
+        centres = start + (np.arange(lowest, min(lowest + NEIGHBOURS, size)) + 0.5) * scale
+        firsts = np.maximum(0, centres - LOBES * stretch + 0.5).astype(int)
+        lasts = np.minimum(length, centres + LOBES * stretch + 0.5).astype(int)
+        places = np.arange(firsts.min(), lasts.max())[:, None]
+        away = (places - centres + 0.5) / stretch
+        weights = np.where((places >= firsts) & (places < lasts), np.sinc(away) * np.sinc(away / LOBES), 0)
+        spread = np.kron(weights / weights.sum(axis=0), np.eye(channels)).astype(np.float32)
+        found.append(_Band(lowest, lowest + len(centres), int(places[0, 0]), int(places[-1, 0]) + 1, spread))
+    return tuple(found)
+
+
+def _round(values: Floats) -> None:
+    """To whole numbers from 0 to 255, halves upwards, in place."""
+    values += 0.5
+    np.clip(values, 0, 255.5, out=values)
+    np.floor(values, out=values)
