@@ -140,8 +140,9 @@ def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | Non
     wanted: list[Output] = []
     stems: list[str] = []
     for verdict in verdicts(manifest, job, only):
-        _count(verdict, job, report)
-        wanted += job.layout(verdict)
+        outputs = list(job.layout(verdict))
+        _count(verdict, outputs, report)
+        wanted += outputs
         if only is not None:
             stems.append(file_stem(verdict.picture))
     if only is None:
@@ -237,7 +238,7 @@ def finder(manifest: Manifest) -> FindOriginal:
     return lambda sha256: [*manifest.copies(sha256), kept(manifest.root, sha256)]
 
 
-def _count(verdict: Verdict, job: Job, report: Report) -> None:
+def _count(verdict: Verdict, outputs: list[Output], report: Report) -> None:
     report.counts["pictures"] += 1
     if verdict.unwanted:
         report.unwanted[verdict.unwanted] += 1
@@ -247,7 +248,7 @@ def _count(verdict: Verdict, job: Job, report: Report) -> None:
     report.counts["in doubt"] += bool(verdict.doubts)
     if verdict.unsure:
         report.doubts.update(verdict.unsure)
-    report.folders[job.layout.folder(verdict)] += 1
+    report.folders[outputs[0].path.rpartition("/")[0]] += 1
 
 
 def _kind(step: Step) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 from sorter.records import Box, Output, Render, Text
@@ -55,6 +56,10 @@ def content_text(content: Render | Text) -> str:
 
 def content_from(text: str) -> Render | Text:
     """The content that `content_text` wrote. Raises Garbled."""
+    return _text_from(text) if text.startswith('{"text"') else _content_from(text)
+
+
+def _content_from(text: str) -> Render | Text:
     try:
         values, _ = _scan(text, 0)
         if "text" in values:
@@ -66,3 +71,7 @@ def content_from(text: str) -> Render | Text:
         return Render(**values)
     except (ValueError, TypeError, StopIteration):
         raise Garbled(f"{text!r:.40} says nothing") from None
+
+
+_text_from = lru_cache(maxsize=4096)(_content_from)
+"""The captions of a library are few, and each stands beside many pictures."""

@@ -112,9 +112,9 @@ def is_blank(path: Path) -> bool:
 
 
 def is_empty(db: sqlite3.Connection) -> bool:
-    """Whether a manifest knows of nothing."""
-    query = "SELECT NOT EXISTS (SELECT 1 FROM picture) AND NOT EXISTS (SELECT 1 FROM placed)"
-    return bool(db.execute(query).fetchone()[0])
+    """Whether a manifest knows of nothing, not even of files that were going to be written when a run was cut off."""
+    tables = ("picture", "placed", "step")
+    return not any(db.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0] for table in tables)
 
 
 def has_log(path: Path) -> bool:

