@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sorter.census import Report, Track, silent
-from sorter.classify.cluster import Cluster
 from sorter.classify.predict import Questions, Seen, in_step
 from sorter.classify.scan import Found
-from sorter.library.keep import kept
+from sorter.library.keep import places
 from sorter.library.manifest import Manifest
 from sorter.records import Label, Picture, Unreadable
+
+if TYPE_CHECKING:
+    from sorter.classify.cluster import Cluster
 
 T = TypeVar("T")
 
@@ -71,14 +73,14 @@ def take_in(
 
 def ask_again(manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent) -> None:
     """Ask the questions that known pictures have not been asked yet, as after a sorter was replaced."""
-    waiting = list(manifest.unanswered(questions.sources()))
+    waiting = manifest.unanswered(questions.sources())
     if not waiting:
         return
     _prepare(questions, track)
 
     def ask(item: tuple[str, list[str]]) -> tuple[str, Seen | Unreadable | None]:
-        places = [*manifest.copies(item[0]), kept(manifest.root, item[0])]
-        readings = (questions(path, item[1]) for path in places if path.exists())
+        there = (path for path in places(manifest, item[0]) if path.exists())
+        readings = (questions(path, item[1]) for path in there)
         right = (seen for seen in readings if isinstance(seen, Unreadable) or seen.picture.sha256 == item[0])
         return item[0], next(right, None)
 
@@ -95,11 +97,11 @@ def ask_cluster(
     cluster: Cluster, manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent
 ) -> None:
     """The same as `ask_again` by other machines. A picture that they cannot read is a failure. Raises ClusterError."""
-    waiting = list(manifest.unanswered(questions.sources()))
+    waiting = manifest.unanswered(questions.sources())
     if not waiting:
         return
     _prepare(questions, track)
-    tasks = [(sha256, axes, [*manifest.copies(sha256), kept(manifest.root, sha256)]) for sha256, axes in waiting]
+    tasks = [(sha256, axes, places(manifest, sha256)) for sha256, axes in waiting]
 
     def merged() -> Iterator[object]:
         for answers in cluster(tasks, questions):

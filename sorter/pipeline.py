@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from sorter.intake import ask_again, take_in
 from sorter.job import Job
 from sorter.library.apply import Done, FindOriginal, apply, recover
 from sorter.library.corrections import read_corrections
-from sorter.library.keep import give_back_originals, kept, take_originals
+from sorter.library.keep import give_back_originals, places, take_originals
 from sorter.library.lock import locked
 from sorter.library.manifest import Manifest
 from sorter.library.names import file_stem
@@ -80,26 +81,26 @@ def bring_in(
     track: Track[Any] = silent,
 ) -> None:
     """Read the files that are new or changed, and place each picture as soon as its labels are known."""
+    read = take_in(files, manifest, job.questions, report, track)
+    if manifest.rehearsed:
+        deque(read, maxlen=0)
+        return
     data: dict[str, bytes | None] = {}
 
     def originals(sha256: str) -> Iterator[Path | bytes]:
         if at_hand := data.get(sha256):
             yield at_hand
-        yield from finder(manifest)(sha256)
+        yield from places(manifest, sha256)
 
     def steps() -> Iterator[Step]:
         before: dict[str, bytes | None] = {}
-        for fresh in take_in(files, manifest, job.questions, report, track):
+        for fresh in read:
             data.clear()
             data.update(before | fresh)  # of the step that is taken next, and of those that wait for it
-            if not manifest.rehearsed:
-                yield from make_plan(manifest, job, Report(corrections=report.corrections), set(fresh))
+            yield from make_plan(manifest, job, Report(corrections=report.corrections), set(fresh))
             before = fresh
 
-    if manifest.rehearsed:
-        deque(steps(), maxlen=0)
-    else:
-        place(steps(), manifest, command, report, originals)
+    place(steps(), manifest, command, report, originals)
 
 
 def heed(manifest: Manifest, job: Job, report: Report, restore: bool = False) -> None:
@@ -161,7 +162,7 @@ def carry_out(
     track: Track[Any] = silent,
 ) -> None:
     """Apply steps, and take the originals below the folder `take`."""
-    place(track(steps, "placing files", len(steps)), manifest, command, report, finder(manifest))
+    place(track(steps, "placing files", len(steps)), manifest, command, report, partial(places, manifest))
     if take:
         for taken in track(take_originals(manifest, begin(manifest, command, report), take), "taking originals", None):
             if isinstance(taken, Unreadable):
@@ -201,10 +202,7 @@ def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track:
                 report.failures.append(back)
             else:
                 report.counts["originals given back"] += 1
-        steps = plan(
-            manifest.journal.before(chosen, (placed.output for placed in manifest.placed())),
-            (placed.output for placed in manifest.placed()),
-        )
+        steps = plan(manifest.journal.before(chosen, manifest.outputs()), manifest.outputs())
         report.counts["steps"] = len(steps)
         if not dry_run:
             carry_out(steps, manifest, f"undo {chosen}", report, track=track)
@@ -231,11 +229,6 @@ def check_apart(source: Path, library: Path) -> None:
     inner, outer = source.resolve(), library.resolve()
     if inner == outer or outer in inner.parents:
         raise LibraryError(f"{source}: lies in the library {library}; give the folder that the pictures come from")
-
-
-def finder(manifest: Manifest) -> FindOriginal:
-    """Where the original of a hash may lie: where it was found, or in the library's keeping."""
-    return lambda sha256: [*manifest.copies(sha256), kept(manifest.root, sha256)]
 
 
 def _count(verdict: Verdict, outputs: list[Output], report: Report) -> None:

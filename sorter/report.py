@@ -16,9 +16,10 @@ from sorter.classify.backbone import write_whole
 from sorter.classify.scan import read_file
 from sorter.errors import LibraryError, PictureError
 from sorter.job import Job
+from sorter.library import keep
 from sorter.library.manifest import Manifest
 from sorter.page import Section, Shown, page, shown, side_by_side
-from sorter.pipeline import finder, make_plan, verdicts
+from sorter.pipeline import make_plan, verdicts
 from sorter.records import HUMAN, Render, Verdict
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def turned_pictures(manifest: Manifest, job: Job, most: int = SAMPLES) -> list[S
         if len(pairs) >= most:
             break
         sha256 = verdict.picture.sha256
-        original, turned = _loaded(finder(manifest)(sha256), sha256), _loaded([manifest.root / places[sha256].path])
+        original, turned = (
+            _loaded(keep.places(manifest, sha256), sha256),
+            _loaded([manifest.root / places[sha256].path]),
+        )
         if original and turned:
             pairs.append(side_by_side(original, turned, verdict.caption or job.layout.caption(verdict)))
     return pairs

@@ -128,7 +128,8 @@ class _Again:
         return row is not None and any(_holds(path, row) for path in paths)
 
     def _placed(self, stem: str, kind: type[Render | Text]) -> Placed | None:
-        return next((row for row in self.manifest.placed(stem) if isinstance(row.output.content, kind)), None)
+        rows = self.manifest.placed_with([stem]).get(stem, [])
+        return next((row for row in rows if isinstance(row.output.content, kind)), None)
 
     def _remember(self) -> None:
         """Record what could be read of the damaged manifest, as far as the sorters still have such a class."""

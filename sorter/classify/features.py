@@ -156,7 +156,8 @@ class _Look:
             known = self.cache.get(self.key, sha256)
             if known:
                 return known, False
-            picture = images.load_small(data, images.open_picture(data), at_least=2 * self.backbone.size)
+            with images.opened(data) as image:
+                picture = images.load_small(data, image, at_least=2 * self.backbone.size)
             view = images.fit_view(picture, self.backbone.size)
             both = (view, np.ascontiguousarray(view[:, ::-1]))
             numbers = np.stack([summary(*self.runners.maps(self.backbone, one)) for one in both])

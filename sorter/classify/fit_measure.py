@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,10 @@ def _weights(model: Any) -> dict[str, float]:
 def _edges(path: Path) -> _Edges | Unreadable:
     try:
         data = read_file(path)
-        picture, image = images.read_picture(path, data)
-        ratios = np.array(edge_ratios(images.load_grey(image)))
-        small = images.load_small(data, images.open_picture(data), at_least=64)
-        return _Edges(picture.sha256, perceptual_hash(images.fit_view(small, 32)), ratios)
+        with images.opened(data) as image:
+            ratios = np.array(edge_ratios(images.load_grey(image)))
+            small = images.load_small(data, images.open_picture(data), at_least=64)
+        return _Edges(hashlib.sha256(data).hexdigest(), perceptual_hash(images.fit_view(small, 32)), ratios)
     except PictureError as found:
         return Unreadable(path, str(found))
     except OSError as found:

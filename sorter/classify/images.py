@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sorter.classify.limits import Counted, check, room, too_large
 from sorter.errors import PictureError
 from sorter.records import Picture, Render
 
@@ -25,19 +24,8 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", "
 """The endings by which a file is taken for a picture; what it really is, its bytes say."""
 KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 """Formats that every trainer reads, with their endings; any other becomes PNG in the library."""
-MOST_PIXELS = 120_000_000
-"""A larger picture is refused before it is decoded: three bytes a pixel of it would take 360 MB."""
 FRACTIONS = (8, 4, 2)
 """By which a JPEG's size is divided while it is decoded; by others, it takes longer than at full size."""
-MOST_SIDE = 65_535
-"""A longer side is refused, too: some steps take memory for each row, or for each column, as if there were many."""
-MOST_TOGETHER = 2 * MOST_PIXELS
-"""Pixels of the pictures that are decoded at the same time, in all threads. Each pixel takes up to 22 bytes."""
-MOST_READS = 2_000_000
-"""Pieces in which a file is read, which Pillow does one by one in Python: these many take 4 seconds."""
-MOST_SCANS = 100
-"""Passes over all of its pixels that a progressive JPEG may ask for. Encoders ask for about 10; a file of 1 MB can ask
-for thousands, of 0.1 seconds each in a large picture (libjpeg-turbo, "Two Issues with the JPEG Standard", 2013)."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how a camera was held (EXIF 2.32, section 4.6.4)."""
 DAMAGE = (
@@ -73,7 +61,7 @@ def described(path: Path, data: bytes, image: Image) -> Picture:
 def opened(data: bytes) -> Iterator[Image]:
     """As `open_picture`; waits until there is room beside the pictures of other threads, and holds it."""
     image = open_picture(data)
-    with _room.hold(image.width * image.height):
+    with room.hold(image.width * image.height):
         yield image
 
 
@@ -84,21 +72,14 @@ def open_picture(data: bytes) -> Image:
     if not data:
         raise PictureError("the file is empty")
     try:
-        image = PIL.Image.open(_Counted(data), formats=FORMATS)
+        image = PIL.Image.open(Counted(data), formats=FORMATS)
     except PIL.UnidentifiedImageError:
         raise PictureError("not a picture: its bytes are of no picture format") from None
     except PIL.Image.DecompressionBombError:
-        raise PictureError(f"too large: over {MOST_PIXELS // 1_000_000} million pixels") from None
+        raise too_large() from None
     except DAMAGE as found:
         raise _damaged(found) from None
-    if not (image.width and image.height):
-        raise PictureError("damaged: it has no pixels")
-    if image.width * image.height > MOST_PIXELS:
-        raise PictureError(f"too large: over {MOST_PIXELS // 1_000_000} million pixels")
-    if max(image.size) > MOST_SIDE:
-        raise PictureError(f"too large: a side of over {MOST_SIDE} pixels")
-    if "progressive" in image.info and data.count(b"\xff\xda") > MOST_SCANS and _scans(data) > MOST_SCANS:
-        raise PictureError(f"too slow: over {MOST_SCANS} scans")
+    check(image, data)
     return image
 
 
@@ -175,55 +156,6 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
         return _encode(_transform(_keeping_alpha(_decode(image)), wanted), suffix, like)
 
 
-class _Counted(io.BytesIO):
-    """Bytes that are read in so many pieces at most."""
-
-    reads = 0
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self.reads += 1
-        if self.reads > MOST_READS:
-            raise PictureError(f"too slow: in over {MOST_READS // 1_000_000} million pieces")
-        return super().read(size)
-
-
-class _Room:
-    """Lets threads work on pictures at the same time that are no more than so many pixels together."""
-
-    def __init__(self, pixels: int) -> None:
-        self._free, self._changed = pixels, threading.Condition()
-
-    @contextmanager
-    def hold(self, pixels: int) -> Iterator[None]:
-        """Wait for room, and take it. One after the other, and not one within the other: that could wait for ever."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += pixels
-                self._changed.notify_all()
-
-
-_room = _Room(MOST_TOGETHER)
-_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
-"""Of a JPEG's segment; what is left out has no length, or is no marker (ITU T.81, table B.1)."""
-
-
-def _scans(data: bytes) -> int:
-    """How many scans the first picture in a JPEG has; more than MOST_SCANS where it takes long to count them."""
-    place = found = 0
-    for _ in range(100 * MOST_SCANS):
-        match = _MARKER.search(data, place)
-        if match is None or match[0] == b"\xff\xd9":  # the end of the picture
-            return found
-        found += match[0] == b"\xff\xda"
-        place = match.end() + max(2, int.from_bytes(data[match.end() : match.end() + 2], "big"))
-    return MOST_SCANS + 1
-
-
 @contextmanager
 def _telling() -> Iterator[None]:
     """What Pillow says of the bytes, as a PictureError."""
@@ -274,13 +206,14 @@ def _eight_bits(image: Image) -> Image:
     import numpy as np
     from PIL import Image as Images
 
+    from sorter.classify.resample import round_half_up
+
     values = np.asarray(image).astype(np.float32)
     np.nan_to_num(values, copy=False, posinf=0, neginf=0)
     most = values.max()
     top = 1 if image.mode == "F" and most <= 1 else 255 if most <= 255 and image.mode in ("I", "F") else 65535
     values *= 255 / top
-    values += 0.5
-    np.clip(values, 0, 255.5, out=values)
+    round_half_up(values)
     grey = Images.fromarray(values.astype(np.uint8))
     if "transparency" not in image.info:
         return grey

@@ -123,11 +123,11 @@ class Questions:
 
     def _ask_networks(self, data: bytes, image: Image, trained: Mapping[str, Sorter]) -> dict[str, Label]:
         passes = {axis: self._shared[sorter.backbone.key] for axis, sorter in trained.items()}
-        # Twice the size, so that a JPEG's own coarse scaling is followed by a good one.
         sizes = {network.size for network, _ in passes.values()}
         if self.exact:
             views = {size: images.exact_view(images.open_picture(data), size) for size in sizes}
         else:
+            # Twice the size, so that a JPEG's own coarse scaling is followed by a good one.
             picture = images.load_small(data, image, at_least=2 * max(sizes))
             views = {size: images.fit_view(picture, size) for size in sizes}
         networks = {network.key: network for network, _ in passes.values()}

@@ -55,11 +55,11 @@ def cover(pixels: Bytes, size: int) -> Bytes:
         for band in across:
             seen = stripe[:, (band.first - left) * channels : (band.last - left) * channels]
             np.matmul(seen, band.weights, out=middle[rows, band.start * channels : band.stop * channels])
-    _round(middle)
+    round_half_up(middle)
     found = np.empty((size, size * channels), np.float32)
     for band in _bands(height, size, (height - side) / 2, side, 1):
         np.matmul(band.weights.T, middle[band.first : band.last], out=found[band.start : band.stop])
-    _round(found)
+    round_half_up(found)
     return found.astype(np.uint8).reshape(size, size, channels)
 
 
@@ -81,8 +81,8 @@ def _bands(length: int, size: int, start: float, side: int, channels: int) -> tu
     return tuple(found)
 
 
-def _round(values: Floats) -> None:
-    """To whole numbers from 0 to 255, halves upwards, in place."""
+def round_half_up(values: Floats) -> None:
+    """To whole numbers from 0 to 255, as Pillow rounds, in place."""
     values += 0.5
     np.clip(values, 0, 255.5, out=values)
     np.floor(values, out=values)

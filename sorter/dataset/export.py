@@ -111,7 +111,7 @@ def _write(
         run = report.run = manifest.journal.begin("export")
         for gone in [one for one in manifest.placed() if not (manifest.root / one.output.path).exists()]:
             manifest.forget_placed(gone.output.path)  # a dataset is made from a library: what is gone is written again
-    standing = [placed.output for placed in manifest.placed()]
+    standing = list(manifest.outputs())
     steps = plan(chosen, standing)
     failed: set[str] = set()
 

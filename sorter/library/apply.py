@@ -8,12 +8,8 @@ its place and move it there in one step, journal that it is done. While one batc
 from __future__ import annotations
 
 import hashlib
-import io
-import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
@@ -22,6 +18,7 @@ from sorter.classify.images import render
 from sorter.classify.predict import in_step
 from sorter.classify.scan import Found, found_at, read_file
 from sorter.errors import LibraryError, PictureError
+from sorter.library import files
 from sorter.library.contents import Intent, Placed, content_from
 from sorter.library.manifest import Manifest
 from sorter.library.plan import stem
@@ -31,7 +28,6 @@ BATCH = 128
 """Steps between two writings of the journal; the most that a crash makes to be done again, twice over."""
 WRITERS = 4
 """Threads that write files; they mostly wait for the disk."""
-PART = ".part"
 
 FindOriginal = Callable[[str], Iterable[Path | bytes]]
 """sha256 -> the picture of that hash as it was read just now, or the files that may hold it."""
@@ -80,8 +76,7 @@ def recover(manifest: Manifest) -> int:
     open_steps = manifest.journal.unsettled()
     for intent in open_steps:
         target = inside(manifest.root, intent.path)
-        with suppress(OSError):  # gone, or not to be removed now: it is in nobody's way
-            _part(target).unlink()
+        files.clear_away(target)
         stands = _sha256(target)
         with manifest.change():
             if intent.after is None:
@@ -262,50 +257,15 @@ def _touch(root: Path, ready: _Ready) -> Found | Unreadable | None:
     target = inside(root, ready.step.output.path)
     try:
         if isinstance(ready.step, Put):
-            _write(target, ready.data)
+            files.write(target, ready.data)
             return found_at(target)
         if not ready.same_file:
-            _patiently(lambda: target.unlink(missing_ok=True))
-            _remove_empty(target.parent, root)
+            files.remove(target, root)
         return None
     except PermissionError:
         return Unreadable(target, "protected, or open in another program, so it was left")
     except (FileExistsError, NotADirectoryError, IsADirectoryError):  # a file where a folder should be, or the reverse
         return Unreadable(target, "a file that is not ours stands there, so it was left")
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write beside the place, then move there in one step. Nothing is left over where that fails."""
-    part = _part(target)
-    try:
-        with _created(part) as file:
-            left = memoryview(data)
-            while left:  # a disk that is about to be full takes a part, and refuses the rest the next time
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
-        _patiently(lambda: os.replace(part, target))
-    except OSError:
-        with suppress(OSError):
-            part.unlink()
-        raise
-
-
-def _created(path: Path) -> io.FileIO:
-    try:
-        return open(path, "wb", buffering=0)
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return open(path, "wb", buffering=0)
-
-
-def _patiently(act: Callable[[], None]) -> None:
-    """On Windows a virus scanner or a viewer may hold a file for a moment."""
-    for pause in (0.1, 0.3, 1.0) if os.name == "nt" else ():
-        try:
-            return act()
-        except PermissionError:
-            time.sleep(pause)
-    return act()
 
 
 def _without(batch: list[Step], failed: set[str]) -> Iterator[Step | Unreadable]:
@@ -322,17 +282,6 @@ def _in_batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
     for _, of_kind in groupby(steps, type):
         while batch := list(islice(of_kind, BATCH)):
             yield batch
-
-
-def _remove_empty(folder: Path, root: Path) -> None:
-    with suppress(OSError):  # not empty: that is where to stop
-        while folder != root:
-            folder.rmdir()
-            folder = folder.parent
-
-
-def _part(target: Path) -> Path:
-    return target.with_name(target.name + PART)
 
 
 def _placed(output: Output, sha256: str, file: Found) -> Placed:

@@ -50,7 +50,7 @@ def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
             _answer(manifest, placed.output, Label(LIBRARY, REMOVED, 1.0, HUMAN))
         captions = sum(record_caption(manifest, p) for p in changed if isinstance(p.output.content, Text))
     elsewhere = manifest.answered(LIBRARY, ELSEWHERE)
-    misplaced = [path for path, sha256 in _pictures(manifest) if sha256 in elsewhere]
+    misplaced = [path for path, sha256 in _pictures(manifest) if sha256 in elsewhere] if elsewhere else []
     return Corrections(
         moved,
         captions,

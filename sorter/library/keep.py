@@ -19,6 +19,11 @@ def kept(root: Path, sha256: str) -> Path:
     return root / FOLDER / "originals" / sha256[:2] / sha256
 
 
+def places(manifest: Manifest, sha256: str) -> list[Path]:
+    """Where the original of this hash may lie: where it was found, or in the library's keeping."""
+    return [*manifest.copies(sha256), kept(manifest.root, sha256)]
+
+
 def take_originals(manifest: Manifest, run: int, source: Path) -> Iterator[Path | Unreadable]:
     """Move into keeping every original below `source` whose picture stands in the library as we wrote it."""
     for placed in list(manifest.placed()):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -26,6 +26,8 @@ FOLDER = ".modelsheet"
 FILE = "manifest.sqlite"
 LABEL = "axis, name, score, source, looks, mirror_looks"
 """The columns that make a Label, in its order."""
+PLACED = "path, content, sha256, size, modified"
+"""The columns that make a Placed."""
 
 
 class Manifest:
@@ -119,10 +121,6 @@ class Manifest:
                 found.append(Unreadable(file.path, reason) if reason else _picture(picture))
         return found
 
-    def add(self, found: Found, picture: Picture, labels: Iterable[Label]) -> None:
-        """Record a picture, where it was found, and the answers about it."""
-        self.add_all([(found, picture, labels)])
-
     def add_all(self, seen: Sequence[tuple[Found, Picture, Iterable[Label]]]) -> None:
         """Record pictures, each with where it was found and the answers about it."""
         database.insert(self._db, "OR IGNORE INTO picture", (_picture_row(picture) for _, picture, _ in seen))
@@ -196,20 +194,18 @@ class Manifest:
 
     def picture(self, sha256: str, sources: dict[str, str]) -> tuple[Picture, tuple[Label, ...]] | None:
         """One picture by its hash, with its labels in force."""
-        row = self._db.execute("SELECT * FROM picture WHERE sha256 = ?", (sha256,)).fetchone()
-        query = f"SELECT sha256, {LABEL} FROM label WHERE sha256 = ?"
-        return row and (_picture(row), _in_force(self._db.execute(query, (sha256,)), sources))
+        return next(self.pictures(sources, [sha256]), None)
 
-    def unanswered(self, sources: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    def unanswered(self, sources: dict[str, str]) -> list[tuple[str, list[str]]]:
         """The pictures, by hash, on which an answer is missing, with those axes."""
-        if sources:
-            pairs = ", ".join("(?, ?)" for _ in sources)
-            query = f"SELECT sha256, count(DISTINCT axis) FROM label WHERE (axis, source) IN (VALUES {pairs}) "
-            values = [value for pair in sources.items() for value in pair]
-            full = f"SELECT sha256 FROM ({query} GROUP BY sha256 HAVING count(DISTINCT axis) = {len(sources)})"
-            for (sha256,) in self._db.execute(f"SELECT sha256 FROM picture WHERE sha256 NOT IN ({full})", values):
-                if axes := self.missing([sha256], sources).get(sha256):
-                    yield sha256, axes
+        if not sources:
+            return []
+        pairs = ", ".join("(?, ?)" for _ in sources)
+        query = f"SELECT sha256, count(DISTINCT axis) FROM label WHERE (axis, source) IN (VALUES {pairs}) "
+        values = [value for pair in sources.items() for value in pair]
+        full = f"SELECT sha256 FROM ({query} GROUP BY sha256 HAVING count(DISTINCT axis) = {len(sources)})"
+        rows = self._db.execute(f"SELECT sha256 FROM picture WHERE sha256 NOT IN ({full})", values)
+        return list(self.missing((sha256 for (sha256,) in rows), sources).items())
 
     def hash_of_stem(self, stem: str) -> str | None:
         """The picture whose files have this stem, which ends in the first digits of its hash."""
@@ -243,7 +239,8 @@ class Manifest:
 
     def refuse_dataset(self) -> None:
         """Raise LibraryError where an export stands here, which knows no pictures: sorting into it would clear it."""
-        if not self.counts()["pictures"] and next(self.placed(), None):
+        (holds_pictures,) = self._db.execute("SELECT EXISTS (SELECT 1 FROM picture)").fetchone()
+        if not holds_pictures and next(self.outputs(), None):
             raise LibraryError(f"{self.root}: is an exported dataset; choose another folder for the library")
 
     def counts(self) -> dict[str, int]:
@@ -254,16 +251,14 @@ class Manifest:
 
     # --- what is placed
 
-    def placed(self, stem: str | None = None) -> Iterator[Placed]:
-        """Every file that we wrote and that is believed to stand, by path; or only those of one file stem."""
-        where, values = ("", ()) if stem is None else (" WHERE stem = ?", (stem,))
-        columns = "path, content, sha256, size, modified"
-        for row in self._db.execute(f"SELECT {columns} FROM placed{where} ORDER BY path", values):
-            yield _placed(row)
+    def placed(self) -> Iterator[Placed]:
+        """Every file that we wrote and that is believed to stand, by path."""
+        return map(_placed, self._db.execute(f"SELECT {PLACED} FROM placed ORDER BY path"))
 
     def placed_at(self, path: str) -> Placed | None:
         """What we wrote at this path."""
-        return next((one for one in self.placed(PurePosixPath(path).stem) if one.output.path == path), None)
+        row = self._db.execute(f"SELECT {PLACED} FROM placed WHERE path = ?", (path,)).fetchone()
+        return row and _placed(row)
 
     def outputs(self) -> Iterator[Output]:
         """The outputs of every file that we wrote, in no order."""
@@ -273,8 +268,7 @@ class Manifest:
         """Stem -> the files that we wrote with it, for those of `stems` that there are any of."""
         found: dict[str, list[Placed]] = {}
         for some in database.parts(sorted(set(stems))):
-            columns = "path, content, sha256, size, modified"
-            query = f"SELECT {columns} FROM placed WHERE stem IN ({database.marks(some)}) ORDER BY path"
+            query = f"SELECT {PLACED} FROM placed WHERE stem IN ({database.marks(some)}) ORDER BY path"
             for row in self._db.execute(query, some):
                 one = _placed(row)
                 found.setdefault(stem(one.output), []).append(one)

@@ -30,7 +30,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 import sorter
-from sorter.classify import images
+from sorter.classify import images, limits
 from sorter.dataset.export import export
 from sorter.errors import PictureError
 from sorter.job import Job
@@ -578,7 +578,7 @@ def test_none_takes_more_than_a_bounded_time_and_memory(tmp_path: Path) -> None:
 
 
 def test_pictures_that_are_decoded_together_are_no_more_than_so_many_pixels() -> None:
-    room, held, most = images._Room(100), [0], [0]
+    room, held, most = limits.Room(100), [0], [0]
 
     def decode(pixels: int) -> None:
         with contextlib.suppress(ValueError), room.hold(pixels):

@@ -19,7 +19,6 @@ from PIL import Image
 
 from sorter.errors import LibraryError
 from sorter.job import Job, load_job
-from sorter.library import apply as applying
 from sorter.library.lock import locked
 from sorter.library.manifest import Manifest
 from sorter.library.schema import MIGRATIONS
@@ -163,7 +162,7 @@ def test_a_full_disk_is_a_sentence_and_the_next_run_completes(
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(applying.os, "replace", full)
+        patch.setattr(os, "replace", full)
         with pytest.raises(LibraryError) as found:
             sort(heap, library, job)
     assert "No space left on device; make room or choose another folder" in str(found.value)
@@ -195,7 +194,7 @@ def test_a_file_that_is_open_elsewhere_is_left_and_its_old_place_with_it(
         replace(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(applying.os, "replace", locked)
+        patch.setattr(os, "replace", locked)
         report, _ = sort(heap, library, load_job(path))
     assert report.failures and report.counts["pictures placed"] == 6
     assert no_parts(library)
@@ -212,7 +211,7 @@ def test_a_disk_that_is_full_while_a_picture_is_written_leaves_no_half_of_it(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(applying.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(LibraryError, match="No space left on device"):
             sort(heap, library, job)
     assert no_parts(library)
@@ -490,7 +489,7 @@ def lose(file):  # a moment below 0: die while that file is written, with half o
         os.ftruncate(file, 40)
         os.kill(os.getpid(), signal.SIGKILL)
 if moment < 0:
-    apply.os.fsync = lose
+    os.fsync = lose
 def count(frame, event, _):
     if "/sorter/library/" in frame.f_code.co_filename.replace(os.sep, "/") or event == "c_call":
         calls[0] += 1
