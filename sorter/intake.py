@@ -33,10 +33,10 @@ def take_in(
     questions: Questions,
     report: Report,
     track: Track[Any] = silent,
-) -> Iterator[dict[str, bytes | None]]:
+) -> Iterator[dict[str, Seen]]:
     """Read the files that are new or changed, ask what is not answered yet, and record it.
 
-    Yields the pictures that were read, some at a time and each once: by hash, with their bytes while these are at hand.
+    Yields the pictures that were read, some at a time and each once, by hash.
     A file that has not changed since it was last read costs one look into the manifest.
     """
     manifest.refuse_dataset()
@@ -47,7 +47,7 @@ def take_in(
     results = in_step(lambda task: _read(task, questions), tasks, is_light=lambda task: task.done is not None)
     distinct: set[int] = set()
     for batch in _by_weight(track(results, "reading pictures", None)):
-        fresh: dict[str, bytes | None] = {}
+        fresh: dict[str, Seen] = {}
         new: list[tuple[Found, Picture, tuple[Label, ...]]] = []
         with manifest.change():
             for task, seen in batch:
@@ -65,7 +65,7 @@ def take_in(
                 if task.found and task.done is None:
                     new.append((task.found, seen.picture, seen.labels))
                     if not is_copy:
-                        fresh[seen.picture.sha256] = seen.data
+                        fresh[seen.picture.sha256] = seen
             manifest.add_all(new)
         if fresh:
             yield fresh

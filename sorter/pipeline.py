@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sorter.census import Report, Track, silent
+from sorter.classify.predict import Seen
 from sorter.classify.scan import Found, walk
 from sorter.errors import LibraryError
 from sorter.intake import ask_again, take_in
@@ -85,18 +86,18 @@ def bring_in(
     if manifest.rehearsed:
         deque(read, maxlen=0)
         return
-    data: dict[str, bytes | None] = {}
+    at_hand: dict[str, Seen] = {}
 
-    def originals(sha256: str) -> Iterator[Path | bytes]:
-        if at_hand := data.get(sha256):
-            yield at_hand
+    def originals(sha256: str) -> Iterator[Path | Seen]:
+        if sha256 in at_hand:
+            yield at_hand[sha256]
         yield from places(manifest, sha256)
 
     def steps() -> Iterator[Step]:
-        before: dict[str, bytes | None] = {}
+        before: dict[str, Seen] = {}
         for fresh in read:
-            data.clear()
-            data.update(before | fresh)  # of the step that is taken next, and of those that wait for it
+            at_hand.clear()
+            at_hand.update(before | fresh)  # of the step that is taken next, and of those that wait for it
             yield from make_plan(manifest, job, Report(corrections=report.corrections), set(fresh))
             before = fresh
 

@@ -91,6 +91,11 @@ class Render:
     fill: str = "#000000"
     """The colour outside the picture, where `crop` reaches beyond it."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the pixels are the picture's own."""
+        return not (self.crop or self.mirror or self.size)
+
 
 @dataclass(frozen=True, slots=True)
 class Text:

@@ -106,11 +106,11 @@ def doubted(manifest: Manifest, found: list[Verdict], most: int = SAMPLES) -> li
     return [shown(picture, text) for path, text in files if (picture := _loaded([path]))]
 
 
-def _loaded(places: Iterable[Path | bytes], sha256: str = "") -> Image | None:
+def _loaded(places: Iterable[Path], sha256: str = "") -> Image | None:
     """The first of these files that is a picture, and the one of that hash; None if none is any more."""
     for place in places:
         with suppress(OSError, PictureError):
-            data = place if isinstance(place, bytes) else read_file(place)
+            data = read_file(place)
             if sha256 in ("", hashlib.sha256(data).hexdigest()):
                 return images.load(images.open_picture(data))
     return None

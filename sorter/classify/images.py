@@ -139,6 +139,11 @@ def fit_view(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return cover(pixels, size)
 
 
+def as_it_is(image: Image) -> str:
+    """The ending with which the file may be placed as it is; empty if its format is not kept, or it is not upright."""
+    return KEPT.get(_format(image), "") if _orientation(image) == 1 else ""
+
+
 def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> bytes:
     """The bytes of the file that `wanted` describes, in the format that `suffix` names.
 
@@ -147,8 +152,7 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
     chroma sampling, so that its quality and size stay about the same. Raises PictureError.
     """
     with opened(data) as image, _telling():
-        upright = _orientation(image) == 1
-        if KEPT.get(_format(image)) == suffix and upright and not (wanted.crop or wanted.mirror or wanted.size):
+        if as_it_is(image) == suffix and wanted.is_plain:
             if not is_whole:
                 load(image)  # a picture that cannot be decoded is not put into a library
             return data

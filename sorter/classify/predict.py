@@ -51,6 +51,8 @@ class Seen:
     labels: tuple[Label, ...]
     data: bytes | None = field(default=None, compare=False, repr=False)
     """The file, as it was read just now; None if it is large, or was not read."""
+    suffix: str = field(default="", compare=False)
+    """The ending with which these bytes may be placed as they are; empty if they may not."""
 
 
 class Questions:
@@ -103,7 +105,8 @@ class Questions:
             with images.opened(data) as image:
                 picture = images.described(path, data, image)
                 asked = {axis: one for axis, one in self.askers.items() if axes is None or axis in axes}
-                return Seen(picture, self._ask(asked, data, image), data if len(data) <= MOST_HELD else None)
+                suffix = images.as_it_is(image)
+                return Seen(picture, self._ask(asked, data, image), data if len(data) <= MOST_HELD else None, suffix)
         except PictureError as found:
             return Unreadable(path, str(found))
 
@@ -162,6 +165,14 @@ def keep_memory() -> None:
         mallopt, trim_threshold, mmap_threshold = ctypes.CDLL(None).mallopt, -1, -3
         mallopt(trim_threshold, MOST_KEPT)
         mallopt(mmap_threshold, MOST_KEPT)
+
+
+@cache
+def keep_to_one_core() -> None:
+    """Have numpy multiply on the core that asks: the others have pictures of their own, and threads of both collide."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, "blas")
 
 
 def one_way(axis: str, classes: Sequence[str], source: str, scores: NDArray[np.float32]) -> Label:
@@ -232,6 +243,7 @@ def in_step(
     threads = threads or os.cpu_count() or 1
     source = iter(items)
     keep_memory()
+    keep_to_one_core()
     with ThreadPoolExecutor(threads) as pool:
 
         def begun(item: T) -> Callable[[], R]:

@@ -17,10 +17,10 @@ Floats = NDArray[np.float32]
 
 LOBES = 3
 """Of the Lanczos window; Pillow's LANCZOS has as many (Duchon 1979, "Lanczos filtering in one and two dimensions")."""
-NEIGHBOURS = 4
+NEIGHBOURS = 8
 """Pixels of the small picture that are computed by one product. More of them multiply more zeros."""
-LARGEST_PRODUCT = 1 << 18
-"""Multiplications. OpenBLAS spreads a larger product over all cores, which are busy with other pictures."""
+MOST_VALUES = 1 << 20
+"""Values of the large picture that are made into floats at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ def cover(pixels: Bytes, size: int) -> Bytes:
     across = _bands(width, size, (width - side) / 2, side, channels)
     left, right = across[0].first, across[-1].last
     middle = np.empty((height, size * channels), np.float32)
-    most = max(1, LARGEST_PRODUCT // max(band.weights.size for band in across))
+    most = max(1, MOST_VALUES // ((right - left) * channels))
     for top in range(0, height, most):
         rows = slice(top, top + most)
         stripe = pixels[rows, left:right].reshape(-1, (right - left) * channels).astype(np.float32)

@@ -15,7 +15,7 @@ from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from sorter.classify.images import render
-from sorter.classify.predict import in_step
+from sorter.classify.predict import Seen, in_step
 from sorter.classify.scan import Found, found_at, read_file
 from sorter.errors import LibraryError, PictureError
 from sorter.library import files
@@ -29,7 +29,7 @@ BATCH = 128
 WRITERS = 4
 """Threads that write files; they mostly wait for the disk."""
 
-FindOriginal = Callable[[str], Iterable[Path | bytes]]
+FindOriginal = Callable[[str], Iterable[Path | Seen]]
 """sha256 -> the picture of that hash as it was read just now, or the files that may hold it."""
 
 
@@ -189,9 +189,7 @@ class _Worker:
         if not isinstance(step, Put):
             return isinstance(step, Unreadable)
         wanted = step.output.content
-        if isinstance(wanted, Text) or wanted != Render(wanted.sha256):
-            return isinstance(wanted, Text)
-        return isinstance(next(iter(self.originals(wanted.sha256)), None), bytes)
+        return isinstance(wanted, Text) or self._at_hand(wanted, PurePosixPath(step.output.path).suffix) is not None
 
     def make(self, step: Step | Unreadable) -> _Ready | Unreadable:
         if isinstance(step, Unreadable):
@@ -233,19 +231,26 @@ class _Worker:
                 found = _hashed(_read(inside(self.manifest.root, placed.output.path)) or b"")
                 if found[1] == placed.sha256:
                     return found
+        if (data := self._at_hand(output.content, suffix)) is not None:
+            return data, wanted
         tried: Path | None = None
         for original in self.originals(wanted):
-            if isinstance(original, bytes):
-                data: bytes | None = original
+            if isinstance(original, Seen):
+                data = original.data
             else:
                 tried, data = original, _read(original)
                 if data is not None and hashlib.sha256(data).hexdigest() != wanted:
                     data = None
             if data is not None:
-                is_whole = isinstance(original, bytes) or self.manifest.knows(wanted)
+                is_whole = isinstance(original, Seen) or self.manifest.knows(wanted)
                 made = render(data, output.content, suffix, is_whole)
                 return (made, wanted) if made is data else _hashed(made)
         raise PictureError(f"the original is gone or has changed: {tried or wanted[:10]}")
+
+    def _at_hand(self, wanted: Render, suffix: str) -> bytes | None:
+        """The bytes, where they were read just now and are placed as they are."""
+        original = next(iter(self.originals(wanted.sha256)), None) if wanted.is_plain else None
+        return original.data if isinstance(original, Seen) and original.suffix == suffix else None
 
 
 def _touch_all(root: Path, share: list[_Ready]) -> list[Found | Unreadable | None]:
