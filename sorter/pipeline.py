@@ -131,7 +131,7 @@ def arrange(
     return steps
 
 
-def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterator[Verdict]:
+def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterable[Verdict]:
     """The verdict on every picture of a library, or on those of these hashes."""
     sources = job.questions.sources()
     return (job.decide(*pair) for pair in manifest.pictures(sources, only))
@@ -139,19 +139,29 @@ def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iter
 
 def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = None) -> tuple[Step, ...]:
     """The steps from what is placed to what is wanted, and into `report` what they will come to."""
-    wanted: list[Output] = []
-    stems: list[str] = []
-    for verdict in verdicts(manifest, job, only):
-        outputs = list(job.layout(verdict))
-        _count(verdict, outputs, report)
-        wanted += outputs
-        if only is not None:
-            stems.append(file_stem(verdict.picture))
     if only is None:
-        placed = manifest.outputs()
+        known, placed = verdicts(manifest, job), manifest.outputs()
     else:
+        known = list(verdicts(manifest, job, only))
+        stems = (file_stem(verdict.picture) for verdict in known)
         placed = (one.output for some in manifest.placed_with(stems).values() for one in some)
+    wanted = (output for verdict in known for output in count(verdict, job.layout(verdict), report))
     return plan(wanted, placed, report.corrections.held)
+
+
+def count(verdict: Verdict, outputs: tuple[Output, ...], report: Report) -> tuple[Output, ...]:
+    """Write a picture and its outputs into a report. The same outputs."""
+    report.counts["pictures"] += 1
+    if verdict.unwanted:
+        report.unwanted[verdict.unwanted] += 1
+        return outputs
+    report.counts["wanted"] += 1
+    report.counts["turned"] += verdict.mirror
+    report.counts["in doubt"] += bool(verdict.doubts)
+    if verdict.unsure:
+        report.doubts.update(verdict.unsure)
+    report.folders[outputs[0].path.rpartition("/")[0]] += 1
+    return outputs
 
 
 def carry_out(
@@ -230,19 +240,6 @@ def check_apart(source: Path, library: Path) -> None:
     inner, outer = source.resolve(), library.resolve()
     if inner == outer or outer in inner.parents:
         raise LibraryError(f"{source}: lies in the library {library}; give the folder that the pictures come from")
-
-
-def _count(verdict: Verdict, outputs: list[Output], report: Report) -> None:
-    report.counts["pictures"] += 1
-    if verdict.unwanted:
-        report.unwanted[verdict.unwanted] += 1
-        return
-    report.counts["wanted"] += 1
-    report.counts["turned"] += verdict.mirror
-    report.counts["in doubt"] += bool(verdict.doubts)
-    if verdict.unsure:
-        report.doubts.update(verdict.unsure)
-    report.folders[outputs[0].path.rpartition("/")[0]] += 1
 
 
 def _kind(step: Step) -> str:

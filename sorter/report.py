@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import random
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,28 +19,40 @@ from sorter.errors import LibraryError, PictureError
 from sorter.job import Job
 from sorter.library import keep
 from sorter.library.manifest import Manifest
+from sorter.library.names import file_stem
 from sorter.page import Section, Shown, page, shown, side_by_side
-from sorter.pipeline import make_plan, verdicts
+from sorter.pipeline import count, verdicts
 from sorter.records import HUMAN, Render, Verdict
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+TURNED = "Turned pictures, as they came and as they stand"
+DOUBTED = "In doubt: drag them from _unsure to the right folder, and sort again"
 SAMPLES = 12
+"""Pictures of a kind that are shown."""
+MOST_TRIED = 5 * SAMPLES
+"""Of such pictures, how many are looked for; some may have been moved away."""
+MOST_ROWS = 200
+"""Files that are named of those that could not be used."""
+IN_DOUBT = "in doubt"
 
 
 def write_report(library: Path, to: Path, job: Job) -> Report:
     """Write the page; what it counted. Raises LibraryError where `to` cannot be written."""
     with Manifest(library, rehearse=True) as manifest:
-        report = Report()
-        make_plan(manifest, job, report)
-        report.failures = manifest.unreadable()
-        wanted = [verdict for verdict in verdicts(manifest, job) if not verdict.unwanted]
+        report, looks = Report(failures=manifest.unreadable()), Looks()
+        for verdict in verdicts(manifest, job):
+            count(verdict, job.layout(verdict), report)
+            if not verdict.unwanted:
+                looks.add(verdict)
         sections = [
-            Section("In short", rows=[(name, count) for name, count in report.counts.items()]),
-            *_shown("Turned pictures, as they came and as they stand", turned_pictures(manifest, job)),
-            *_shown("In doubt: drag them from _unsure to the right folder, and sort again", doubted(manifest, wanted)),
-            *balance(wanted, job),
+            Section("In short", rows=[(name, number) for name, number in report.counts.items()]),
+            *_shown("Turned pictures, as they came and as they stand", turned_pictures(looks.turned, manifest, job)),
+            *_shown(
+                "In doubt: drag them from _unsure to the right folder, and sort again", doubted(looks.doubted, manifest)
+            ),
+            *looks.balance(job),
             *left_out(report),
         ]
     try:
@@ -49,61 +62,78 @@ def write_report(library: Path, to: Path, job: Job) -> Report:
     return report
 
 
+@dataclass
+class Looks:
+    """What the wanted pictures of a library look like: their classes counted, and a few of them to be shown.
+
+    Those are the first that come: by their hashes, which is by chance.
+    """
+
+    classes: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Axis -> class -> pictures."""
+    people: Counter[str] = field(default_factory=Counter)
+    """Axis -> answers that a person gave."""
+    turned: list[Verdict] = field(default_factory=list)
+    doubted: list[Verdict] = field(default_factory=list)
+
+    def add(self, verdict: Verdict) -> None:
+        """Count a picture."""
+        for label in verdict.labels:
+            self.classes[label.axis][IN_DOUBT if label.axis in verdict.unsure else label.name] += 1
+            self.people[label.axis] += label.source == HUMAN
+        for axis in verdict.unsure.difference(label.axis for label in verdict.labels):
+            self.classes[axis][IN_DOUBT] += 1
+        if verdict.mirror and len(self.turned) < MOST_TRIED:
+            self.turned.append(verdict)
+        if verdict.doubts and len(self.doubted) < MOST_TRIED:
+            self.doubted.append(verdict)
+
+    def balance(self, job: Job) -> list[Section]:
+        """For each axis, how many pictures each class has, and how many answers a person gave."""
+        sections = []
+        for axis in job.scheme.axes:
+            texts = [f"{self.people[axis]} of these answers were given by a person."] if self.people[axis] else []
+            sections.append(Section(f"Balance: {axis}", texts, bars=self.classes[axis].most_common()))
+        return sections
+
+
+def turned_pictures(some: list[Verdict], manifest: Manifest, job: Job) -> Iterator[Shown]:
+    """Pictures as they came, on the left, and as they were turned, on the right, with their captions."""
+    for verdict, render, path in _standing(some, manifest):
+        if render.mirror:
+            original, turned = _loaded(keep.places(manifest, render.sha256), render.sha256), _loaded([path])
+            if original and turned:
+                yield side_by_side(original, turned, job.layout.caption(verdict))
+
+
+def doubted(some: list[Verdict], manifest: Manifest) -> Iterator[Shown]:
+    """Pictures that a person should look at, each with what the sorters were unsure of."""
+    for verdict, _, path in _standing(some, manifest):
+        if picture := _loaded([path]):
+            yield shown(picture, "; ".join(verdict.doubts))
+
+
+def _standing(some: list[Verdict], manifest: Manifest) -> Iterator[tuple[Verdict, Render, Path]]:
+    """Those of the pictures that are placed, as what, and where."""
+    stems = {file_stem(verdict.picture): verdict for verdict in some}
+    for stem, placed in manifest.placed_with(stems).items():
+        for one in placed:
+            if isinstance(one.output.content, Render):
+                yield stems[stem], one.output.content, manifest.root / one.output.path
+
+
 def left_out(report: Report) -> list[Section]:
     """What is not in the library and why; and, folded away, what is where."""
     sections = []
     if report.unwanted:
         sections.append(Section("Left out, as the scheme says", bars=report.unwanted.most_common()))
     if report.failures:
-        rows = [[str(failure.path), failure.reason] for failure in report.failures[:200]]
-        sections.append(Section("Files that could not be used", head=["file", "reason"], rows=rows))
+        rows = [[str(failure.path), failure.reason] for failure in report.failures[:MOST_ROWS]]
+        more = len(report.failures) - len(rows)
+        texts = [f"And {more} more."] if more else []
+        sections.append(Section("Files that could not be used", texts, head=["file", "reason"], rows=rows))
     folders = sorted(report.folders.items(), key=lambda row: (-row[1], row[0]))
     return [*sections, Section(f"The {len(folders)} class folders", bars=folders, folded=True)]
-
-
-def balance(found: list[Verdict], job: Job) -> list[Section]:
-    """For each axis, how many wanted pictures each class has, and how many answers a person gave."""
-    sections = []
-    for axis in job.scheme.axes:
-        classes = Counter(verdict.sure().get(axis, "in doubt") for verdict in found)
-        people = sum(label.source == HUMAN for verdict in found for label in verdict.labels if label.axis == axis)
-        texts = [f"{people} of these answers were given by a person."] if people else []
-        sections.append(Section(f"Balance: {axis}", texts, bars=classes.most_common()))
-    return sections
-
-
-def turned_pictures(manifest: Manifest, job: Job, most: int = SAMPLES) -> list[Shown]:
-    """Pictures as they came, on the left, and as they were turned, on the right, with their captions."""
-    places = {
-        one.output.content.sha256: one.output
-        for one in manifest.placed()
-        if isinstance(one.output.content, Render) and one.output.content.mirror
-    }
-    chosen = [verdict for verdict in verdicts(manifest, job) if verdict.picture.sha256 in places]
-    random.Random(0).shuffle(chosen)
-    pairs: list[Shown] = []
-    for verdict in chosen:
-        if len(pairs) >= most:
-            break
-        sha256 = verdict.picture.sha256
-        original, turned = (
-            _loaded(keep.places(manifest, sha256), sha256),
-            _loaded([manifest.root / places[sha256].path]),
-        )
-        if original and turned:
-            pairs.append(side_by_side(original, turned, verdict.caption or job.layout.caption(verdict)))
-    return pairs
-
-
-def doubted(manifest: Manifest, found: list[Verdict], most: int = SAMPLES) -> list[Shown]:
-    """Pictures that a person should look at, each with what the sorters were unsure of."""
-    places = {
-        one.output.content.sha256: one.output for one in manifest.placed() if isinstance(one.output.content, Render)
-    }
-    rows = [verdict for verdict in found if verdict.doubts and verdict.picture.sha256 in places]
-    random.Random(0).shuffle(rows)
-    files = [(manifest.root / places[row.picture.sha256].path, "; ".join(row.doubts)) for row in rows[:most]]
-    return [shown(picture, text) for path, text in files if (picture := _loaded([path]))]
 
 
 def _loaded(places: Iterable[Path], sha256: str = "") -> Image | None:
@@ -116,5 +146,6 @@ def _loaded(places: Iterable[Path], sha256: str = "") -> Image | None:
     return None
 
 
-def _shown(title: str, pictures: list[Shown]) -> list[Section]:
-    return [Section(title, pictures=pictures)] if pictures else []
+def _shown(title: str, pictures: Iterator[Shown]) -> list[Section]:
+    first = list(islice(pictures, SAMPLES))
+    return [Section(title, pictures=first)] if first else []

@@ -207,8 +207,9 @@ class _Again:
         """Have a picture's files keep the name that they have: that of the copy which was found first then."""
         name = stem.removesuffix(f"-{digits_of(stem)}")
         # Of a name that was cut, the cut may have left an end that would be cleaned off now.
-        names = [picture.path, *self.manifest.copies(picture.sha256), Path(name + "x" * (len(name) >= LONGEST_STEM))]
-        fitting = (path for path in names if file_stem(replace(picture, path=path)) == stem)
+        copies = map(str, self.manifest.copies(picture.sha256))
+        names = [picture.path, *copies, name + "x" * (len(name) >= LONGEST_STEM)]
+        fitting = (path for path in names if file_stem(picture._replace(path=path)) == stem)
         self.manifest.rename(picture.sha256, next(fitting, names[-1]))
 
     def _below(self, path: Path) -> str:
@@ -240,7 +241,7 @@ class _Again:
         return record_caption(self.manifest, unlike_ours)
 
     def _text(self, verdict: Verdict) -> str:
-        return (verdict.caption or self.job.layout.caption(verdict)) + "\n"
+        return self.job.layout.caption(verdict) + "\n"
 
 
 def as_it_stands(verdict: Verdict, mirror: bool, scheme: Scheme) -> Verdict:
@@ -248,7 +249,7 @@ def as_it_stands(verdict: Verdict, mirror: bool, scheme: Scheme) -> Verdict:
     if verdict.mirror == mirror:
         return verdict
     labels = tuple(mirrored(label, scheme.axes[label.axis]) for label in verdict.labels)
-    return replace(verdict, labels=labels, mirror=mirror)
+    return verdict._replace(labels=labels, mirror=mirror)
 
 
 def _holds(path: Path, row: Placed) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import string
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,6 +87,25 @@ class Scheme(Options):
     axes: dict[str, Axis] = Field(min_length=1)
     crop: Use = Use(use="none")
     caption: Use = Use(use="template")
+
+    @cached_property
+    def fixed(self) -> dict[str, frozenset[str]]:
+        """Axis -> its classes that forbid turning a picture; axes without any are left out."""
+        return self._classes(lambda axis, name: not axis.meaning(name).turn)
+
+    @cached_property
+    def turned(self) -> dict[str, frozenset[str]]:
+        """Axis -> its classes that are turned to the canonical one; axes without any are left out."""
+        return self._classes(lambda axis, name: axis.canonical == axis.mirrored(name) != name)
+
+    @cached_property
+    def dropped(self) -> dict[str, frozenset[str]]:
+        """Axis -> its classes that are not wanted; axes without any are left out."""
+        return self._classes(lambda axis, name: axis.meaning(name).drop)
+
+    def _classes(self, is_one: Callable[[Axis, str], bool]) -> dict[str, frozenset[str]]:
+        chosen = {key: [name for name in axis.classes if is_one(axis, name)] for key, axis in self.axes.items()}
+        return {key: frozenset(names) for key, names in chosen.items() if names}
 
     def asked_in(self, template: str) -> list[str]:
         """The axes named in a template, in its order."""

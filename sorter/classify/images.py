@@ -54,7 +54,7 @@ def described(path: Path, data: bytes, image: Image) -> Picture:
     width, height = image.size
     if _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF":  # they lie on their side; Pillow turns a TIFF
         width, height = height, width
-    return Picture(hashlib.sha256(data).hexdigest(), path, width, height, _format(image))
+    return Picture(hashlib.sha256(data).hexdigest(), str(path), width, height, _format(image))
 
 
 @contextmanager

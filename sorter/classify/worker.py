@@ -10,7 +10,7 @@ import io
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ RETRIES = 3
 """How often the same pictures are given out again after their worker died, before that is taken for their fault."""
 DECISIVE = ("modelsheet", "ai-edge-litert", "numpy", "pillow", "simplejpeg")
 """The packages on which a score depends: the workers must have the versions of the machine that asks."""
-COLUMNS = tuple(field.name for field in fields(Label))
+COLUMNS = Label._fields
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Worker:
             if isinstance(seen, Unreadable):
                 yield {"sha256": task["sha256"], "reason": seen.reason}
             else:
-                yield from ({"sha256": task["sha256"], **asdict(label)} for label in seen.labels)
+                yield from ({"sha256": task["sha256"], **label._asdict()} for label in seen.labels)
 
     def _fetch(self, task: Mapping[str, Any]) -> bytes | str:
         """The picture's bytes from the first place that holds them, or why none does."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -159,10 +159,10 @@ def _choose(
 
 def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> tuple[Output, Item]:
     if isinstance(one.output.content, Render) and one.output.content.mirror != verdict.mirror:
-        rendered = replace(rendered, mirror=True)  # corrected since the last sort: turned here already
+        rendered = rendered._replace(mirror=True)  # corrected since the last sort: turned here already
     path = PurePosixPath(one.output.path)
     file = path.name if rendered == Render(rendered.sha256) else f"{path.stem}.png"
-    caption = verdict.caption or job.layout.caption(verdict)
+    caption = job.layout.caption(verdict)
     sure = verdict.sure()
     return Output(file, rendered), Item(file, caption, {axis: sure.get(axis) for axis in job.scheme.axes})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from sorter.classify.labels import clean
@@ -62,18 +62,25 @@ def tidy(text: str) -> str:
     return ", ".join(dict.fromkeys(parts))
 
 
-def captioner_of(scheme: Scheme, where: str = "scheme.toml") -> Callable[[Verdict], str]:
+@dataclass(frozen=True)
+class Captions:
+    """A scheme's captioner, with its options."""
+
+    captioner: Captioner
+    scheme: Scheme
+
+    def __call__(self, verdict: Verdict) -> str:
+        """The caption of one picture."""
+        return self.captioner(verdict, self.scheme)
+
+    @property
+    def by_classes(self) -> bool:
+        """As the captioner says."""
+        return self.captioner.by_classes
+
+
+def captioner_of(scheme: Scheme, where: str = "scheme.toml") -> Captions:
     """The captioner that the scheme's [caption] names, checked. Raises OptionsError or SchemeError."""
     captioner = captioners.build(scheme.caption.use, f"{where}: [caption]", **scheme.caption.options())
     captioner.check(scheme, where)
-    if not captioner.by_classes:
-        return lambda verdict: captioner(verdict, scheme)
-    known: dict[tuple[tuple[str, str], ...], str] = {}
-
-    def caption(verdict: Verdict) -> str:
-        key = tuple(verdict.sure().items())
-        if key not in known:
-            known[key] = captioner(verdict, scheme)
-        return known[key]
-
-    return caption
+    return Captions(captioner, scheme)

@@ -64,20 +64,19 @@ def _doubt(name: str, axis: Axis, label: Label | None, thresholds: Mapping[str, 
 
 def _is_to_be_turned(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> bool:
     """Only if an axis that is beyond doubt asks for it, and no class forbids it."""
-    asks = False
-    for name, axis in scheme.axes.items():
-        if name in given:
-            found = given[name].name
-            if not axis.meaning(found).turn:
-                return False
-            asks |= name not in unsure and axis.canonical == axis.mirrored(found) != found
-    return asks
+    for name, classes in scheme.fixed.items():
+        if name in given and given[name].name in classes:
+            return False
+    for name, classes in scheme.turned.items():
+        if name in given and given[name].name in classes and name not in unsure:
+            return True
+    return False
 
 
 def _unwanted(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> str:
     if LIBRARY in given and given[LIBRARY].name == REMOVED:
         return "removed by hand"
-    for name, axis in scheme.axes.items():
-        if name in given and name not in unsure and axis.meaning(given[name].name).drop:
+    for name, classes in scheme.dropped.items():
+        if name in given and given[name].name in classes and name not in unsure:
             return f"{name}: {given[name].name}"
     return ""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sorter.classify.images import KEPT
+from sorter.library.caption import Captions
 from sorter.library.names import UNSURE, file_stem, folder_names
 from sorter.records import Output, Render, Text, Verdict
 from sorter.scheme import Scheme
@@ -19,28 +20,40 @@ class ClassFolders:
     scheme: Scheme
     folders: Mapping[str, Mapping[str, str]]
     """Axis -> class -> folder name."""
-    caption: Callable[[Verdict], str]
-    _known: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict, repr=False)
-    """Certain classes -> folder: a library has fewer folders than pictures."""
+    captioner: Captions
+    _known: dict[tuple[tuple[str, str], ...], tuple[str, str | None]] = field(default_factory=dict, repr=False)
+    """Certain classes -> folder, and the caption if that says the same of all such pictures."""
 
-    def __call__(self, verdict: Verdict) -> Iterator[Output]:
+    def __call__(self, verdict: Verdict) -> tuple[Output, ...]:
         """The outputs of one picture; none if it is not wanted."""
         if verdict.unwanted:
-            return
-        place = f"{self.folder(verdict)}/{file_stem(verdict.picture)}"
-        suffix = KEPT.get(verdict.picture.format, ".png")
-        yield Output(place + suffix, Render(verdict.picture.sha256, mirror=verdict.mirror))
-        caption = verdict.caption or self.caption(verdict)
-        if caption:  # an empty sidecar makes trainers stop
-            yield Output(place + ".txt", Text(caption + "\n"))
+            return ()
+        sha256, _, _, _, form = verdict.picture
+        folder, caption = self._of_classes(verdict)
+        if verdict.caption or caption is None:
+            caption = self.caption(verdict)
+        place = f"{folder}/{file_stem(verdict.picture)}"
+        image = Output(place + KEPT.get(form, ".png"), Render(sha256, mirror=verdict.mirror))
+        # An empty sidecar makes trainers stop.
+        return (image, Output(place + ".txt", Text(caption + "\n"))) if caption else (image,)
 
     def folder(self, verdict: Verdict) -> str:
         """The folder of a picture; an axis that is in doubt has a folder of its own."""
-        sure = verdict.sure()
-        key = tuple(sure.items())
+        return self._of_classes(verdict)[0]
+
+    def caption(self, verdict: Verdict) -> str:
+        """The caption of a picture: a person's own words, or the captioner's."""
+        return verdict.caption or self._of_classes(verdict)[1] or self.captioner(verdict)
+
+    def _of_classes(self, verdict: Verdict) -> tuple[str, str | None]:
+        """What pictures of the same certain classes share; a library has fewer of these than pictures."""
+        unsure = verdict.unsure
+        key = tuple([(label.axis, label.name) for label in verdict.labels if label.axis not in unsure])
         if key not in self._known:
+            sure = dict(key)
             words = {axis: names.get(sure.get(axis, ""), UNSURE) for axis, names in self.folders.items()}
-            self._known[key] = self.scheme.folders.format_map(words).strip("/")
+            folder = self.scheme.folders.format_map(words).strip("/")
+            self._known[key] = folder, self.captioner(verdict) if self.captioner.by_classes else None
         return self._known[key]
 
     def read(self, folder: str) -> dict[str, str] | None:
@@ -72,8 +85,6 @@ class ClassFolders:
         return pattern
 
 
-def class_folders(
-    scheme: Scheme, labels: Mapping[str, tuple[str, ...]], caption: Callable[[Verdict], str]
-) -> ClassFolders:
+def class_folders(scheme: Scheme, labels: Mapping[str, tuple[str, ...]], captioner: Captions) -> ClassFolders:
     """The layout of a scheme whose sorters answer with `labels` (axis to classes)."""
-    return ClassFolders(scheme, {axis: folder_names(labels[axis]) for axis in scheme.axes}, caption)
+    return ClassFolders(scheme, {axis: folder_names(labels[axis]) for axis in scheme.axes}, captioner)

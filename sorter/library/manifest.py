@@ -24,7 +24,7 @@ from sorter.records import HUMAN, Label, Output, Picture, Unreadable
 FOLDER = ".modelsheet"
 """The folder inside a library that is ours; hidden, so that no trainer and no scan looks into it."""
 FILE = "manifest.sqlite"
-LABEL = "axis, name, score, source, looks, mirror_looks"
+LABEL = ", ".join(Label._fields)
 """The columns that make a Label, in its order."""
 PLACED = "path, content, sha256, size, modified"
 """The columns that make a Placed."""
@@ -118,24 +118,24 @@ class Manifest:
             if (size, modified) != (file.size, file.modified) or not (reason or picture[0]):
                 found.append(None)
             else:
-                found.append(Unreadable(file.path, reason) if reason else _picture(picture))
+                found.append(Unreadable(file.path, reason) if reason else Picture(*picture))
         return found
 
     def add_all(self, seen: Sequence[tuple[Found, Picture, Iterable[Label]]]) -> None:
         """Record pictures, each with where it was found and the answers about it."""
-        database.insert(self._db, "OR IGNORE INTO picture", (_picture_row(picture) for _, picture, _ in seen))
+        database.insert(self._db, "OR IGNORE INTO picture", (picture for _, picture, _ in seen))
         sources = ((str(found.path), found.size, found.modified, one.sha256, "") for found, one, _ in seen)
         database.insert(self._db, "OR REPLACE INTO source", sources)
         self._add_labels((picture.sha256, label) for _, picture, labels in seen for label in labels)
 
     def add_picture(self, picture: Picture, labels: Iterable[Label]) -> None:
         """Record a picture, and the answers about it, without a file that it was found in."""
-        database.insert(self._db, "OR IGNORE INTO picture", [_picture_row(picture)])
+        database.insert(self._db, "OR IGNORE INTO picture", [picture])
         self.add_labels(picture.sha256, labels)
 
-    def rename(self, sha256: str, path: Path) -> None:
+    def rename(self, sha256: str, path: str) -> None:
         """Have the files of a picture named after `path`."""
-        self._db.execute("UPDATE picture SET path = ? WHERE sha256 = ?", (str(path), sha256))
+        self._db.execute("UPDATE picture SET path = ? WHERE sha256 = ?", (path, sha256))
 
     def add_unreadable(self, found: Found, reason: str) -> None:
         """Record that a file is no picture, so that it is not read again until it changes."""
@@ -147,7 +147,7 @@ class Manifest:
         self._add_labels((sha256, label) for label in labels)
 
     def _add_labels(self, given: Iterable[tuple[str, Label]]) -> None:
-        rows = ((sha256, *(getattr(one, name) for name in LABEL.split(", "))) for sha256, one in given)
+        rows = ((sha256, *label) for sha256, label in given)
         database.insert(self._db, f"OR REPLACE INTO label (sha256, {LABEL})", rows)
 
     def missing(self, hashes: Iterable[str], sources: dict[str, str]) -> dict[str, list[str]]:
@@ -180,13 +180,13 @@ class Manifest:
     def _pictures(
         self, where: str, values: Sequence[str], sources: dict[str, str]
     ) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
-        labels = self._db.execute(f"SELECT sha256, {LABEL} FROM label {where} ORDER BY sha256", values)
+        labels = self._db.execute(f"SELECT sha256, {LABEL} FROM label {where} ORDER BY sha256, axis", values)
         of_picture = groupby(labels, key=itemgetter(0))
         sha256, rows = next(of_picture, ("", iter(())))
         for row in self._db.execute(f"SELECT * FROM picture {where} ORDER BY sha256", values):
             while sha256 and sha256 < row[0]:
                 sha256, rows = next(of_picture, ("", iter(())))
-            yield _picture(row), _in_force(rows if sha256 == row[0] else (), sources)
+            yield Picture(*row), _in_force(rows if sha256 == row[0] else (), sources)
 
     def knows(self, sha256: str) -> bool:
         """Whether it is a picture of this library, which means that it was read and decoded."""
@@ -286,10 +286,11 @@ class Manifest:
 def _in_force(rows: Iterable[Any], sources: dict[str, str]) -> tuple[Label, ...]:
     """A person's answers, and the present sorter's on the other axes."""
     chosen: dict[str, Label] = {}
-    for _, axis, name, score, source, looks, mirror_looks in rows:
-        if source == HUMAN or (axis not in chosen and source == sources.get(axis)):
-            chosen[axis] = Label(axis, name, score, source, looks, mirror_looks)
-    return tuple(chosen[axis] for axis in sorted(chosen))
+    for row in rows:
+        label = Label(*row[1:])
+        if label.source == HUMAN or (label.axis not in chosen and label.source == sources.get(label.axis)):
+            chosen[label.axis] = label
+    return tuple(chosen.values())
 
 
 def _placed(row: tuple[Any, ...]) -> Placed:
@@ -299,11 +300,3 @@ def _placed(row: tuple[Any, ...]) -> Placed:
 def _placed_row(placed: Placed) -> tuple[Any, ...]:
     path, content = placed.output.path, content_text(placed.output.content)
     return path, stem(placed.output), content, placed.sha256, placed.size, placed.modified
-
-
-def _picture_row(picture: Picture) -> tuple[Any, ...]:
-    return picture.sha256, str(picture.path), picture.width, picture.height, picture.format
-
-
-def _picture(row: Sequence[Any]) -> Picture:
-    return Picture(row[0], Path(row[1]), row[2], row[3], row[4])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
 
-from sorter.records import Drop, Output, Put, Step
+from sorter.records import Drop, Output, Put, Render, Step, Text
 
 
 def plan(wanted: Iterable[Output], placed: Iterable[Output], held: frozenset[str] = frozenset()) -> tuple[Step, ...]:
@@ -12,18 +15,29 @@ def plan(wanted: Iterable[Output], placed: Iterable[Output], held: frozenset[str
 
     `held`: file stems that a person has taken in hand; their files are left as they are.
     """
-    wanting = {output.path: output for output in wanted}
-    gone = {}
-    for output in placed:
-        there = wanting.get(output.path)
-        if there is None:
-            gone[output.path] = output
-        elif there == output:
-            del wanting[output.path]  # so that of a large library that is in order, hardly anything is left to sort
-    puts = [Put(wanting[path]) for path in sorted(wanting)]
-    drops = [Drop(gone[path]) for path in sorted(gone)]
+    with _nothing_collected():
+        return _steps(wanted, dict(placed), held)
+
+
+def _steps(wanted: Iterable[Output], standing: dict[str, Render | Text], held: frozenset[str]) -> tuple[Step, ...]:
+    # What is as it should be is let go at once, so that a large library that is in order takes little memory.
+    new = [output for output in wanted if standing.pop(output.path, None) != output.content]
+    puts = [Put(output) for output in sorted(new, key=itemgetter(0))]
+    drops = [Drop(Output(*one)) for one in sorted(standing.items(), key=itemgetter(0))]
     steps: tuple[Step, ...] = (*puts, *drops)
     return tuple(step for step in steps if stem(step.output) not in held) if held else steps
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Have Python not look for values that refer back to themselves: among millions of ours it would find none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def stem(output: Output) -> str:

@@ -87,7 +87,7 @@ class Recogniser:
         if isinstance(seen, Unreadable):
             return seen
         picture, _ = read_picture(path, original or data)
-        return Seen(replace(picture, sha256=content.sha256), seen.labels)
+        return Seen(picture._replace(sha256=content.sha256), seen.labels)
 
 
 def how_it_stands(data: bytes, original: bytes, suffix: str) -> tuple[bool, bool]:

@@ -1,4 +1,4 @@
-"""What a library of a million files costs: to plan it, and to sort an unchanged folder again.
+"""What a library of a million files costs: to plan it, to report on it, and to sort an unchanged folder again.
 
 The plan's library is only a manifest: 500,000 pictures with labels on two axes, hence 1,000,000 outputs. The folder
 that is sorted again holds real files: 100,000 pictures, each with its caption in the library.
@@ -32,6 +32,8 @@ def main() -> None:
             seconds, memory, steps = _alone("plan", Path(name), part)
             bars = "bars: 10 s, 2000 MB"
             print(f"plan of {2 * PICTURES:,} outputs, {part}: {steps} steps, {seconds} s, {memory} MB ({bars})")
+        seconds, memory, _ = _alone("report", Path(name))
+        print(f"report on them: {seconds} s, {memory} MB")
         seconds, memory, files = _alone("first", Path(name))
         print(f"first sort of {FILES:,} tiny pictures: {seconds} s, {memory} MB")
         seconds, memory, files = _alone("again", Path(name))
@@ -96,6 +98,13 @@ def planned(folder: Path) -> None:
         _timed(lambda: sum(1 for _ in make_plan(manifest, job, Report())))
 
 
+def report(folder: Path) -> None:
+    """Write the report on the planned library."""
+    from sorter.report import write_report
+
+    _timed(lambda: write_report(folder / "large", folder / "report.html", _job()).counts["pictures"])
+
+
 def _job() -> Any:
     """A scheme of two axes, whose sorters are not asked."""
     from sorter.job import Job
@@ -121,7 +130,7 @@ def _pictures() -> Iterator[tuple[Any, Any]]:
     scores = draw.uniform(0.4, 1, (PICTURES, 2))
     for number in range(PICTURES):
         sha256 = hashlib.sha256(number.to_bytes(4, "big")).hexdigest()
-        path = Path(f"/frames/episode_{number // 2000:03}/frame_{number % 2000:05}.jpg")
+        path = f"/frames/episode_{number // 2000:03}/frame_{number % 2000:05}.jpg"
         chosen = zip(AXES, (AXES["mood"][moods[number]], AXES["direction"][sides[number]]), scores[number], strict=True)
         labels = [Label(axis, name, float(score), "a sorter") for axis, name, score in chosen]
         yield Picture(sha256, path, 1920, 1080, "JPEG"), labels

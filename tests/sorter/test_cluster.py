@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -254,7 +253,7 @@ def test_a_worker_takes_the_first_copy_that_holds_the_picture(heap: Path, job: J
     worker.readers = [working._reader(heap.as_uri()), working._reader(str(heap)), working._read_path]
     seen = job.questions(heap / "5 é.png", ["mood"])
     assert isinstance(seen, Seen)
-    sha256, right = seen.picture.sha256, {"sha256": seen.picture.sha256, "reason": None, **asdict(seen.labels[0])}
+    sha256, right = seen.picture.sha256, {"sha256": seen.picture.sha256, "reason": None, **seen.labels[0]._asdict()}
     assert ask(sha256, (-1, "nowhere.png"), (0, "6 é.png"), (0, "5 é.png")) == right
     assert ask(sha256, (1, "5 é.png"), (0, "6 é.png")) == right
     assert ask(sha256, (-1, str(heap / "5 é.png"))) == right

@@ -557,7 +557,7 @@ def test_an_older_library_is_brought_up_to_date_without_loss(library: Path) -> N
     """As the first version wrote it: no word of what a mirror image looked like."""
     path = library / ".modelsheet" / "manifest.sqlite"
     path.parent.mkdir(parents=True)
-    picture = Picture("ab" * 32, Path("/frames/one.png"), 8, 6, "PNG")
+    picture = Picture("ab" * 32, "/frames/one.png", 8, 6, "PNG")
     with sqlite3.connect(path, isolation_level=None) as db:
         db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
         db.execute("INSERT INTO picture VALUES (?, ?, 8, 6, 'PNG')", (picture.sha256, str(picture.path)))

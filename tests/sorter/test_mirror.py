@@ -34,7 +34,7 @@ AXIS = Axis(
              "up": Class(mirror="down"), "down": Class(mirror="up")},
 )  # fmt: skip
 SCHEME = Scheme(folders="{direction}", axes={"direction": AXIS})
-PICTURE = Picture("ab" * 32, Path("frames/one.png"), 640, 360, "PNG")
+PICTURE = Picture("ab" * 32, "frames/one.png", 640, 360, "PNG")
 MIRROR = mirror_places(AXIS, CLASSES)
 SIDES = Image.new("RGB", (8, 6), (200, 0, 0))
 SIDES.paste((0, 0, 200), (4, 0, 8, 6))

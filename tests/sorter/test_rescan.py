@@ -400,7 +400,7 @@ def test_rows_on_both_sides_of_a_hole_are_read(library: Path) -> None:
     paths = [Path(f"/frames/{number:04}.png") for number in range(1000)]
     with Manifest(library, create=True) as manifest, manifest.change():
         for path in paths:
-            manifest.add_all([(Found(path, 1, 1), Picture(f"{path.stem}{'ab' * 30}", Path("one"), 1, 1, "PNG"), [])])
+            manifest.add_all([(Found(path, 1, 1), Picture(f"{path.stem}{'ab' * 30}", "one", 1, 1, "PNG"), [])])
     data = manifest_of(library).read_bytes()
     pages = [data[at : at + PAGE] for at in range(0, len(data), PAGE)]
     holed = [bytes(PAGE) if str(paths[500]).encode() in page else page for page in pages]
