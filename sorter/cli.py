@@ -35,6 +35,12 @@ scheme_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 dry_option = click.option("--dry-run", is_flag=True, help="Say what would be done; change nothing.")
+exact_option = click.option(
+    "--exact",
+    is_flag=True,
+    help="Scale pictures from their full size, as Teachable Machine does to the last bit; takes several times as long, "
+    "and hardly ever changes an answer. What is answered already is not asked again.",
+)
 to_library = click.option("--to", "library", type=FOLDER, required=True, help="The library's folder.")
 common = _shared(scheme_option, json_option)
 
@@ -170,12 +176,7 @@ def fit(
     "--take", is_flag=True, help="Move the originals into the library's keeping; sorter undo brings them back."
 )
 @click.option("--restore", is_flag=True, help="Put back pictures that were deleted from the library by hand.")
-@click.option(
-    "--exact",
-    is_flag=True,
-    help="Scale new pictures from their full size, as Teachable Machine does to the last bit; takes several times as "
-    "long, and hardly ever changes an answer.",
-)
+@exact_option
 @dry_option
 @common
 def sort(
@@ -228,8 +229,9 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
     help="With --on: the workers find what lies in FOLDER here at this URL (s3://..., gs://...) or in this folder.  "
     "[default: at the same paths as here]",
 )
+@exact_option
 @common
-def classify(library: Path, on: str | None, pictures: tuple[str, ...], scheme: Path, as_json: bool) -> int:
+def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bool, scheme: Path, as_json: bool) -> int:
     """Ask every question that a library's pictures have not been asked yet; place nothing."""
     from sorter import pipeline
     from sorter.census import Report
@@ -241,7 +243,7 @@ def classify(library: Path, on: str | None, pictures: tuple[str, ...], scheme: P
         raise click.UsageError("--pictures says what a cluster's workers read; give --on as well")
     elsewhere = cluster(on, _folders(pictures)) if on else None
     Manifest(library).close()
-    job, report = _job(scheme), Report()
+    job, report = _job(scheme, exact), Report()
     with progress() as track, pipeline.open_library(library, "classify") as manifest:
         if elsewhere:
             ask_cluster(elsewhere, manifest, job.questions, report, track)

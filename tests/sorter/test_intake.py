@@ -145,6 +145,15 @@ def test_exact_reaches_the_sort(many: Path, library: Path, project: Path, run_cl
     assert code == 1 and "20 pictures placed" in out
 
 
+def test_exact_reaches_classify(many: Path, library: Path, project: Path, run_cli: Any, monkeypatch: Any) -> None:
+    from sorter.classify import images
+
+    run_cli("scan", many, "--to", library)
+    monkeypatch.setattr(images, "load_small", lambda *_: 1 / 0)
+    code, _, error = run_cli("classify", library, "--scheme", project / "scheme.toml", "--exact")
+    assert (code, error) == (0, "")
+
+
 # --- in step
 
 
