@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -144,11 +145,13 @@ def write_report(scores: Scores) -> None:
     from sorter.job import load_job
     from sorter.library.manifest import Manifest
     from sorter.page import Section, line_plot, page, shown
+    from sorter.pipeline import verdicts
     from sorter.report import turned_pictures
 
     job = load_job(DEMO / "scheme.toml")
     with Manifest(DEMO / "library") as manifest:
-        turned = turned_pictures(manifest, job, 12)
+        asked = [verdict for verdict in verdicts(manifest, job) if verdict.mirror and not verdict.unwanted]
+        turned = list(islice(turned_pictures(asked, manifest, job), 12))
     facing = [[way, scores.before[way], scores.after[way]] for way in ("left", "right", "front")]
     accuracy = [[axis, f"{good / asked:.1%}", f"{good} of {asked}"] for axis, (good, asked) in scores.right.items()]
     folders = sorted((DEMO / "run" / "previews").iterdir())

@@ -9,7 +9,7 @@ and with --exact. Every real picture is asked about with every real Keras export
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,10 @@ def main() -> None:
     models = [
         keras.models.load_model(data.folder("tm") / export / "keras_model.h5", compile=False) for export in EXPORTS
     ]
-    ways = {"small": _small, "--exact": lambda raw: images.exact_view(images.open_picture(raw), 224)}
+    ways: dict[str, Callable[[bytes], Any]] = {
+        "small": _small,
+        "--exact": lambda raw: images.exact_view(images.open_picture(raw), 224),
+    }
     everything: dict[str, list[tuple[bool, float]]] = {way: [] for way in ways}
     print(f"{'pictures':28} {'way':8} same top class  median difference")
     with tempfile.TemporaryDirectory() as name:

@@ -74,11 +74,11 @@ def report(folder: Path) -> None:
     job = load_job(folder / "scheme.toml")
     with Manifest(folder / "library") as manifest:
         known = [
-            (truth(picture.path), {label.axis: label.name for label in labels})
+            (truth(Path(picture.path)), {label.axis: label.name for label in labels})
             for picture, labels in manifest.pictures(job.questions.sources())
         ]
         renders = [one.output.content for one in manifest.placed() if isinstance(one.output.content, Render)]
-        ways = {picture.sha256: truth(picture.path)["direction"] for picture, _ in manifest.pictures({})}
+        ways = {picture.sha256: truth(Path(picture.path))["direction"] for picture, _ in manifest.pictures({})}
     for axis in ("direction", "eyes"):
         right = sum(said[axis] == true[axis] for true, said in known)
         print(f"{axis}: {right / len(known):.3f} right ({right} of {len(known)}, people never seen in the fit)")

@@ -111,7 +111,7 @@ def judge(folder: Path, folds: list[list[Path]], part: int, axis: str, backbone:
         with Image.open(path) as image:
             image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(turned)
         name = truth(path)[axis]
-        plain, mirrored, both = once(path).labels[0], once(turned).labels[0], twice(path).labels[0]
+        plain, mirrored, both = (ask(on).labels[0] for ask, on in ((once, path), (once, turned), (twice, path)))  # type: ignore[union-attr]
         asked_for = both if axis == "direction" else plain
         accepted = asked_for.score >= card["thresholds"]["classes"][asked_for.name] and not asked_for.looks
         said += Said(

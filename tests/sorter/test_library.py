@@ -560,7 +560,7 @@ def test_an_older_library_is_brought_up_to_date_without_loss(library: Path) -> N
     picture = Picture("ab" * 32, "/frames/one.png", 8, 6, "PNG")
     with sqlite3.connect(path, isolation_level=None) as db:
         db.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
-        db.execute("INSERT INTO picture VALUES (?, ?, 8, 6, 'PNG')", (picture.sha256, str(picture.path)))
+        db.execute("INSERT INTO picture VALUES (?, ?, 8, 6, 'PNG')", (picture.sha256, picture.path))
         rows = [("direction", "m", "left", 0.7), ("mood", HUMAN, "sad", 1.0)]
         db.executemany("INSERT INTO label VALUES (?, ?, ?, ?, ?)", [(picture.sha256, *row) for row in rows])
     db.close()
