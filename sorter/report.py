@@ -115,11 +115,11 @@ def doubted(some: list[Verdict], manifest: Manifest) -> Iterator[Shown]:
 
 def _standing(some: list[Verdict], manifest: Manifest) -> Iterator[tuple[Verdict, Render, Path]]:
     """Those of the pictures that are placed, as what, and where."""
-    stems = {file_stem(verdict.picture): verdict for verdict in some}
-    for stem, placed in manifest.placed_with(stems).items():
-        for one in placed:
+    placed = manifest.placed_with(file_stem(verdict.picture) for verdict in some)
+    for verdict in some:
+        for one in placed.get(file_stem(verdict.picture), ()):
             if isinstance(one.output.content, Render):
-                yield stems[stem], one.output.content, manifest.root / one.output.path
+                yield verdict, one.output.content, manifest.root / one.output.path
 
 
 def left_out(report: Report) -> list[Section]:
