@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -168,11 +168,10 @@ def keep_memory() -> None:
 
 
 @cache
-def keep_to_one_core() -> None:
-    """Have numpy multiply on the core that asks: the others have pictures of their own, and threads of both collide."""
-    from threadpoolctl import threadpool_limits
+def _numpys_threads() -> Any:
+    from threadpoolctl import ThreadpoolController
 
-    threadpool_limits(1, "blas")
+    return ThreadpoolController()  # it searches what is loaded: numpy is
 
 
 def one_way(axis: str, classes: Sequence[str], source: str, scores: NDArray[np.float32]) -> Label:
@@ -243,8 +242,8 @@ def in_step(
     threads = threads or os.cpu_count() or 1
     source = iter(items)
     keep_memory()
-    keep_to_one_core()
-    with ThreadPoolExecutor(threads) as pool:
+    # Each thread's products stay on its core: the others have pictures of their own, and threads of both take turns.
+    with ThreadPoolExecutor(threads) as pool, _numpys_threads().limit(limits=1, user_api="blas"):
 
         def begun(item: T) -> Callable[[], R]:
             return partial(work, item) if is_light(item) else pool.submit(work, item).result

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from sorter import intake
 from sorter.census import Report
@@ -155,6 +156,19 @@ def test_exact_reaches_classify(many: Path, library: Path, project: Path, run_cl
 
 
 # --- in step
+
+
+def test_numpy_has_its_threads_back_when_the_items_are_done() -> None:
+    def threads() -> list[int]:
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    before = threads()
+    outer = in_step(lambda item: threads(), range(3), 1)
+    assert next(outer) == [1] * len(before)
+    assert list(in_step(str, range(2))) == ["0", "1"]
+    assert threads() == [1] * len(before)
+    outer.close()
+    assert threads() == before
 
 
 def test_light_items_are_done_in_turn_and_by_the_caller() -> None:
