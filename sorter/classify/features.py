@@ -23,7 +23,7 @@ from sorter.records import Unreadable
 Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 Floats = NDArray[np.float16]
 
-FILE = "features-3.sqlite"
+FILE = "features-4.sqlite"
 """In the cache folder; counted up when what a row holds changes."""
 
 
@@ -48,9 +48,10 @@ class FeatureCache:
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = OFF")  # what a power cut takes is computed again
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, looks BLOB, numbers BLOB, "
-                "PRIMARY KEY (backbone, sha256)) WITHOUT ROWID"
+                "PRIMARY KEY (backbone, sha256))"
             )
         except sqlite3.DatabaseError:
             self._db.close()
@@ -63,6 +64,11 @@ class FeatureCache:
         if row is None:
             return None
         return Features(sha256, int.from_bytes(row[0], "big"), np.frombuffer(row[1], np.float16).reshape(2, -1))
+
+    def known(self, backbone: str) -> set[str]:
+        """The hashes of the pictures whose features are known."""
+        rows = self._db.execute("SELECT sha256 FROM feature WHERE backbone = ?", (backbone,))
+        return {sha256 for (sha256,) in rows}
 
     def put(self, backbone: str, found: Iterable[Features]) -> None:
         """Keep features, all of them or none."""
@@ -94,7 +100,8 @@ def features_of(paths: list[Path], backbone: Backbone, track: Track) -> list[Fea
 def _look_at(paths: list[Path], backbone: Backbone, track: Track) -> list[Features | Unreadable]:
     cache = FeatureCache()
     try:
-        look = _Look(backbone, cache)
+        key = "-".join([backbone.key, *map(str, backbone.outputs)])
+        look = _Look(backbone, cache, key, cache.known(key))
         if not backbone.is_compiled():
             for one in track([backbone], "converting the backbone, once on this machine", 1):
                 one.compiled()
@@ -142,19 +149,17 @@ class _Look:
 
     backbone: Backbone
     cache: FeatureCache
+    key: str
+    """Of these features in the cache."""
+    known: set[str]
+    """The pictures that it holds."""
     runners: Runners = field(default_factory=Runners)
-
-    @property
-    def key(self) -> str:
-        """Of these features in the cache."""
-        return "-".join([self.backbone.key, *map(str, self.backbone.outputs)])
 
     def __call__(self, path: Path) -> tuple[Features | Unreadable, bool]:
         try:
             data = read_file(path)
             sha256 = hashlib.sha256(data).hexdigest()
-            known = self.cache.get(self.key, sha256)
-            if known:
+            if sha256 in self.known and (known := self.cache.get(self.key, sha256)):
                 return known, False
             with images.opened(data) as image:
                 picture = images.load_small(data, image, at_least=2 * self.backbone.size)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import datetime
 import importlib.metadata
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -74,6 +76,7 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     Raises ExamplesError (too few, one picture in two classes, unknown mirror class, a group that does not fit),
     ModelError or OptionsError (the backbone), MissingExtra, LibraryError (`to` is not writable).
     """
+    threading.Thread(target=_import, daemon=True).start()
     examples = examples_in(folder)
     mirror = _mirror(folder, examples.classes, recipe)
     name, graph = find_backbone(recipe.backbone, to)
@@ -104,6 +107,13 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     }
     write_sorter(to, files, examples.classes, card, validation)
     return Fitted(card, examples.unreadable, tuple(in_short(card, validation)))
+
+
+def _import() -> None:
+    """scikit-learn takes a second to import, which is better spent while the first pictures are looked at."""
+    with suppress(ImportError):  # whoever needs it will say so
+        import sklearn.model_selection
+        import sklearn.neural_network  # noqa: F401
 
 
 def examples_in(folder: Path) -> Examples:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ def pool(features: Array) -> Array:
     return np.asarray(features.mean(axis=(1, 2)), np.float32)
 
 
+@lru_cache(maxsize=16)
 def grid(height: int, width: int) -> Array:
     """The weights (16, height * width) that sum a map up in 4 x 4 cells: what is where, but for small shifts.
 

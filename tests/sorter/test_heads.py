@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorter.classify.features import LARGEST, Features, parted, summary
-from sorter.classify.fit_head import MOST_WEIGHT, STRENGTHS, Choice, choose
+from sorter.classify.fit_head import STRENGTHS, Choice, choose
+from sorter.classify.fit_solvers import MOST_WEIGHT
 from sorter.classify.head import Head, grid, softmax
 from sorter.classify.labels import mirror_pairs
 
@@ -192,7 +193,7 @@ def test_the_layers_are_calibrated_and_fit_the_map(kind: str, head: str) -> None
     assert scores.shape == (60, 4) and scores.sum(axis=1) == pytest.approx(1)
     held_out = softmax(found.held_out.logits[0] / np.float32(found.temperature))
     assert np.abs(scores - held_out).mean() < 0.15
-    assert found.temperature == pytest.approx(found.held_out.heat())
+    assert found.temperature == pytest.approx(found.held_out.heat)
 
 
 @given(st.integers(1, 40), st.integers(1, 40))

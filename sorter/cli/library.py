@@ -1,0 +1,202 @@
+"""The commands that fill a library and change it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sorter.cli.shared import FOLDER, common, dry_option, exact_option, json_option, load, to_library
+from sorter.terminal import as_dict, echo, lines_of, lines_of_rescan, progress, say, say_report
+
+
+@click.command()
+@click.argument("source", type=FOLDER)
+@to_library
+@click.option(
+    "--take", is_flag=True, help="Move the originals into the library's keeping; sorter undo brings them back."
+)
+@click.option("--restore", is_flag=True, help="Put back pictures that were deleted from the library by hand.")
+@exact_option
+@dry_option
+@common
+def sort(
+    source: Path,
+    library: Path,
+    take: bool,
+    restore: bool,
+    exact: bool,
+    dry_run: bool,
+    scheme: Path,
+    as_json: bool,
+) -> int:
+    """Scan, classify, plan and apply: the pictures of SOURCE, sorted into a library. SOURCE is left untouched."""
+    from sorter import pipeline
+
+    job = load(scheme, exact)
+    with progress() as track:
+        report, steps = pipeline.sort(source, library, job, dry_run=dry_run, take=take, restore=restore, track=track)
+    return say_report(as_json, report, job, library, len(steps) if dry_run else None)
+
+
+@click.command()
+@click.argument("source", type=FOLDER)
+@to_library
+@json_option
+def scan(source: Path, library: Path, as_json: bool) -> int:
+    """Record the pictures of SOURCE in a library's manifest; place nothing."""
+    from sorter import pipeline
+    from sorter.census import Report
+    from sorter.classify.predict import Questions
+    from sorter.classify.scan import walk
+    from sorter.intake import take_in
+
+    pipeline.check_apart(source, library)
+    report = Report()
+    files = walk(source, library)
+    with progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
+        for _ in take_in(files, manifest, Questions({}), report, track):
+            pass
+    return say_report(as_json, report, None, library)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--on", metavar="ADDRESS", help="Ask on a Ray cluster: ray://HOST:10001, or local: Ray on this machine.")
+@click.option(
+    "--pictures",
+    multiple=True,
+    metavar="FOLDER=URL",
+    help="With --on: the workers find what lies in FOLDER here at this URL (s3://..., gs://...) or in this folder.  "
+    "[default: at the same paths as here]",
+)
+@exact_option
+@common
+def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bool, scheme: Path, as_json: bool) -> int:
+    """Ask every question that a library's pictures have not been asked yet; place nothing."""
+    from sorter import pipeline
+    from sorter.census import Report
+    from sorter.classify.cluster import cluster
+    from sorter.intake import ask_again, ask_cluster
+    from sorter.library.manifest import Manifest
+
+    if pictures and not on:
+        raise click.UsageError("--pictures says what a cluster's workers read; give --on as well")
+    elsewhere = cluster(on, _folders(pictures)) if on else None
+    Manifest(library).close()
+    job, report = load(scheme, exact), Report()
+    with progress() as track, pipeline.open_library(library, "classify") as manifest:
+        if elsewhere:
+            ask_cluster(elsewhere, manifest, job.questions, report, track)
+        else:
+            ask_again(manifest, job.questions, report, track)
+        pipeline.make_plan(manifest, job, report)
+    return say_report(as_json, report, job, library)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@common
+def plan(library: Path, scheme: Path, as_json: bool) -> int:
+    """Show each file that would be placed or removed; change nothing."""
+    from sorter import pipeline
+    from sorter.census import Report
+    from sorter.library.manifest import Manifest
+    from sorter.records import Put
+
+    job, report = load(scheme), Report()
+    with Manifest(library, rehearse=True) as manifest:
+        pipeline.heed(manifest, job, report)
+        steps = pipeline.arrange(manifest, job, report, "plan")
+    rows = [("put" if isinstance(step, Put) else "drop", step.output.path) for step in steps]
+    data = as_dict(report) | {"steps": [{"step": kind, "path": path} for kind, path in rows]}
+    return say(as_json, data, [f"{kind:4} {path}" for kind, path in rows] or ["nothing to do"])
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@common
+def apply(library: Path, scheme: Path, as_json: bool) -> int:
+    """Carry out what `sorter plan` shows."""
+    from sorter import pipeline
+    from sorter.census import Report
+    from sorter.library.manifest import Manifest
+
+    Manifest(library).close()
+    job, report = load(scheme), Report()
+    with progress() as track, pipeline.open_library(library, "apply") as manifest:
+        pipeline.heed(manifest, job, report)
+        pipeline.arrange(manifest, job, report, "apply", track=track)
+    return say_report(as_json, report, job, library)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.argument("run", type=int, required=False)
+@dry_option
+@json_option
+def undo(library: Path, run: int | None, dry_run: bool, as_json: bool) -> int:
+    """Bring a library back to what was in place before RUN, or before the last run."""
+    from sorter import pipeline
+
+    with progress() as track:
+        report = pipeline.undo(library, run, dry_run=dry_run, track=track)
+    return say_report(as_json, report, None, library)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--from", "sources", type=FOLDER, multiple=True, help="A folder that pictures came from; repeatable.")
+@dry_option
+@common
+def rescan(library: Path, sources: tuple[Path, ...], dry_run: bool, scheme: Path, as_json: bool) -> int:
+    """Build a damaged or lost manifest anew from the files that stand in a library.
+
+    No picture or caption is touched, and the damaged manifest is kept. Turned pictures are known again by their
+    originals, so give the folders of those. Give the scheme by which the library was sorted last: what lies elsewhere
+    than it says, and captions in other words, are taken for your own answers.
+    """
+    from sorter.rescan import rescan as build_anew
+
+    job = load(scheme)
+    with progress() as track:
+        found = build_anew(library, job, sources, dry_run=dry_run, track=track)
+    lines = [*lines_of_rescan(found, library, dry_run), *lines_of(found.report, job, library)]
+    data = {"damage": found.damage, "kept": found.kept, "planned": len(found.steps), "returning": found.returning}
+    return say(as_json, as_dict(found.report) | data, lines, bool(found.report.failures))
+
+
+@click.command()
+@click.argument("source", type=FOLDER)
+@to_library
+@click.option("--still", type=float, default=1.0, show_default=True, help="Seconds a file must not change.")
+@click.option("--take", is_flag=True, help="Move the originals into the library's keeping.")
+@common
+def watch(source: Path, library: Path, still: float, take: bool, scheme: Path, as_json: bool) -> int:
+    """Keep sorting what arrives in SOURCE, until Ctrl-C or SIGTERM."""
+    import signal
+    import threading
+
+    from sorter.watch import watch as batches
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    job, total = load(scheme), 0
+    echo(f"watching {source}; Ctrl-C ends it", err=True)
+    for report in batches(source, library, job, stop=stop, still=still, take=take):
+        total += report.counts["pictures placed"]
+        if not as_json and report.counts["files"]:
+            echo(*lines_of(report, job, library))
+    return say(as_json, {"placed": total}, [f"stopped; {total} pictures placed"])
+
+
+def _folders(pictures: tuple[str, ...]) -> dict[str, str]:
+    folders = {}
+    for pair in pictures:
+        folder, sign, url = pair.partition("=")
+        if not (folder and sign and url):
+            right = "write frames=s3://bucket/frames"
+            raise click.BadParameter(f"{pair!r} is no folder with its URL; {right}", param_hint="--pictures")
+        folders[folder] = url
+    return folders

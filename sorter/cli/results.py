@@ -1,0 +1,69 @@
+"""The commands that show a library, or pass it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
+from sorter.terminal import as_dict, progress, say, say_report
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-report.html beside the library]")
+@common
+def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
+    """Write one HTML page: counts, balance, doubts, turned pictures, failures."""
+    from sorter.report import write_report
+
+    to = to or library.absolute().with_name(f"{library.absolute().name}-report.html")
+    found = write_report(library, to, load(scheme))
+    return say(as_json, as_dict(found) | {"to": str(to)}, [f"{to}: written; open it in a browser"])
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--to", type=FOLDER, required=True, help="The dataset's folder.")
+@click.option("--as", "use", default="imagefolder", show_default=True, help="The dataset's layout; see sorter list.")
+@click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")
+@click.option("--size", type=int, help="Pixels a side, for croppers that make squares.")
+@click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
+@dry_option
+@common
+def export(
+    library: Path,
+    to: Path,
+    use: str,
+    crop: str | None,
+    size: int | None,
+    doubtful: bool,
+    dry_run: bool,
+    scheme: Path,
+    as_json: bool,
+) -> int:
+    """Write a library's certain pictures with their captions as a dataset for a trainer."""
+    from sorter.dataset.export import export as write
+
+    job = load(scheme)
+    own = {"use": job.scheme.crop.use, **job.scheme.crop.options()}
+    table = own if crop in (None, own["use"]) else {"use": crop}
+    table |= {"size": size} if size else {}
+    with progress() as track:
+        report = write(library, to, job, use=use, crop=table, doubtful=doubtful, dry_run=dry_run, track=track)
+    return say_report(as_json, report, None, to)
+
+
+@click.command(name="list")
+@json_option
+def list_plugins(as_json: bool) -> int:
+    """Show the plug-ins that a scheme or an option can name, with their options."""
+    from sorter.check import plugins
+
+    found = plugins()
+    lines = []
+    for row in found:
+        options = ", ".join(f"{name} = {value!r}" for name, value in row["options"].items())
+        lines += [f"{row['kind']} {row['name']}: {row['help']}", *([f"    {options}"] if options else [])]
+    return say(as_json, {"plugins": found}, lines)

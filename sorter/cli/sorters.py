@@ -1,0 +1,129 @@
+"""The commands about a scheme and its sorters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sorter.cli.shared import FOLDER, common, json_option, load
+from sorter.terminal import as_dict, echo, lines_of, lines_of_fit, progress, say
+
+
+@click.command()
+@click.argument("folder", type=FOLDER, default=Path())
+@json_option
+def init(folder: Path, as_json: bool) -> int:
+    """Write a first scheme.toml from the sorters found under models/."""
+    from sorter.starter import write_starter
+
+    path, passed = write_starter(folder)
+    for sentence in passed:
+        echo(f"passed over: {sentence}", err=True)
+    return say(as_json, {"scheme": str(path), "passed over": passed}, [f"{path}: written; read it, then: sorter check"])
+
+
+@click.command()
+@click.option("--on", type=FOLDER, help="Ask about pictures of this folder and about their mirror images, and compare.")
+@common
+def check(on: Path | None, scheme: Path, as_json: bool) -> int:
+    """Say whether the scheme, the sorters and their classes agree.
+
+    With --on, the mirror check as well: whether each sorter takes the mirror image of a picture for what it is.
+    """
+    from dataclasses import asdict
+
+    from sorter.check import describe, mirror_check
+
+    job = load(scheme)
+    axes = describe(job)
+    lines = [f"{scheme}: is in order"]
+    for axis in axes:
+        lines += [f"  {axis['axis']}: {', '.join(axis['classes'])}", *(f"      {line}" for line in axis["notes"])]
+    data: dict[str, Any] = {"scheme": str(scheme), "axes": axes}
+    if on is None:
+        return say(as_json, data, lines)
+    with progress() as track:
+        found = mirror_check(on, job, track)
+    report = as_dict(found.report)
+    data |= {"mirror": [asdict(row) for row in found.axes], "counts": report["counts"], "failures": report["failures"]}
+    first, *failed = lines_of(found.report, None, on)
+    said = [f"  {row.axis}: {row.sentence()}" for row in found.axes]
+    return say(as_json, data, [*lines, first, *said, *failed], bool(found.report.failures))
+
+
+@click.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--to", type=FOLDER, required=True, help="The sorter's folder, such as models/pose.")
+@click.option(
+    "--group",
+    default="scene",
+    show_default=True,
+    metavar="HOW",
+    help='What is held out together: "scene" (runs of near-identical frames), "none", a pattern of the paths in the '
+    'class folders such as "{group}/..." or "{group}_*", or a regular expression.',
+)
+@click.option(
+    "--backbone",
+    default="auto",
+    metavar="WHICH",
+    help="The folder or zip of an export, efficientnet-lite0, or a name of tf_keras.applications.  [default: that of "
+    "an export beside the new sorter, so that both share one pass; else efficientnet-lite0]",
+)
+@click.option("--error", type=float, default=0.02, show_default=True, help="The share of wrong ones to accept.")
+@click.option(
+    "--mirror",
+    multiple=True,
+    metavar="A=B",
+    help="Two classes that become each other in a mirror.  [default: those called left and right]",
+)
+@click.option("--no-mirror", is_flag=True, help="Mirroring changes what these pictures show: no mirrored copies.")
+@click.option(
+    "--features",
+    type=click.Choice(["auto", "average", "grid"]),
+    default="auto",
+    show_default=True,
+    help="What is read: means over the picture, or what is where.",
+)
+@click.option("--head", type=click.Choice(["auto", "linear", "dense"]), default="auto", show_default=True)
+@click.option("--measure", type=click.Choice(["sharpness"]), help="Fit this measure instead of a network.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split and of every other chance.")
+@json_option
+def fit(
+    folder: Path,
+    to: Path,
+    measure: str | None,
+    mirror: tuple[str, ...],
+    no_mirror: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Make a sorter from folders of examples: one folder a class, named as the class.
+
+    The best head is chosen on pictures that it was not fitted on; report.html beside the sorter says how good it is.
+    """
+    from sorter.classify.fit import Recipe
+    from sorter.classify.fit import fit as fit_network
+    from sorter.classify.fit_measure import fit_sharpness
+    from sorter.options import read_options
+
+    if mirror and no_mirror:
+        raise click.UsageError("--mirror and --no-mirror contradict each other; give one of them")
+    options |= {"mirror": _pairs(mirror) or None, "copies": not no_mirror}
+    recipe = read_options(Recipe, options, "sorter fit")
+    with progress() as track:
+        fitted = (fit_sharpness if measure else fit_network)(folder, to, recipe, track)
+    failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.unreadable]
+    lines = [*lines_of_fit(to, fitted), *(f"  not used: {one['path']}: {one['reason']}" for one in failures)]
+    return say(as_json, {"to": str(to), "card": fitted.card, "failures": failures}, lines, bool(failures))
+
+
+def _pairs(mirror: tuple[str, ...]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for pair in mirror:
+        first, sign, second = pair.partition("=")
+        if not sign:
+            raise click.BadParameter(f"{pair!r} is not a pair; write left=right", param_hint="--mirror")
+        pairs |= {first: second, second: first}
+    return pairs
