@@ -151,13 +151,14 @@ def make_plan(manifest: Manifest, job: Job, report: Report, only: set[str] | Non
 
 def count(verdict: Verdict, outputs: tuple[Output, ...], report: Report) -> tuple[Output, ...]:
     """Write a picture and its outputs into a report. The same outputs."""
-    report.counts["pictures"] += 1
+    counts = report.counts
+    counts["pictures"] += 1
     if verdict.unwanted:
         report.unwanted[verdict.unwanted] += 1
         return outputs
-    report.counts["wanted"] += 1
-    report.counts["turned"] += verdict.mirror
-    report.counts["in doubt"] += bool(verdict.doubts)
+    counts["wanted"] += 1
+    counts["turned"] += verdict.mirror
+    counts["in doubt"] += bool(verdict.doubts)
     if verdict.unsure:
         report.doubts.update(verdict.unsure)
     report.folders[outputs[0].path.rpartition("/")[0]] += 1

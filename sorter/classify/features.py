@@ -48,7 +48,7 @@ class FeatureCache:
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = OFF")  # what a power cut takes is computed again
+            self._db.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last rows, and no more
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, looks BLOB, numbers BLOB, "
                 "PRIMARY KEY (backbone, sha256))"

@@ -30,7 +30,7 @@ def decide(
         given |= {name: mirrored(given[name], axis) for name, axis in scheme.axes.items() if name in given}
     return Verdict(
         picture,
-        tuple(given[name] for name in scheme.axes if name in given),
+        tuple([given[name] for name in scheme.axes if name in given]),
         tuple(doubts.values()),
         unsure,
         mirror,

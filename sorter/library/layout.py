@@ -21,21 +21,22 @@ class ClassFolders:
     folders: Mapping[str, Mapping[str, str]]
     """Axis -> class -> folder name."""
     captioner: Captions
-    _known: dict[tuple[tuple[str, str], ...], tuple[str, str | None]] = field(default_factory=dict, repr=False)
-    """Certain classes -> folder, and the caption if that says the same of all such pictures."""
+    _known: dict[tuple[tuple[str, str], ...], tuple[str, Text | None]] = field(default_factory=dict, repr=False)
+    """Certain classes -> folder, and the sidecar if the captioner says the same of all such pictures."""
 
     def __call__(self, verdict: Verdict) -> tuple[Output, ...]:
         """The outputs of one picture; none if it is not wanted."""
         if verdict.unwanted:
             return ()
         sha256, _, _, _, form = verdict.picture
-        folder, caption = self._of_classes(verdict)
-        if verdict.caption or caption is None:
-            caption = self.caption(verdict)
+        folder, sidecar = self._of_classes(verdict)
+        if verdict.caption or sidecar is None:
+            sidecar = Text(self.caption(verdict) + "\n")
         place = f"{folder}/{file_stem(verdict.picture)}"
-        image = Output(place + KEPT.get(form, ".png"), Render(sha256, mirror=verdict.mirror))
-        # An empty sidecar makes trainers stop.
-        return (image, Output(place + ".txt", Text(caption + "\n"))) if caption else (image,)
+        image = Output(place + KEPT.get(form, ".png"), Render(sha256, None, verdict.mirror))
+        if sidecar.text == "\n":  # an empty sidecar makes trainers stop
+            return (image,)
+        return image, Output(place + ".txt", sidecar)
 
     def folder(self, verdict: Verdict) -> str:
         """The folder of a picture; an axis that is in doubt has a folder of its own."""
@@ -43,9 +44,9 @@ class ClassFolders:
 
     def caption(self, verdict: Verdict) -> str:
         """The caption of a picture: a person's own words, or the captioner's."""
-        return verdict.caption or self._of_classes(verdict)[1] or self.captioner(verdict)
+        return verdict.caption or self.captioner(verdict)
 
-    def _of_classes(self, verdict: Verdict) -> tuple[str, str | None]:
+    def _of_classes(self, verdict: Verdict) -> tuple[str, Text | None]:
         """What pictures of the same certain classes share; a library has fewer of these than pictures."""
         unsure = verdict.unsure
         key = tuple([(label.axis, label.name) for label in verdict.labels if label.axis not in unsure])
@@ -53,7 +54,7 @@ class ClassFolders:
             sure = dict(key)
             words = {axis: names.get(sure.get(axis, ""), UNSURE) for axis, names in self.folders.items()}
             folder = self.scheme.folders.format_map(words).strip("/")
-            self._known[key] = folder, self.captioner(verdict) if self.captioner.by_classes else None
+            self._known[key] = folder, Text(self.captioner(verdict) + "\n") if self.captioner.by_classes else None
         return self._known[key]
 
     def read(self, folder: str) -> dict[str, str] | None:
