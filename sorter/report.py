@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from sorter.census import Report
 from sorter.classify import images
 from sorter.classify.backbone import write_whole
-from sorter.classify.scan import read_file
+from sorter.classify.scan import first_that_holds, read_file
 from sorter.errors import LibraryError, PictureError
 from sorter.job import Job
 from sorter.library import keep
@@ -101,7 +100,10 @@ def turned_pictures(some: list[Verdict], manifest: Manifest, job: Job) -> Iterat
     """Pictures as they came, on the left, and as they were turned, on the right, with their captions."""
     for verdict, render, path in _standing(some, manifest):
         if render.mirror:
-            original, turned = _loaded(keep.places(manifest, render.sha256), render.sha256), _loaded([path])
+            original, turned = (
+                _loaded(first_that_holds(keep.places(manifest, render.sha256), render.sha256)),
+                _loaded(_placed(path)),
+            )
             if original and turned:
                 yield side_by_side(original, turned, job.layout.caption(verdict))
 
@@ -109,7 +111,7 @@ def turned_pictures(some: list[Verdict], manifest: Manifest, job: Job) -> Iterat
 def doubted(some: list[Verdict], manifest: Manifest) -> Iterator[Shown]:
     """Pictures that a person should look at, each with what the sorters were unsure of."""
     for verdict, _, path in _standing(some, manifest):
-        if picture := _loaded([path]):
+        if picture := _loaded(_placed(path)):
             yield shown(picture, "; ".join(verdict.doubts))
 
 
@@ -136,13 +138,16 @@ def left_out(report: Report) -> list[Section]:
     return [*sections, Section(f"The {len(folders)} class folders", bars=folders, folded=True)]
 
 
-def _loaded(places: Iterable[Path], sha256: str = "") -> Image | None:
-    """The first of these files that is a picture, and the one of that hash; None if none is any more."""
-    for place in places:
-        with suppress(OSError, PictureError):
-            data = read_file(place)
-            if sha256 in ("", hashlib.sha256(data).hexdigest()):
-                return images.load(images.open_picture(data))
+def _loaded(data: bytes | None) -> Image | None:
+    """The picture in these bytes; None if there is none any more."""
+    with suppress(PictureError):
+        return images.load(images.open_picture(data or b""))
+    return None
+
+
+def _placed(path: Path) -> bytes | None:
+    with suppress(OSError):
+        return read_file(path)
     return None
 
 

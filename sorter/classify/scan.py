@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,20 @@ def read_file(path: Path) -> bytes:
         if size > MOST_BYTES:
             raise OSError(errno.EFBIG, f"larger than {MOST_BYTES >> 20} MB")
         return file.read(size)
+
+
+def read_if(path: Path, sha256: str) -> bytes | None:
+    """The bytes of a file, if they have this hash; None where it cannot be read or holds others."""
+    try:
+        data = read_file(path)
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+
+def first_that_holds(paths: Iterable[Path], sha256: str) -> bytes | None:
+    """The bytes of this hash, from the first of these files that holds them."""
+    return next((data for path in paths if (data := read_if(path, sha256)) is not None), None)
 
 
 def _regular(status: os.stat_result) -> os.stat_result:

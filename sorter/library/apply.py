@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from sorter.classify.images import render
 from sorter.classify.predict import Seen, in_step
-from sorter.classify.scan import Found, found_at, read_file
+from sorter.classify.scan import Found, found_at, read_file, read_if
 from sorter.errors import LibraryError, PictureError
 from sorter.library import files
 from sorter.library.contents import Intent, Placed, content_from
@@ -228,9 +228,9 @@ class _Worker:
         for placed in ours:
             # The same content in another folder: it need not be decoded and encoded again, nor the original be there.
             if placed.output.content == output.content and PurePosixPath(placed.output.path).suffix == suffix:
-                found = _hashed(_read(inside(self.manifest.root, placed.output.path)) or b"")
-                if found[1] == placed.sha256:
-                    return found
+                found = read_if(inside(self.manifest.root, placed.output.path), placed.sha256)
+                if found is not None:
+                    return found, placed.sha256
         if (data := self._at_hand(output.content, suffix)) is not None:
             return data, wanted
         tried: Path | None = None
@@ -238,9 +238,7 @@ class _Worker:
             if isinstance(original, Seen):
                 data = original.data
             else:
-                tried, data = original, _read(original)
-                if data is not None and hashlib.sha256(data).hexdigest() != wanted:
-                    data = None
+                tried, data = original, read_if(original, wanted)
             if data is not None:
                 is_whole = isinstance(original, Seen) or self.manifest.knows(wanted)
                 made = render(data, output.content, suffix, is_whole)
@@ -295,13 +293,6 @@ def _placed(output: Output, sha256: str, file: Found) -> Placed:
 
 def _hashed(data: bytes) -> tuple[bytes, str]:
     return data, hashlib.sha256(data).hexdigest()
-
-
-def _read(path: Path) -> bytes | None:
-    try:
-        return read_file(path)
-    except OSError:
-        return None
 
 
 def _sha256(path: Path) -> str | None:

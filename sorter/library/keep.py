@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from sorter.classify.scan import read_file
+from sorter.classify.scan import read_if
 from sorter.library.manifest import FOLDER, Manifest
 from sorter.records import Render, Unreadable
 
@@ -88,7 +87,4 @@ def _copy(source: Path, target: Path, sha256: str) -> bool:
 
 
 def _holds(path: Path, sha256: str) -> bool:
-    try:
-        return hashlib.sha256(read_file(path)).hexdigest() == sha256
-    except OSError:
-        return False
+    return read_if(path, sha256) is not None

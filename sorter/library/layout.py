@@ -28,12 +28,12 @@ class ClassFolders:
         """The outputs of one picture; none if it is not wanted."""
         if verdict.unwanted:
             return ()
-        sha256, _, _, _, form = verdict.picture
+        picture = verdict.picture
         folder, sidecar = self._of_classes(verdict)
         if verdict.caption or sidecar is None:
             sidecar = Text(self.caption(verdict) + "\n")
-        place = f"{folder}/{file_stem(verdict.picture)}"
-        image = Output(place + KEPT.get(form, ".png"), Render(sha256, None, verdict.mirror))
+        place = f"{folder}/{file_stem(picture)}"
+        image = Output(place + KEPT.get(picture.format, ".png"), Render(picture.sha256, None, verdict.mirror))
         if sidecar.text == "\n":  # an empty sidecar makes trainers stop
             return (image,)
         return image, Output(place + ".txt", sidecar)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sorter.classify.images import load, open_picture, read_picture, render
 from sorter.classify.predict import Questions, Seen
-from sorter.classify.scan import Found, found_at, read_file
+from sorter.classify.scan import Found, first_that_holds, found_at, read_file
 from sorter.errors import PictureError
 from sorter.library.keep import kept
 from sorter.library.manifest import FOLDER
@@ -71,7 +71,7 @@ class Recogniser:
         if isinstance(told, Render) and told.sha256.startswith(digits):
             return Shown(file, sha256, told)
         original = known or self.keeping.get(digits)
-        found = original and _first_that_holds([*copies, kept(self.root, original)], original)
+        found = original and first_that_holds([*copies, kept(self.root, original)], original)
         if not (original and found):
             return Unreadable(file.path, NO_ORIGINAL)
         mirror, edited = how_it_stands(data, found, file.path.suffix)
@@ -79,7 +79,7 @@ class Recogniser:
 
     def _ask(self, path: Path, data: bytes, content: Render) -> Seen | Unreadable:
         """Ask about the original that is not among the sources: in keeping, or this file, or this file turned back."""
-        original = _first_that_holds([kept(self.root, content.sha256)], content.sha256)
+        original = first_that_holds([kept(self.root, content.sha256)], content.sha256)
         if original is None and content.mirror:
             seen = self.questions.answer(path, render(data, Render("", mirror=True), ".png"))
         else:
@@ -121,14 +121,3 @@ def _apart(one: bytes, other: bytes) -> tuple[float, int]:
         return 255.0, 255
     gaps = np.abs(first - second)
     return float(gaps.mean()), int(gaps.max())
-
-
-def _first_that_holds(places: Iterable[Path], sha256: str) -> bytes | None:
-    for path in places:
-        try:
-            data = read_file(path)
-        except OSError:
-            continue
-        if hashlib.sha256(data).hexdigest() == sha256:
-            return data
-    return None

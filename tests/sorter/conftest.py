@@ -233,6 +233,12 @@ def project(tmp_path: Path, exports: Path) -> Path:
 
 
 @pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Where a library will be."""
+    return tmp_path / "library"
+
+
+@pytest.fixture
 def job(project: Path) -> Job:
     return load_job(project / "scheme.toml")
 

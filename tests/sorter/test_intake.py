@@ -36,11 +36,6 @@ def many(tmp_path: Path, draw: Any, grow: Any) -> Path:
     return tmp_path / "many"
 
 
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    return tmp_path / "library"
-
-
 @pytest.mark.parametrize(("every", "batch", "held"), [(1, 1, 0), (3, 64, 1 << 22), (64, 4, 1 << 22), (7, 5, 2000)])
 def test_the_library_does_not_depend_on_how_pictures_are_grouped(
     every: int, batch: int, held: int, many: Path, library: Path, tmp_path: Path, job: Job, tree_of: Tree,

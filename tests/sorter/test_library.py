@@ -20,6 +20,7 @@ from sorter.library.manifest import Manifest
 from sorter.library.schema import MIGRATIONS
 from sorter.pipeline import sort, undo
 from sorter.records import HUMAN, Label, Picture
+from tests.sorter.by_hand import move, one
 
 Tree = Callable[..., dict[str, str]]
 
@@ -43,28 +44,9 @@ EVERYTHING = {
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Path:
-    return tmp_path / "library"
-
-
-@pytest.fixture
 def sorted_library(frames: Path, library: Path, job: Job) -> Path:
     sort(frames, library, job)
     return library
-
-
-def one(library: Path, pattern: str) -> Path:
-    (found,) = library.rglob(pattern)
-    return found
-
-
-def move(library: Path, pattern: str, folder: str, caption: bool = True) -> Path:
-    """As a person drags a picture, with its caption or without."""
-    path = one(library, pattern)
-    (library / folder).mkdir(parents=True, exist_ok=True)
-    if caption:
-        path.with_suffix(".txt").rename(library / folder / path.with_suffix(".txt").name)
-    return path.rename(library / folder / path.name)
 
 
 # --- sorting

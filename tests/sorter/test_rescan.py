@@ -30,14 +30,10 @@ from sorter.library.rescue import damage, rescue
 from sorter.pipeline import sort, undo
 from sorter.records import HUMAN, Label, Picture
 from sorter.rescan import rescan
+from tests.sorter.by_hand import move, one
 
 Tree = Callable[..., dict[str, str]]
 PAGE = 4096
-
-
-@pytest.fixture
-def library(tmp_path: Path) -> Path:
-    return tmp_path / "library"
 
 
 @pytest.fixture
@@ -70,19 +66,6 @@ def by_hand(library: Path) -> None:
     move(library, "doubtful-*.png", "happy/left")
     move(library, "frame_08-*.png", "best of")
     one(library, "frame_04-*.txt").write_text("mira,  in my own words\nand more\n", encoding="utf-8")
-
-
-def one(library: Path, pattern: str) -> Path:
-    (found,) = library.rglob(pattern)
-    return found
-
-
-def move(library: Path, pattern: str, folder: str, caption: bool = True) -> Path:
-    path = one(library, pattern)
-    (library / folder).mkdir(parents=True, exist_ok=True)
-    if caption:
-        path.with_suffix(".txt").rename(library / folder / path.with_suffix(".txt").name)
-    return path.rename(library / folder / path.name)
 
 
 def times_of(library: Path) -> dict[Path, int]:

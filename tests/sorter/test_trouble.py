@@ -29,11 +29,6 @@ needs_posix = pytest.mark.skipif(os.name == "nt", reason="needs pipes, links and
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Path:
-    return tmp_path / "library"
-
-
-@pytest.fixture
 def heap(tmp_path: Path, draw: Any, grow: Any) -> Path:
     """A dozen pictures that all can be used."""
     moods, directions = ("happy", "sad"), ("left", "right", "front")
