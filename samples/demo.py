@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import islice
@@ -55,9 +56,14 @@ def run_commands() -> None:
     sorter("export", "library", "--to", "dataset")
     trainer("check", "train.toml")
     trainer("train", "train.toml")
-    trainer(
-        "sample", "run", "lbay mira, a girl with teal hair and fox ears, waving, angry, facing left", "--count", "2"
-    )
+    for seed, prompt in enumerate(preview_prompts()):
+        trainer("sample", "run", prompt, "--seed", str(seed))
+
+
+def preview_prompts() -> list[str]:
+    """Those of train.toml; each next one has the next seed."""
+    with (DEMO / "train.toml").open("rb") as file:
+        return list(tomllib.load(file)["preview"]["prompts"])
 
 
 def sorter(*arguments: str, failing: bool = False) -> None:
@@ -93,6 +99,8 @@ class Scores:
     """The same, as they stand in the library."""
     wrong_turns: int
     reasons: dict[str, int]
+    apart: int
+    """Grey levels, at most, between what was drawn from memory at the end of training and from the file after it."""
 
     def table(self) -> list[str]:
         """The table, line by line."""
@@ -104,7 +112,8 @@ class Scores:
         lines += ["facing          before  after"]
         lines += [f"  {way:12} {self.before[way]:7} {self.after[way]:6}" for way in ("left", "right", "front")]
         lines += [f"  turned the wrong way: {self.wrong_turns}", "files that could not be used:"]
-        return lines + [f"  {count:4}  {reason}" for reason, count in self.reasons.items()]
+        lines += [f"  {count:4}  {reason}" for reason, count in self.reasons.items()]
+        return [*lines, f"previews from memory and samples from the file: {self.apart} grey levels apart at most"]
 
 
 def score() -> Scores:
@@ -137,7 +146,24 @@ def score() -> Scores:
         Counter(mirrored[way] if turned else way for way, turned in renders),
         sum(turned and way != "right" for way, turned in renders),
         dict(unreadable.most_common()),
+        max(difference(*pair) for pair in memory_and_file()),
     )
+
+
+def memory_and_file() -> list[tuple[Path, Path]]:
+    """Each last preview, drawn in training, and the picture of the same prompt and seed that `trainer sample` drew."""
+    drawn = {_prompt(path): path for path in (DEMO / "run" / "samples").glob("*.png")}
+    last = max((DEMO / "run" / "previews").iterdir())
+    return [(path, drawn[_prompt(path)]) for path in sorted(last.glob("*.png"))]
+
+
+def difference(one: Path, other: Path) -> int:
+    """The largest difference of a value, 0 to 255."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(one) as first, Image.open(other) as second:
+        return int(np.abs(np.asarray(first.convert("RGB"), int) - np.asarray(second.convert("RGB"), int)).max())
 
 
 def write_report(scores: Scores) -> None:
@@ -157,7 +183,15 @@ def write_report(scores: Scores) -> None:
     folders = sorted((DEMO / "run" / "previews").iterdir())
     sections = [
         Section(
-            "Before training and after, same prompt and seed", pictures=_pairs(folders[0], folders[-1]), crisp=True
+            "Before training and after, same prompt and seed",
+            pictures=_pairs([(path, folders[-1] / path.name) for path in sorted(folders[0].glob("*.png"))]),
+            crisp=True,
+        ),
+        Section(
+            "Drawn from memory in training, and from the file in run/trained afterwards",
+            [f"{scores.apart} grey levels of 255 apart at most."],
+            pictures=_pairs(memory_and_file()),
+            crisp=True,
         ),
         Section("Turned pictures, as they came and as they stand", pictures=turned),
         Section("Facing", [f"Turned the wrong way: {scores.wrong_turns}."], ["direction", "before", "after"], facing),
@@ -173,15 +207,15 @@ def write_report(scores: Scores) -> None:
     (DEMO / "report.html").write_text(page("Modelsheet: the sample franchise", sections), encoding="utf-8")
 
 
-def _pairs(before: Path, after: Path) -> list[Shown]:
-    """The previews of two steps, side by side."""
+def _pairs(paths: list[tuple[Path, Path]]) -> list[Shown]:
+    """Two pictures of a prompt, side by side."""
     from PIL import Image
 
     from sorter.page import shown
 
     pairs = []
-    for path in sorted(before.glob("*.png")):
-        with Image.open(path) as first, Image.open(after / path.name) as second:
+    for path, other in paths:
+        with Image.open(path) as first, Image.open(other) as second:
             both = Image.new("RGB", (first.width + second.width + 2, first.height), "white")
             both.paste(first, (0, 0))
             both.paste(second, (first.width + 2, 0))

@@ -12,6 +12,7 @@ from trainer.errors import BaseModelError
 
 PIPELINE = "StableDiffusionPipeline"
 PREDICTIONS = ("epsilon", "v_prediction")
+WIDTH_OF_SD_2 = 1024  # of a token in OpenCLIP's ViT-H; CLIP's ViT-L in SD 1 has 768
 NETWORKS = {
     "unet": "diffusion_pytorch_model.safetensors",
     "vae": "diffusion_pytorch_model.safetensors",
@@ -28,6 +29,7 @@ class Base:
     channels: int  # of a latent
     size: int  # the side of the pictures it was made with, pixels
     prediction: str  # "epsilon" or "v_prediction"
+    second_generation: bool  # Stable Diffusion 2, by the width of its text encoder
 
     def hash_of(self, network: str) -> str:
         """The sha256 of one network: "unet", "vae" or "text_encoder", its configuration and its weights."""
@@ -63,7 +65,8 @@ def read_base(folder: Path) -> Base:
     if prediction not in PREDICTIONS:
         raise BaseModelError(f'{folder}: prediction_type "{prediction}" is not {" or ".join(PREDICTIONS)}')
     factor = 2 ** (len(vae.get("block_out_channels", ())) - 1)
-    return Base(folder, factor, channels, unet.get("sample_size", 64) * factor, prediction)
+    second = unet.get("cross_attention_dim") == WIDTH_OF_SD_2
+    return Base(folder, factor, channels, unet.get("sample_size", 64) * factor, prediction, second)
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:

@@ -177,14 +177,16 @@ def _train(session: Session, bar: _Bar) -> tuple[dict[str, Any], str]:
     with _Stop() as stop:
         for progress in session.run(lambda: stop.asked):
             bar.told(f"training, loss {progress.loss:.4f}", progress.step, total)
-    assert progress is not None  # a session has at least one step to do
-    finished = progress.step == total
+    step = session.state.step
+    finished = step == total
+    notes = session.method.notes(session.parts)
     answer = {
         "run": str(output),
-        "step": progress.step,
+        "step": step,
         "steps": total,
         "finished": finished,
-        "loss": progress.loss,
+        "loss": progress and progress.loss,  # none where only `trained` was still to be written
+        "notes": notes,
         "pictures": len(session.encoded.dataset.examples),
         "encoded": session.encoded.fresh,
         "cut_captions": session.cut_captions,
@@ -193,11 +195,12 @@ def _train(session: Session, bar: _Bar) -> tuple[dict[str, Any], str]:
     if finished:
         said = f"done: {total} steps; the trained weights are in {output / 'trained'}"
     else:
-        said = f"stopped after step {progress.step} of {total}; go on with `trainer resume {output}`"
+        said = f"stopped after step {step} of {total}; go on with `trainer resume {output}`"
     cut = [f"cut       {session.cut_captions} captions are longer than the text encoder reads"] * bool(
         session.cut_captions
     )
-    return answer, "\n".join([said, *cut, *_left_out(session.unreadable)])
+    told = [f"note      {note}" for note in notes]
+    return answer, "\n".join([said, *cut, *told, *_left_out(session.unreadable)])
 
 
 def _census(dataset: Dataset) -> list[str]:
@@ -223,7 +226,11 @@ def _need_torch() -> None:
 
     if any(importlib.util.find_spec(package) is None for package in TORCH_PACKAGES):
         raise MissingExtra("train", "training")
-    warnings.simplefilter("ignore")  # advice to developers; what concerns the user is an error here
+    warnings.simplefilter("ignore")  # advice to developers; what concerns the user is an error here, or this:
+    from trainer.errors import LoaderWarning
+
+    warnings.simplefilter("always", LoaderWarning)
+    warnings.showwarning = lambda message, *_, **__: click.echo(f"trainer: {message}", err=True)
     import diffusers
     import transformers
 

@@ -45,3 +45,7 @@ class Diverged(TrainingError):
     def __init__(self, step: int, what: str) -> None:
         super().__init__(f"the {what} at step {step} is not a number")
         self.step = step
+
+
+class LoaderWarning(UserWarning):
+    """What a library says while it loads the base; shown, since the result may not be what is expected."""

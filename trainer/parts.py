@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +15,16 @@ from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from trainer.base import Base
-from trainer.errors import BaseModelError, ConfigError
+from trainer.errors import BaseModelError, ConfigError, LoaderWarning
 
 untyped: Any = diffusers  # its annotations leave out most of what its classes have
 
 TEXTS_KEPT = 4096  # x 77 tokens x 768 numbers x 4 bytes = 0.97 GB at most
+LOADERS = (
+    "diffusers.loaders", "diffusers.models.model", "transformers.modeling_utils", "transformers.core_model_loading",
+    "transformers.utils.loading_report", "transformers.integrations.peft", "peft",
+)  # fmt: skip
+"""The modules of these packages that load weights; what others say (what to install, what will change) is advice."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -42,6 +49,16 @@ class Parts:
     def autocast(self) -> AbstractContextManager[Any]:
         """Compute in `dtype` inside; nothing changes where that is fp32."""
         return torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """No dropout inside, even in the middle of training."""
+        networks = [part for part in (self.unet, self.text_encoder) if part.training]
+        for network in networks:
+            network.eval()
+        yield
+        for network in networks:
+            network.train()
 
     def encode_text(self, captions: Sequence[str], train: bool = False) -> torch.Tensor:
         """Captions -> [B, tokens, width], cut at the text encoder's length. Unless `train`, each is encoded once."""
@@ -80,13 +97,16 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
     where = torch.device(device or best_device())
     dtype = choose_dtype(precision, where)
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(base.folder, subfolder="tokenizer", local_files_only=True)
-        text_encoder = _load(CLIPTextModel, base, "text_encoder")
-        vae = _load(untyped.AutoencoderKL, base, "vae")
-        unet = _load(untyped.UNet2DConditionModel, base, "unet")
-        schedule = untyped.DDPMScheduler.from_pretrained(base.folder, subfolder="scheduler", local_files_only=True)
+        with loading() as warned:
+            tokenizer = CLIPTokenizer.from_pretrained(base.folder, subfolder="tokenizer", local_files_only=True)
+            text_encoder = _load(CLIPTextModel, base, "text_encoder")
+            vae = _load(untyped.AutoencoderKL, base, "vae")
+            unet = _load(untyped.UNet2DConditionModel, base, "unet")
+            schedule = untyped.DDPMScheduler.from_pretrained(base.folder, subfolder="scheduler", local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as found:
         raise BaseModelError(f"{base.folder}: cannot be loaded: {str(found).splitlines()[0]}") from None
+    for text in warned:
+        warnings.warn(f"{base.folder}: {text.splitlines()[0]}", LoaderWarning, stacklevel=2)
     for network in (text_encoder, vae, unet):
         network.requires_grad_(False).eval().to(where)
     schedule.alphas_cumprod = schedule.alphas_cumprod.to(where)
@@ -120,7 +140,42 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     return DTYPES[precision]
 
 
+@contextmanager
+def loading() -> Iterator[list[str]]:
+    """Inside, what the LOADERS warn of is gathered in the list rather than printed or muted: where weights are loaded,
+    a warning is a doubt about the result."""
+    said: list[str] = []
+
+    class Gather(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.name.startswith(LOADERS):
+                said.append(record.getMessage())
+
+    gather = Gather(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("diffusers", "transformers", "peft")]
+    before = [(logger.level, logger.handlers, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+        logger.handlers, logger.propagate = [gather], False
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("always", category=UserWarning, module="peft|diffusers.loaders")
+            yield said
+        said += [str(one.message) for one in caught]
+    finally:
+        for logger, (level, handlers, propagate) in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+            logger.handlers, logger.propagate = handlers, propagate
+
+
 def _load(kind: Any, base: Base, name: str) -> Any:
-    return kind.from_pretrained(
-        base.folder, subfolder=name, local_files_only=True, use_safetensors=True, torch_dtype=torch.float32
-    )
+    dtype = "dtype" if kind is CLIPTextModel else "torch_dtype"  # as the two packages call it
+    network, info = kind.from_pretrained(
+        base.folder, subfolder=name, local_files_only=True, use_safetensors=True, output_loading_info=True,
+        **{dtype: torch.float32},
+    )  # fmt: skip
+    # What is missing would be drawn at random, and every picture with it.
+    if lost := [*info["missing_keys"], *(str(one[0]) for one in info["mismatched_keys"])]:
+        raise ValueError(f"{name}: its weights lack {len(lost)} tensors that its config asks for, {lost[0]} first")
+    return network

@@ -28,11 +28,14 @@ from trainer.data import steps
 from trainer.dataset import Unreadable, read_dataset
 from trainer.errors import ConfigError, Diverged, RunError, TrainingError
 from trainer.files import whole_folder, write_whole
+from trainer.formats import file_stem
+from trainer.header import run_header
 from trainer.latents import Encoded, encode
 from trainer.loop import Progress, State, fresh_state, seeded, train
 from trainer.methods import Method
 from trainer.methods.denoise import min_snr_weights
 from trainer.parts import Parts, load_parts
+from trainer.readback import read_back
 from trainer.record import Record
 from trainer.sample import Drawn, sample, write_png
 
@@ -67,12 +70,15 @@ class Session:
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train to the end, or until `stop()` after a step; a checkpoint is saved in either case.
 
-        Raises TrainingError when the loss diverges; what is in the run folder stays good.
+        Raises TrainingError when the loss diverges, CheckpointError when what was written is not what was trained;
+        what is in the run folder stays good.
         """
         config, training, preview = self.config, self.config.training, self.config.preview
         with closing(Record(config.output, self.state.step)) as record:
             if self.state.step == 0 and preview.every:
                 self._preview(record)
+            if self.state.step >= training.steps:
+                self._save()  # killed before `trained` was there: the checkpoint's own may be of an older version
             ahead = steps(self.encoded, training, self.state.step)
             try:
                 for progress in train(self.parts, self.method, ahead, self.state, training):
@@ -89,15 +95,26 @@ class Session:
             except Diverged as found:
                 raise TrainingError(f"{found}; {self._advice()}") from None
         with whole_folder(config.output / "trained") as part:
-            self.method.save(self.parts, part)
+            self._save_trained(part, self.name)
+
+    @property
+    def name(self) -> str:
+        """What the run's files are called."""
+        return file_stem(self.config.output.name)
 
     def _save(self) -> None:
         def save_trained(folder: Path) -> None:
-            self.method.save(self.parts, folder)
+            self._save_trained(folder, f"{self.name}-step{self.state.step:08d}")
 
         save_checkpoint(
             self.config.output / "checkpoints", self.state, self.prints, save_trained, self.config.training.keep
         )
+
+    def _save_trained(self, folder: Path, name: str) -> None:
+        base, dataset = self.parts.base, self.encoded.dataset
+        about = run_header(self.name, base, dataset, self.config.training, self.state.step)
+        self.method.save(self.parts, folder, name, about)
+        read_back(self.method, self.parts, folder)
 
     def _preview(self, record: Record) -> None:
         preview, step = self.config.preview, self.state.step
@@ -144,8 +161,9 @@ def start(config: Run, source: Path | None = None, told: Told = _tell_nobody) ->
 def resume(folder: Path, total: int | None = None, told: Told = _tell_nobody) -> Session:
     """Go on from the last checkpoint of a run folder, or from step 0 where there is none yet.
 
-    total: another number of steps to train to, in all. Raises RunError where the run is at its end, CheckpointError
-    where base or dataset are not what they were.
+    total: another number of steps to train to, in all. A run that stopped between its last checkpoint and `trained`
+    only writes that. Raises RunError where the run is at its end, CheckpointError where base or dataset are not what
+    they were.
     """
     config = read_run(folder)
     if total is not None:
@@ -158,7 +176,7 @@ def resume(folder: Path, total: int | None = None, told: Told = _tell_nobody) ->
     session = _session(config, told)
     if folders:
         load_checkpoint(folders[-1], session.state, session.prints)
-    if session.state.step >= config.training.steps:
+    if session.state.step >= config.training.steps and (folder / "trained").exists():
         raise RunError(f"{folder}: all {config.training.steps} steps are done; `--steps` may ask for more")
     if total is not None:
         write_whole(folder / "run.json", config.to_json().encode())

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -61,7 +60,7 @@ def sample(
         raise ConfigError(f"size {width}x{height}: both must be multiples of {parts.base.factor}, the base's latents")
     pipe = pipeline(parts)
     pictures: list[Image.Image] = []
-    with torch.no_grad(), _evaluating(parts):
+    with torch.no_grad(), parts.evaluating():
         for start in range(0, len(prompts), batch_size):
             some = list(prompts[start : start + batch_size])
             with parts.autocast():
@@ -110,14 +109,3 @@ def _decode(parts: Parts, latents: torch.Tensor) -> list[Image.Image]:
     decoded = parts.vae.decode(latents.float() / parts.vae.config.scaling_factor, return_dict=False)[0]
     pixels = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return [Image.fromarray(each) for each in pixels]
-
-
-@contextmanager
-def _evaluating(parts: Parts) -> Iterator[None]:
-    """No dropout while drawing, even in the middle of training."""
-    networks = [part for part in (parts.unet, parts.text_encoder) if part.training]
-    for network in networks:
-        network.eval()
-    yield
-    for network in networks:
-        network.train()

@@ -23,17 +23,18 @@ from pydantic import Field
 
 from sorter.classify import calibrate, folds
 from sorter.classify import examples as folders
-from sorter.classify.backbone import Backbone, write_whole
+from sorter.classify.backbone import Backbone, import_keras, write_whole
 from sorter.classify.backbone import shapes as map_shapes
 from sorter.classify.backbones import AUTO, find_backbone, map_places
 from sorter.classify.examples import Example, Examples
 from sorter.classify.features import Features, features_of, parted
 from sorter.classify.fit_head import Choice, Kind, choose
+from sorter.classify.fit_readback import check_files, check_folder
 from sorter.classify.fit_report import Validation, in_short, write_page
 from sorter.classify.labels import clean, format_labels, mirror_pairs
 from sorter.classify.write_h5 import write_h5
 from sorter.classify.write_tflite import write_tflite
-from sorter.errors import ExamplesError, LibraryError, nearest
+from sorter.errors import ExamplesError, LibraryError, MissingExtra, nearest
 from sorter.options import Options
 from sorter.records import Unreadable
 
@@ -105,15 +106,19 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
         "keras_model.h5": write_h5(trunk, choice.layers),
         "model_unquant.tflite": write_tflite(run.compiled().read_bytes(), which, choice.layers),
     }
+    engine = run.runner()
+    check_files(to, files, trunk, lambda view: engine(view)[which], choice.layers)
     write_sorter(to, files, examples.classes, card, validation)
     return Fitted(card, examples.unreadable, tuple(in_short(card, validation)))
 
 
 def _import() -> None:
-    """scikit-learn takes a second to import, which is better spent while the first pictures are looked at."""
-    with suppress(ImportError):  # whoever needs it will say so
+    """scikit-learn takes a second to import and tensorflow some more, better spent while pictures are looked at."""
+    with suppress(ImportError, MissingExtra):  # whoever needs it will say so
         import sklearn.model_selection
         import sklearn.neural_network  # noqa: F401
+
+        import_keras()
 
 
 def examples_in(folder: Path) -> Examples:
@@ -167,7 +172,7 @@ def make_card(examples: Examples, hashes: list[str], found: Validation) -> dict[
 def write_sorter(
     to: Path, files: Mapping[str, bytes], classes: tuple[str, ...], card: dict[str, Any], found: Validation
 ) -> None:
-    """Write the files of a sorter, the card last. Raises LibraryError where that is not possible."""
+    """Write the files of a sorter, the card last, and read them back. Raises LibraryError where it cannot."""
     import tomli_w
 
     page = write_page(to.name, card, found).encode(errors="replace")  # names of unreadable files may be no text
@@ -181,6 +186,7 @@ def write_sorter(
             write_whole(to / name, data)
     except OSError as error:
         raise LibraryError(f"{to}: cannot be written: {error.strerror}; choose a folder of your own") from None
+    check_folder(to, classes, card)
 
 
 def _mirror(folder: Path, classes: tuple[str, ...], recipe: Recipe) -> Mapping[str, str]:

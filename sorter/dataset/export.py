@@ -26,6 +26,10 @@ from sorter.pipeline import open_library, verdicts
 from sorter.records import Drop, Output, Render, Text, Unreadable, Verdict
 from sorter.registry import Registry
 
+METADATA = "metadata.jsonl"
+OWN_COLUMNS = {"file_name", "text", "image"}
+"""The columns of an imagefolder that are not axes; `image` is made by those who read it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -45,6 +49,9 @@ class Layout(Options):
         """The text files."""
         raise NotImplementedError
 
+    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
+        """Read what stands in the dataset's folder as a trainer will. Raises DatasetError where it is not `items`."""
+
 
 layouts: Registry[Layout] = Registry("dataset layout", "modelsheet.layouts")
 
@@ -54,10 +61,35 @@ class ImageFolder(Layout):
     """Hugging Face's imagefolder: pictures beside a metadata.jsonl with file_name, text, and one column an axis."""
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
-        rows = ({"file_name": item.file, "text": item.caption, **item.classes} for item in items)
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+        lines = [json.dumps(self._row(item), ensure_ascii=False) + "\n" for item in items]
         if lines:
-            yield Output("metadata.jsonl", Text("".join(lines)))
+            yield Output(METADATA, Text("".join(lines)))
+
+    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
+        """Every line is the row of its picture, and every picture is there."""
+        wanted = {item.file: self._row(item) for item in items}
+        try:
+            text = (folder / METADATA).read_bytes().decode() if wanted else ""
+            found = {row["file_name"]: row for row in map(json.loads, text.split("\n")[:-1])}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise _misread(folder, f"it cannot be read: {error}") from None
+        if other := [name for name in wanted | found if wanted.get(name) != found.get(name)]:
+            raise _misread(folder, f"{len(other)} of its rows are not what was exported, {other[0]} first")
+        if gone := [name for name in wanted if not (folder / name).is_file()]:
+            raise _misread(folder, f"it names {len(gone)} pictures that are not there, {gone[0]} first")
+
+    @staticmethod
+    def _row(item: Item) -> dict[str, str | None]:
+        if taken := OWN_COLUMNS & item.classes.keys():
+            name = min(taken)
+            raise DatasetError(
+                f'axes.{name}: an imagefolder has a column "{name}" of its own; give the axis another name'
+            )
+        return {"file_name": item.file, "text": item.caption, **item.classes}
+
+
+def _misread(folder: Path, why: str) -> DatasetError:
+    return DatasetError(f"{folder / METADATA}: was written and read back, and {why}; export it anew")
 
 
 def export(
@@ -130,6 +162,7 @@ def _write(
     names = {output.path for output in tables}
     carry_out(plan(tables, [output for output in standing if output.path in names]), "writing captions")
     carry_out([step for step in steps if isinstance(step, Drop) and step.output.path not in names], "clearing up")
+    layout.read_back(manifest.root, items)
     report.counts["exported"] = len(items)
 
 

@@ -225,3 +225,50 @@ def test_an_export_that_was_cut_off_before_its_first_file_was_confirmed_goes_on(
     (dataset / "metadata.jsonl").unlink()
     assert export(library, dataset, job).counts["exported"] == 4
     assert tree_of(dataset) == whole
+
+
+def test_the_datasets_package_reads_what_was_exported(
+    library: Path, dataset: Path, job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As any trainer does that takes an imagefolder; captions with whatever a person may have typed."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    captions = [
+        'mira, "x"\\n{[\N{LINE SEPARATOR}y',
+        "  \N{GRINNING FACE} mira\x85, z",
+        "mira,\t\N{RIGHT-TO-LEFT OVERRIDE}w",
+    ]
+    texts = sorted(path for path in library.rglob("*.txt") if "doubtful" not in path.name)
+    for path, caption in zip(texts, captions, strict=False):
+        path.write_text(caption, encoding="utf-8")
+    export(library, dataset, job, doubtful=True)
+    from datasets import load_dataset
+
+    found = load_dataset("imagefolder", data_dir=str(dataset), split="train", cache_dir=str(tmp_path / "cache"))
+    wanted = {row["text"]: row for row in rows(dataset).values()}
+    assert len(found) == len(wanted) == 5
+    assert found.column_names == ["image", "text", "direction", "mood"]
+    for row in found:
+        assert {key: row[key] for key in ("text", "direction", "mood")} == {
+            key: wanted[row["text"]][key] for key in ("text", "direction", "mood")
+        }
+        with Image.open(dataset / wanted[row["text"]]["file_name"]) as there:
+            assert row["image"].convert("RGB").tobytes() == there.convert("RGB").tobytes()
+
+
+def test_an_export_that_is_read_otherwise_is_an_error(
+    library: Path, dataset: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = json.dumps
+    monkeypatch.setattr(
+        "sorter.dataset.export.json.dumps", lambda row, **how: honest(row, **how).replace("mira", "mara")
+    )
+    with pytest.raises(DatasetError, match=r"metadata\.jsonl: was written and read back, and 4 of its rows are not"):
+        export(library, dataset, job)
+
+
+@pytest.mark.parametrize("axis", ["text", "file_name", "image"])
+def test_an_axis_cannot_take_a_column_of_the_imagefolder(library: Path, dataset: Path, job: Job, axis: str) -> None:
+    from sorter.dataset.export import ImageFolder, Item
+
+    with pytest.raises(DatasetError, match=f'axes.{axis}: an imagefolder has a column "{axis}"'):
+        list(ImageFolder()([Item("a.png", "mira", {axis: "left"})]))

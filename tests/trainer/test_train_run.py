@@ -209,3 +209,23 @@ def test_files_and_folders_are_whole_or_not_there(tmp_path: Path) -> None:
         (part / "file").write_text("half")
         raise ZeroDivisionError
     assert (tmp_path / "folder" / "file").read_text() == "new"
+
+
+def test_a_run_killed_before_the_very_end_is_finished(write_config: WriteConfig) -> None:
+    """The last checkpoint is there and `trained` is not; that of the checkpoint is written anew, too."""
+    import shutil
+
+    run = run_whole(write_config())
+    wanted = load_file(run / "trained" / "run.safetensors")
+    shutil.rmtree(run / "trained")
+    file = run / "checkpoints" / "step-000004" / "trained" / "run-step00000004.safetensors"
+    file.rename(file.with_name("pytorch_lora_weights.safetensors"))
+    assert list(trainer.resume(run).run()) == []
+    for found in (run / "trained" / "run.safetensors", file):
+        tensors = load_file(found)
+        assert tensors.keys() == wanted.keys()
+        assert all(torch.equal(tensors[name], wanted[name]) for name in wanted)
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert [row[0] for row in read_losses(run)] == [1, 2, 3, 4]
+    with pytest.raises(RunError, match="all 4 steps are done"):
+        trainer.resume(run)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from sorter.errors import nearest
 from trainer.errors import CheckpointError, ConfigError
+from trainer.formats import PREFIXES, SUFFIX, find_file, kohya_name, kohya_tensors, unknown_to_kohya, write_lora
 from trainer.methods.method import METHODS, Method
 
 if TYPE_CHECKING:
@@ -15,9 +20,6 @@ if TYPE_CHECKING:
 
     from trainer.data import Batch
     from trainer.parts import Parts
-
-FILE_NAME = "pytorch_lora_weights.safetensors"
-"""The name that `load_lora_weights(folder)` of diffusers looks for."""
 
 TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
 
@@ -36,9 +38,10 @@ class Lora(Method):
         """Add an adapter: the second matrix is zero, so the first step starts from the base unchanged."""
         from peft import LoraConfig
 
+        self._check_targets(parts.unet)
         try:
             parts.unet.add_adapter(LoraConfig(**self._peft_options(self.targets)))
-        except ValueError as found:  # peft finds no module of these names
+        except ValueError as found:  # a module of that name is of a kind that has no LoRA
             raise ConfigError(f"[method] targets = {list(self.targets)}: {str(found).splitlines()[0]}") from None
         trained = {"unet": parts.unet}
         if self.text_encoder:
@@ -60,44 +63,106 @@ class Lora(Method):
         text = parts.encode_text(batch.captions, train=self.text_encoder)
         return denoising_loss(parts, batch.moments, text, generator)
 
-    def save(self, parts: Parts, folder: Path) -> None:
-        """Write pytorch_lora_weights.safetensors, which `load_lora_weights` of diffusers reads, alpha included."""
+    def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
+        """{"unet.mid_block.resnets.0.conv1.lora_A.weight": matrix, ...}"""
         from peft import get_peft_model_state_dict
 
-        from trainer.parts import untyped
+        found: dict[str, torch.Tensor] = {}
+        for part in PREFIXES:
+            network = getattr(parts, part)
+            for adapter in getattr(network, "peft_config", {}):
+                # Embeddings are never trained here; left to itself, peft asks a model hub whether they were.
+                state = get_peft_model_state_dict(network, adapter_name=adapter, save_embedding_layers=False)
+                found |= {f"{part}.{name}": tensor for name, tensor in state.items()}
+        return found
 
-        def weights(network: Any) -> dict[str, torch.Tensor]:
-            # Embeddings are never trained here; left to itself, peft asks a model hub whether they were.
-            state: dict[str, torch.Tensor] = untyped.utils.convert_state_dict_to_diffusers(
-                get_peft_model_state_dict(network, save_embedding_layers=False)
-            )
-            return {name: tensor.float().cpu() for name, tensor in state.items()}
-
-        # Without these options in the file's header, readers take alpha to be the rank.
-        untyped.StableDiffusionPipeline.save_lora_weights(
-            folder,
-            unet_lora_layers=weights(parts.unet),
-            text_encoder_lora_layers=weights(parts.text_encoder) if self.text_encoder else None,
-            weight_name=FILE_NAME,
-            unet_lora_adapter_metadata=self._peft_options(self.targets),
-            text_encoder_lora_adapter_metadata=self._peft_options(TEXT_TARGETS) if self.text_encoder else None,
-        )
+    def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
+        """Write NAME.safetensors, which diffusers, sd-scripts, A1111, Forge and ComfyUI read."""
+        tensors = kohya_tensors(self.trained(parts), self._alpha)
+        write_lora(folder / f"{name}{SUFFIX}", tensors, {**about, **self._header(tensors, about)})
 
     def load(self, parts: Parts, folder: Path) -> None:
-        """Load it the way that every user of the file will."""
+        """Load it the way that every user of the file will, and see that all of it has arrived."""
         from safetensors import SafetensorError
+        from safetensors.torch import load_file
 
+        from trainer.parts import loading
         from trainer.sample import pipeline
 
+        path = find_file(folder)
         try:
-            pipeline(parts).load_lora_weights(folder, weight_name=FILE_NAME, local_files_only=True)
-        except (OSError, ValueError, SafetensorError) as found:
-            raise CheckpointError(f"{folder / FILE_NAME}: cannot be loaded: {found}") from None
+            tensors = load_file(path)
+            with loading() as warned:
+                pipeline(parts).load_lora_weights(folder, weight_name=path.name, local_files_only=True)
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as found:
+            raise CheckpointError(f"{path}: cannot be loaded: {str(found).splitlines()[0]}") from None
+        _own_memory(parts)
+        if not any(name.startswith(PREFIXES["text_encoder"]) for name in tensors):
+            # Of a part that was not trained, diffusers says that the file has nothing for it.
+            warned = [text for text in warned if not text.startswith("No LoRA keys associated to CLIPTextModel")]
+        held = [name for name in tensors if not name.endswith(".alpha")]
+        arrived = {".".join(kohya_name(name)) for name in self.trained(parts)}
+        if warned or len(arrived) != len(held):
+            why = _why_lost([name for name in held if name not in arrived], [line.splitlines()[0] for line in warned])
+            raise CheckpointError(f"{path}: {len(arrived)} of its {len(held)} matrices could be loaded: {why}")
+
+    def notes(self, parts: Parts) -> list[str]:
+        """Which modules sd-scripts would pass over."""
+        unknown = unknown_to_kohya(parts.unet)
+        if not unknown:
+            return []
+        return [f"kohya's sd-scripts reads no LoRA of {', '.join(unknown)}; diffusers, A1111, Forge and ComfyUI do"]
+
+    def _header(self, tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> dict[str, str]:
+        """kohya's words for these options; it tells convolutions larger than a pixel apart from all else."""
+        larger = any(tensor.dim() == 4 and tensor.shape[-1] > 1 for tensor in tensors.values())
+        found = {
+            "ss_network_module": "networks.lora",
+            "ss_network_dim": str(self.rank),
+            "ss_network_alpha": str(self.alpha),
+            "ss_network_dropout": str(self.dropout or None),
+            "ss_network_args": json.dumps(
+                {"conv_dim": str(self.rank), "conv_alpha": str(self.alpha)} if larger else {}
+            ),
+        }
+        if base := about.get("modelspec.architecture"):
+            found["modelspec.architecture"] = f"{base}/lora"
+        return found
+
+    def _check_targets(self, unet: torch.nn.Module) -> None:
+        names = [name for name, _ in unet.named_modules()]
+        for target in self.targets:
+            if not any(name == target or name.endswith(f".{target}") for name in names):
+                ends = {".".join(name.split(".")[-2 if name.split(".")[-1].isdigit() else -1 :]) for name in names}
+                raise ConfigError(
+                    f'[method] targets: no module of the U-Net is called "{target}"{nearest(target, sorted(ends))}'
+                )
+
+    @property
+    def _alpha(self) -> float:
+        """As the file holds it: in fp32."""
+        return struct.unpack("f", struct.pack("f", self.alpha))[0]  # type: ignore[no-any-return]
 
     def _peft_options(self, targets: tuple[str, ...]) -> dict[str, Any]:
         return {
             "r": self.rank,
-            "lora_alpha": self.alpha,
+            "lora_alpha": self._alpha,
             "lora_dropout": self.dropout,
             "target_modules": list(targets),
         }
+
+
+def _own_memory(parts: Parts) -> None:
+    """Copy what was loaded out of the file's memory, where torch rounds small products otherwise since it begins at no
+    multiple of a vector's length: in memory of its own the answer is that of training, bit for bit."""
+    for network in (parts.unet, parts.text_encoder):
+        for name, parameter in network.named_parameters():
+            if ".lora_" in name:
+                parameter.data = parameter.data.clone()
+
+
+def _why_lost(lost: list[str], warned: list[str]) -> str:
+    if any(name.startswith(("unet.", "text_encoder.")) for name in lost):
+        again = "remove `trained` from the run folder, and `trainer resume` writes the last checkpoint's anew"
+        return f"an earlier version wrote it in names that diffusers reads in parts; {again}"
+    return "; ".join([f"lost: {', '.join(lost[:3])}{', ...' * (len(lost) > 3)}"] * bool(lost) + warned[:1])

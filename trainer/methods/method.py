@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,25 @@ class Method(Options):
         """The loss of one batch: a scalar with a gradient. What is random is drawn from `generator` (on the CPU)."""
         raise NotImplementedError
 
-    def save(self, parts: Parts, folder: Path) -> None:
-        """Write what was trained into the empty `folder`, as safetensors."""
+    def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
+        """What was trained, as it stands in `parts`: by the same names after `prepare` and after `load`."""
+        raise NotImplementedError
+
+    def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
+        """Write what was trained into the empty `folder`, as safetensors, in files named after `name`.
+
+        about: what the file's header says of its making (header.py).
+        """
         raise NotImplementedError
 
     def load(self, parts: Parts, folder: Path) -> None:
-        """Put what `save` wrote into fresh `parts`, to draw with them. Raises CheckpointError."""
+        """Put what `save` wrote into fresh `parts`, to draw with them. Raises CheckpointError, too, for what is in the
+        files and would not arrive."""
         raise NotImplementedError
+
+    def notes(self, parts: Parts) -> list[str]:
+        """Sentences about what comes out that whoever uses it should know; usually none."""
+        return []
 
 
 METHODS: Registry[Method] = Registry("method", "modelsheet.methods")

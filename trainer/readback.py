@@ -1,0 +1,73 @@
+"""Is what was written what was trained? Every `trained` folder is loaded the public way before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from trainer.errors import CheckpointError
+from trainer.methods.method import Method
+from trainer.parts import Parts, load_parts
+
+NAMED = 3  # of what was lost; the rest is counted
+OTHER_DEVICE = 0.01  # of the answer's spread: what another device's rounding may come to
+
+
+def read_back(method: Method, parts: Parts, folder: Path) -> None:
+    """Load `folder` into a base read from the disk anew, and compare it with what is in `parts`.
+
+    The tensors must be equal bit for bit, and the U-Net's answer to one input as well; where `parts` are on a GPU,
+    up to the rounding of another device, since the fresh base stays on the CPU: memory may be short over there.
+    Raises CheckpointError with the names of what was lost.
+    """
+    fresh = load_parts(parts.base, "fp32", "cpu")
+    method.load(fresh, folder)
+    _compare(method.trained(parts), method.trained(fresh), folder)
+    wanted, found = answer(parts), answer(fresh)
+    close = OTHER_DEVICE * wanted.std() if parts.device.type != "cpu" else 0.0
+    if not bool(((wanted - found).abs() <= close).all()):
+        raise _error(folder, "its tensors are those that were trained, but the U-Net answers otherwise with them")
+
+
+def answer(parts: Parts) -> torch.Tensor:
+    """What the U-Net says to one fixed noise at the middle timestep, [1, C, h, w], in fp32, on the CPU."""
+    plain = replace(parts, dtype=torch.float32)
+    side = min(16, parts.base.size // parts.base.factor)
+    noise = torch.randn(1, parts.base.channels, side, side, generator=torch.Generator().manual_seed(0))
+    middle = torch.tensor([parts.noise_scheduler.config.num_train_timesteps // 2], device=parts.device)
+    with torch.no_grad(), parts.evaluating():
+        text = plain.encode_text(["a picture"], train=True)
+        said: torch.Tensor = parts.unet(noise.to(parts.device), middle, encoder_hidden_states=text, return_dict=False)[
+            0
+        ]
+    return said.float().cpu()
+
+
+def _compare(trained: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor], folder: Path) -> None:
+    lost = [name for name in trained if name not in loaded]
+    if lost:
+        raise _error(folder, f"{len(lost)} of {len(trained)} trained tensors are lacking: {_some(lost)}")
+    more = [name for name in loaded if name not in trained]
+    if more:
+        raise _error(folder, f"there are {len(more)} tensors that were not trained: {_some(more)}")
+    other = [
+        name for name, tensor in trained.items() if not torch.equal(tensor.float().cpu(), loaded[name].float().cpu())
+    ]
+    if other:
+        raise _error(folder, f"{len(other)} of {len(trained)} tensors differ from the trained ones: {_some(other)}")
+
+
+def _error(folder: Path, what: str) -> CheckpointError:
+    written = ", ".join(sorted(path.name for path in folder.iterdir()))
+    return CheckpointError(
+        f"{folder}: was written and read back, and is not what was trained: {what} ({written});"
+        " this is a fault of Modelsheet or of the diffusers and peft that are installed: please report it"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + rest
