@@ -68,7 +68,8 @@ def read_dataset(folder: Path, factor: int) -> Dataset:
     examples: list[Example] = []
     unreadable: list[Unreadable] = []
     for where, row in _rows(_find_metadata(folder)):
-        path, caption = _place(folder, row, where), _text(row, "text", where)
+        path = _place(folder, row, where)
+        caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can spell what is no text
         try:
             examples.append(_example(path, caption, factor))
         except BAD_PICTURE as found:

@@ -65,6 +65,9 @@ def write_lora(path: Path, tensors: dict[str, torch.Tensor], about: Mapping[str,
     """
     from safetensors.torch import save
 
+    about = {
+        key: value.encode(errors="replace").decode() for key, value in about.items()
+    }  # a folder's name may be no text
     plain = save(tensors, {key: value for key, value in about.items() if key.startswith("ss_")})
     digest = hashlib.sha256(plain[8 + int.from_bytes(plain[:8], "little") :]).hexdigest()
     hashes = {

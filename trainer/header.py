@@ -17,16 +17,18 @@ from trainer.dataset import Dataset
 
 ARCHITECTURES = {
     "sd_v1": "stable-diffusion-v1",
+    "sd_v1_v": "stable-diffusion-v1",
     "sd_v2": "stable-diffusion-v2-512",
     "sd_v2_v": "stable-diffusion-v2-768-v",
 }
+"""kohya's name of a base's version -> modelspec's."""
 
 
-def run_header(name: str, base: Base, dataset: Dataset, training: Training, step: int) -> dict[str, str]:
-    """All that does not depend on the method. name: the run's; step: after how many steps."""
+def run_header(name: str, base: Base, digest: str, dataset: Dataset, training: Training, step: int) -> dict[str, str]:
+    """All that does not depend on the method. name: the run's; digest: the base's fingerprint; step: after how many."""
     return {
         "ss_output_name": name,
-        **base_header(base),
+        **base_header(base, digest),
         **dataset_header(dataset),
         **training_header(training, len(dataset.examples), step),
         "modelspec.sai_model_spec": "1.0.1",
@@ -36,11 +38,11 @@ def run_header(name: str, base: Base, dataset: Dataset, training: Training, step
     }
 
 
-def base_header(base: Base) -> dict[str, str]:
+def base_header(base: Base, digest: str) -> dict[str, str]:
     """What it was trained on top of. A1111 tells the generations apart by ss_v2."""
     second = base.second_generation
-    version = "sd_v1" if not second else "sd_v2_v" if base.prediction == "v_prediction" else "sd_v2"
-    digest = base.fingerprint()
+    velocity = base.prediction == "v_prediction"
+    version = f"sd_v{1 + second}{'_v' * velocity}"
     return {
         "ss_sd_model_name": base.folder.name,
         "ss_sd_model_hash": digest[:8],
@@ -48,7 +50,7 @@ def base_header(base: Base) -> dict[str, str]:
         "ss_v2": str(second),
         "ss_base_model_version": version,
         "modelspec.architecture": ARCHITECTURES[version],
-        "modelspec.prediction_type": "v" if base.prediction == "v_prediction" else "epsilon",
+        "modelspec.prediction_type": "v" if velocity else "epsilon",
     }
 
 

@@ -111,8 +111,14 @@ class Session:
         )
 
     def _save_trained(self, folder: Path, name: str) -> None:
-        base, dataset = self.parts.base, self.encoded.dataset
-        about = run_header(self.name, base, dataset, self.config.training, self.state.step)
+        about = run_header(
+            self.name,
+            self.parts.base,
+            self.prints["base"],
+            self.encoded.dataset,
+            self.config.training,
+            self.state.step,
+        )
         self.method.save(self.parts, folder, name, about)
         read_back(self.method, self.parts, folder)
 

@@ -20,7 +20,6 @@ import trainer
 from trainer import formats, header
 from trainer.base import read_base
 from trainer.config import read_config
-from trainer.dataset import read_dataset
 from trainer.errors import CheckpointError, ConfigError
 from trainer.methods import Lora
 from trainer.parts import Parts, load_parts
@@ -383,7 +382,7 @@ def test_the_second_generation_is_named_so(base_folder: Path, tmp_path: Path, da
     ):  # fmt: skip
         path = base / name / ("scheduler_config.json" if name == "scheduler" else "config.json")
         path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
-    found = header.base_header(read_base(base))
+    found = header.base_header(read_base(base), "0" * 64)
     assert (found["ss_v2"], found["ss_base_model_version"]) == ("True", "sd_v2_v")
     assert found["modelspec.architecture"] == "stable-diffusion-v2-768-v"
     assert found["modelspec.prediction_type"] == "v"
@@ -398,15 +397,15 @@ def test_a_file_is_named_after_its_run(folder: str, name: str) -> None:
     assert formats.file_stem(folder) == name
 
 
-def test_hostile_captions_stay_text(base_folder: Path, tmp_path: Path, write_dataset: Callable[..., Path]) -> None:
-    captions = [
-        'mira, "}], {',
-        "mira\N{NULL}, \N{RIGHT-TO-LEFT OVERRIDE}x",
-        "mira, \ud800".encode("utf-8", "replace").decode(),
-    ]
-    folder = write_dataset(tmp_path / "d", [(f"{n}.png", caption) for n, caption in enumerate(captions)])
-    found = header.dataset_header(read_dataset(folder, 4))
-    assert set(json.loads(found["ss_tag_frequency"])["d"]) >= {"mira", '"}]'}
+def test_hostile_captions_stay_text(write_config: WriteConfig, dataset_folder: Path) -> None:
+    captions = ['\ud800 mira, "}], {', "\ud800 mira\0, \N{RIGHT-TO-LEFT OVERRIDE}x", "\ud800 mira, <lora:x:1>"]
+    rows = [json.dumps({"file_name": f"{number}.png", "text": caption}) for number, caption in enumerate(captions)]
+    (dataset_folder / "metadata.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    config = read_config(write_config(steps=1))
+    list(trainer.start(config).run())
+    found = metadata(config.output / "trained" / "run.safetensors")
+    assert json.loads(found["ss_tag_frequency"])["dataset"]['"}]'] == 1
+    assert found["modelspec.trigger_phrase"] == "?"
 
 
 # --- read back ----------------------------------------------------------------------------------------------------
