@@ -118,11 +118,11 @@ class Scores:
 
 def score() -> Scores:
     """Compare the library with the truth about the heap."""
-    from sorter.census import Report
-    from sorter.job import load_job
-    from sorter.library.manifest import Manifest
-    from sorter.pipeline import make_plan
+    from sorter.commands.job import load_job
+    from sorter.commands.sort import make_plan
+    from sorter.library.store.manifest import Manifest
     from sorter.records import Render
+    from sorter.tally import Report
 
     job = load_job(DEMO / "scheme.toml")
     with (DEMO / "frames" / "truth.csv").open(encoding="utf-8", newline="") as file:
@@ -168,11 +168,11 @@ def difference(one: Path, other: Path) -> int:
 
 def write_report(scores: Scores) -> None:
     """demo/report.html: the table, turned pictures, the loss, and previews before and after training."""
-    from sorter.job import load_job
-    from sorter.library.manifest import Manifest
+    from sorter.commands.job import load_job
+    from sorter.commands.report import turned_pictures
+    from sorter.commands.sort import verdicts
+    from sorter.library.store.manifest import Manifest
     from sorter.page import Section, line_plot, page, shown
-    from sorter.pipeline import verdicts
-    from sorter.report import turned_pictures
 
     job = load_job(DEMO / "scheme.toml")
     with Manifest(DEMO / "library") as manifest:

@@ -47,7 +47,7 @@ def main() -> None:
 
 def turned_pairs() -> list[tuple[Image.Image, Image.Image, str]]:
     """Frames that were turned: as they came, as they stand, and their captions; a different class folder each."""
-    from sorter.library.manifest import Manifest
+    from sorter.library.store.manifest import Manifest
     from sorter.records import Render
 
     found: dict[str, tuple[Image.Image, Image.Image, str]] = {}

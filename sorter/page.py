@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sorter.visible import visible
+from sorter.text import visible
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from sorter.errors import OptionsError, nearest
-from sorter.options import Options, read_options
+from sorter.plugins import Options, read_options
 
 P = TypeVar("P", bound=Options)
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from sorter.errors import SchemeError, nearest
-from sorter.options import Options, read_options
+from sorter.plugins import Options, read_options
 from sorter.records import CAPTION, LIBRARY
 
 Threshold = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]

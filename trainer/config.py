@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from sorter.errors import OptionsError
-from sorter.options import Options, read_options
+from sorter.plugins import Options, read_options
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
 from trainer.schedule import Stage, read_schedule

@@ -2,7 +2,7 @@
 
 A module is `lora_unet_` or `lora_te_` and its dotted name in diffusers with every dot an underscore; its tensors are
 `.lora_down.weight`, `.lora_up.weight` and `.alpha`, and its weight changes by alpha / rank x up x down. The tables of
-the loaders that this rests on are written down in tests/trainer/test_lora_file.py.
+the loaders that this rests on are written down in tests/trainer/test_formats.py.
 """
 
 from __future__ import annotations

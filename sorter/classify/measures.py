@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sorter.errors import ModelError, OptionsError, nearest
-from sorter.options import Options, read_options
+from sorter.plugins import Options, read_options
 
 EDGES = 0.01
 """The share of the steepest places that counts as edges; flat areas, of which cartoons are full, do not vote."""

@@ -11,8 +11,8 @@ import click
 from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo, watch
 from sorter.cli.results import export, list_plugins, report
 from sorter.cli.sorters import check, fit, init
+from sorter.cli.terminal import echo
 from sorter.errors import ModelsheetError
-from sorter.terminal import echo
 
 
 class _InOrder(click.Group):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, exact_option, json_option, load, to_library
-from sorter.terminal import as_dict, echo, lines_of, lines_of_rescan, progress, say, say_report
+from sorter.cli.terminal import as_dict, echo, lines_of, lines_of_rescan, progress, say, say_report
 
 
 @click.command()
@@ -31,7 +31,7 @@ def sort(
     as_json: bool,
 ) -> int:
     """Scan, classify, plan and apply: the pictures of SOURCE, sorted into a library. SOURCE is left untouched."""
-    from sorter import pipeline
+    from sorter.commands import sort as pipeline
 
     job = load(scheme, exact)
     with progress() as track:
@@ -45,11 +45,11 @@ def sort(
 @json_option
 def scan(source: Path, library: Path, as_json: bool) -> int:
     """Record the pictures of SOURCE in a library's manifest; place nothing."""
-    from sorter import pipeline
-    from sorter.census import Report
-    from sorter.classify.predict import Questions
-    from sorter.classify.scan import walk
-    from sorter.intake import take_in
+    from sorter.classify.ask import Questions
+    from sorter.commands import sort as pipeline
+    from sorter.commands.intake import take_in
+    from sorter.pictures.scan import walk
+    from sorter.tally import Report
 
     pipeline.check_apart(source, library)
     report = Report()
@@ -74,11 +74,11 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
 @common
 def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bool, scheme: Path, as_json: bool) -> int:
     """Ask every question that a library's pictures have not been asked yet; place nothing."""
-    from sorter import pipeline
-    from sorter.census import Report
-    from sorter.classify.cluster import cluster
-    from sorter.intake import ask_again, ask_cluster
-    from sorter.library.manifest import Manifest
+    from sorter.classify.cluster.client import cluster
+    from sorter.commands import sort as pipeline
+    from sorter.commands.intake import ask_again, ask_cluster
+    from sorter.library.store.manifest import Manifest
+    from sorter.tally import Report
 
     if pictures and not on:
         raise click.UsageError("--pictures says what a cluster's workers read; give --on as well")
@@ -99,10 +99,10 @@ def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bo
 @common
 def plan(library: Path, scheme: Path, as_json: bool) -> int:
     """Show each file that would be placed or removed; change nothing."""
-    from sorter import pipeline
-    from sorter.census import Report
-    from sorter.library.manifest import Manifest
+    from sorter.commands import sort as pipeline
+    from sorter.library.store.manifest import Manifest
     from sorter.records import Put
+    from sorter.tally import Report
 
     job, report = load(scheme), Report()
     with Manifest(library, rehearse=True) as manifest:
@@ -118,9 +118,9 @@ def plan(library: Path, scheme: Path, as_json: bool) -> int:
 @common
 def apply(library: Path, scheme: Path, as_json: bool) -> int:
     """Carry out what `sorter plan` shows."""
-    from sorter import pipeline
-    from sorter.census import Report
-    from sorter.library.manifest import Manifest
+    from sorter.commands import sort as pipeline
+    from sorter.library.store.manifest import Manifest
+    from sorter.tally import Report
 
     Manifest(library).close()
     job, report = load(scheme), Report()
@@ -137,7 +137,7 @@ def apply(library: Path, scheme: Path, as_json: bool) -> int:
 @json_option
 def undo(library: Path, run: int | None, dry_run: bool, as_json: bool) -> int:
     """Bring a library back to what was in place before RUN, or before the last run."""
-    from sorter import pipeline
+    from sorter.commands import sort as pipeline
 
     with progress() as track:
         report = pipeline.undo(library, run, dry_run=dry_run, track=track)
@@ -156,7 +156,7 @@ def rescan(library: Path, sources: tuple[Path, ...], dry_run: bool, scheme: Path
     originals, so give the folders of those. Give the scheme by which the library was sorted last: what lies elsewhere
     than it says, and captions in other words, are taken for your own answers.
     """
-    from sorter.rescan import rescan as build_anew
+    from sorter.commands.rescan import rescan as build_anew
 
     job = load(scheme)
     with progress() as track:
@@ -177,7 +177,7 @@ def watch(source: Path, library: Path, still: float, take: bool, scheme: Path, a
     import signal
     import threading
 
-    from sorter.watch import watch as batches
+    from sorter.commands.watch import watch as batches
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
-from sorter.terminal import as_dict, progress, say, say_report
+from sorter.cli.terminal import as_dict, progress, say, say_report
 
 
 @click.command()
@@ -16,7 +16,7 @@ from sorter.terminal import as_dict, progress, say, say_report
 @common
 def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
     """Write one HTML page: counts, balance, doubts, turned pictures, failures."""
-    from sorter.report import write_report
+    from sorter.commands.report import write_report
 
     to = to or library.absolute().with_name(f"{library.absolute().name}-report.html")
     found = write_report(library, to, load(scheme))
@@ -44,7 +44,7 @@ def export(
     as_json: bool,
 ) -> int:
     """Write a library's certain pictures with their captions as a dataset for a trainer."""
-    from sorter.dataset.export import export as write
+    from sorter.commands.export import export as write
 
     job = load(scheme)
     own = {"use": job.scheme.crop.use, **job.scheme.crop.options()}
@@ -59,7 +59,7 @@ def export(
 @json_option
 def list_plugins(as_json: bool) -> int:
     """Show the plug-ins that a scheme or an option can name, with their options."""
-    from sorter.check import plugins
+    from sorter.commands.check import plugins
 
     found = plugins()
     lines = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from sorter.job import Job
+    from sorter.commands.job import Job
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = click.Path(path_type=Path)
@@ -43,6 +43,6 @@ common = together(scheme_option, json_option)
 
 def load(scheme: Path, exact: bool = False) -> Job:
     """The job of a scheme.toml. Raises ModelsheetError where it, or one of its sorters, is not in order."""
-    from sorter.job import load_job
+    from sorter.commands.job import load_job
 
     return load_job(scheme, exact)

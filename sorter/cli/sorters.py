@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from sorter.cli.shared import FOLDER, common, json_option, load
-from sorter.terminal import as_dict, echo, lines_of, lines_of_fit, progress, say
+from sorter.cli.terminal import as_dict, echo, lines_of, lines_of_fit, progress, say
 
 
 @click.command()
@@ -16,7 +16,7 @@ from sorter.terminal import as_dict, echo, lines_of, lines_of_fit, progress, say
 @json_option
 def init(folder: Path, as_json: bool) -> int:
     """Write a first scheme.toml from the sorters found under models/."""
-    from sorter.starter import write_starter
+    from sorter.commands.init import write_starter
 
     path, passed = write_starter(folder)
     for sentence in passed:
@@ -34,7 +34,7 @@ def check(on: Path | None, scheme: Path, as_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from sorter.check import describe, mirror_check
+    from sorter.commands.check import describe, mirror_check
 
     job = load(scheme)
     axes = describe(job)
@@ -103,10 +103,10 @@ def fit(
 
     The best head is chosen on pictures that it was not fitted on; report.html beside the sorter says how good it is.
     """
-    from sorter.classify.fit import Recipe
-    from sorter.classify.fit import fit as fit_network
-    from sorter.classify.fit_measure import fit_sharpness
-    from sorter.options import read_options
+    from sorter.fit.fit import Recipe
+    from sorter.fit.fit import fit as fit_network
+    from sorter.fit.sharpness import fit_sharpness
+    from sorter.plugins import read_options
 
     if mirror and no_mirror:
         raise click.UsageError("--mirror and --no-mirror contradict each other; give one of them")

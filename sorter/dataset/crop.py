@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sorter.options import Options
+from sorter.plugins import Options
 from sorter.records import Box, Render
 from sorter.registry import Registry
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
-from sorter.classify.images import render
-from sorter.classify.predict import Seen, in_step
-from sorter.classify.scan import Found, found_at, read_file, read_if
+from sorter import files
+from sorter.classify.ask import Seen, in_step
 from sorter.errors import LibraryError, PictureError
-from sorter.library import files
-from sorter.library.contents import Intent, Placed, content_from
-from sorter.library.manifest import Manifest
 from sorter.library.plan import stem
+from sorter.library.store.contents import Intent, Placed, content_from
+from sorter.library.store.manifest import Manifest
+from sorter.pictures.images import render
+from sorter.pictures.scan import Found, found_at, read_file, read_if
 from sorter.records import Drop, Output, Put, Render, Step, Text, Unreadable
 
 BATCH = 128

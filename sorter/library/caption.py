@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sorter.classify.labels import clean
 from sorter.errors import SchemeError, nearest
-from sorter.options import Options
+from sorter.networks.labels import clean
+from sorter.plugins import Options
 from sorter.records import Verdict
 from sorter.registry import Registry
 from sorter.scheme import Scheme, placeholders

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from sorter.classify.scan import Found, found_at, read_file
 from sorter.library.caption import tidy
-from sorter.library.contents import Placed
 from sorter.library.layout import ClassFolders
-from sorter.library.manifest import FOLDER, Manifest
 from sorter.library.plan import stem
+from sorter.library.store.contents import Placed
+from sorter.library.store.manifest import FOLDER, Manifest
+from sorter.pictures.scan import Found, found_at, read_file
 from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, Label, Output, Render, Text
 
 

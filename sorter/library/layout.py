@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sorter.classify.images import KEPT
 from sorter.library.caption import Captions
 from sorter.library.names import UNSURE, file_stem, folder_names
+from sorter.pictures.images import KEPT
 from sorter.records import Output, Render, Text, Verdict
 from sorter.scheme import Scheme
 

@@ -23,9 +23,9 @@ EXPORTS = ("arrows-2023-h5", "carlogos-2025-h5", "racecar-2019-h5", "waste-2023-
 
 def main() -> None:
     """Print, for each kind of picture, how often the top class is the same and how far probabilities differ."""
-    from sorter.classify import images
-    from sorter.classify.backbone import Runners, import_keras
-    from sorter.classify.model import load_sorter
+    from sorter.networks.load import load_sorter
+    from sorter.networks.run import Runners, import_keras
+    from sorter.pictures import images
 
     keras, runners = import_keras(), Runners()
     sorters = [load_sorter(data.folder("tm") / export) for export in EXPORTS]
@@ -64,7 +64,7 @@ def _print(kind: str, way: str, found: list[tuple[bool, float]]) -> None:
 
 
 def _small(raw: bytes) -> Any:
-    from sorter.classify import images
+    from sorter.pictures import images
 
     return images.fit_view(images.load_small(raw, images.open_picture(raw), 448), 224)
 

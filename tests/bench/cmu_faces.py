@@ -67,8 +67,8 @@ def sorter(folder: Path, *arguments: str) -> None:
 
 def report(folder: Path) -> None:
     """Read the manifest and compare."""
-    from sorter.job import load_job
-    from sorter.library.manifest import Manifest
+    from sorter.commands.job import load_job
+    from sorter.library.store.manifest import Manifest
     from sorter.records import Render
 
     job = load_job(folder / "scheme.toml")

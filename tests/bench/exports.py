@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from sorter.classify import images
-from sorter.classify.backbone import Runners, import_keras, normalise
-from sorter.classify.model import Sorter, load_sorter
+from sorter.networks.load import Sorter, load_sorter
+from sorter.networks.run import Runners, import_keras, normalise
+from sorter.pictures import images
 from tests.bench import data
 
 TOLERANCE = 1e-4

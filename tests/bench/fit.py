@@ -92,9 +92,9 @@ class Row:
 
 def judge(folder: Path, folds: list[list[Path]], part: int, axis: str, backbone: str) -> Said:
     """Fit on the people outside a part and ask about those of it, and about their mirror images."""
-    from sorter.classify.fit import Recipe, fit
-    from sorter.classify.model import load_sorter
-    from sorter.classify.predict import Questions
+    from sorter.classify.ask import Questions
+    from sorter.fit.fit import Recipe, fit
+    from sorter.networks.load import load_sorter
 
     examples, sorter = folder / "examples", folder / "models" / axis
     shutil.rmtree(examples, ignore_errors=True)
@@ -147,9 +147,9 @@ def vendors_head(folds: list[list[Path]], axis: str, export: Path) -> Said:
 
 def means(paths: list[Path], export: Path) -> Any:
     """(2, pictures, channels): the means of the export's last map, of the pictures and of their mirror images."""
-    from sorter.classify import images
-    from sorter.classify.backbone import Runners
-    from sorter.classify.model import load_sorter
+    from sorter.networks.load import load_sorter
+    from sorter.networks.run import Runners
+    from sorter.pictures import images
 
     backbone, runners, found = load_sorter(export).backbone, Runners(), []
     for path in paths:
@@ -210,10 +210,10 @@ def run(environment: dict[str, str], examples: Path, to: Path, *options: str) ->
 
 def one_pass(paths: list[Path], views: int) -> float:
     """Seconds to decode pictures and run the backbone on one view or both, with a thread a core."""
-    from sorter.classify import images
-    from sorter.classify.backbone import Backbone, Runners
-    from sorter.classify.efficientnet import efficientnet_lite0
-    from sorter.classify.predict import in_step
+    from sorter.classify.ask import in_step
+    from sorter.fit.efficientnet import efficientnet_lite0
+    from sorter.networks.run import Backbone, Runners
+    from sorter.pictures import images
 
     backbone, runners = Backbone(efficientnet_lite0().key(), efficientnet_lite0()), Runners()
 

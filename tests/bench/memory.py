@@ -34,8 +34,8 @@ def main() -> None:
 
 def measured(folder: Path) -> None:
     """Sort, and print the two figures."""
-    from sorter.job import load_job
-    from sorter.pipeline import sort
+    from sorter.commands.job import load_job
+    from sorter.commands.sort import sort
     from tests.bench.scale import memory
 
     held = []

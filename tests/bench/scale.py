@@ -67,11 +67,11 @@ def memory() -> int:
 
 def plan(folder: Path, part: str) -> None:
     """Plan a library of which nothing is placed, or all."""
-    from sorter.census import Report
-    from sorter.library.contents import Placed
-    from sorter.library.manifest import Manifest
-    from sorter.pipeline import make_plan
+    from sorter.commands.sort import make_plan
+    from sorter.library.store.contents import Placed
+    from sorter.library.store.manifest import Manifest
     from sorter.records import Put
+    from sorter.tally import Report
 
     job = _job()
     with Manifest(folder / "large", create=True) as manifest:
@@ -92,9 +92,9 @@ def plan(folder: Path, part: str) -> None:
 
 def planned(folder: Path) -> None:
     """Plan a library of which all is placed."""
-    from sorter.census import Report
-    from sorter.library.manifest import Manifest
-    from sorter.pipeline import make_plan
+    from sorter.commands.sort import make_plan
+    from sorter.library.store.manifest import Manifest
+    from sorter.tally import Report
 
     with Manifest(folder / "large") as manifest:
         job = _job()
@@ -103,14 +103,14 @@ def planned(folder: Path) -> None:
 
 def report(folder: Path) -> None:
     """Write the report on the planned library."""
-    from sorter.report import write_report
+    from sorter.commands.report import write_report
 
     _timed(lambda: write_report(folder / "large", folder / "report.html", _job()).counts["pictures"])
 
 
 def _job() -> Any:
     """A scheme of two axes, whose sorters are not asked."""
-    from sorter.job import Job
+    from sorter.commands.job import Job
     from sorter.library.caption import captioner_of
     from sorter.library.layout import class_folders
     from sorter.scheme import Axis, Class, Scheme
@@ -155,8 +155,8 @@ def first(folder: Path) -> None:
 
 def again(folder: Path) -> None:
     """Sort the folder of small pictures."""
-    from sorter.job import load_job
-    from sorter.pipeline import sort
+    from sorter.commands.job import load_job
+    from sorter.commands.sort import sort
 
     job = load_job(folder / "scheme.toml")
     _timed(lambda: sort(folder / "heap", folder / "library", job)[0].counts["files"])
@@ -164,7 +164,7 @@ def again(folder: Path) -> None:
 
 def walk(folder: Path, _: str) -> None:
     """Walk through the folder of small pictures."""
-    from sorter.classify.scan import walk as files
+    from sorter.pictures.scan import walk as files
 
     _timed(lambda: sum(1 for _ in files(folder)))
 

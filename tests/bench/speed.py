@@ -28,7 +28,7 @@ ROUNDS = 3
 
 def main() -> None:
     """Print pictures a second and the two ratios."""
-    from sorter.job import load_job
+    from sorter.commands.job import load_job
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -63,17 +63,17 @@ def rate(work: Callable[[], Any], pictures: int) -> float:
 
 def sort(heap: Path, library: Path, job: Any) -> None:
     """What `sorter sort` does, but for the loading."""
-    from sorter import pipeline
+    from sorter.commands.sort import sort
 
-    report, _ = pipeline.sort(heap, library, job)
+    report, _ = sort(heap, library, job)
     assert report.counts["pictures placed"] == PICTURES, report.counts
 
 
 def bound(network: Any, paths: list[Path]) -> Any:
     """A scaled decode and one backbone pass a picture, as many threads as cores."""
-    from sorter.classify import images
-    from sorter.classify.backbone import Runners
-    from sorter.classify.predict import in_step
+    from sorter.classify.ask import in_step
+    from sorter.networks.run import Runners
+    from sorter.pictures import images
 
     runners = Runners()
 
@@ -87,7 +87,7 @@ def bound(network: Any, paths: list[Path]) -> Any:
 
 def vendors_loop(to: Path) -> Callable[[list[Path]], None]:
     """The vendor's own Python recipe, once for each of the four exports."""
-    from sorter.classify.backbone import import_keras
+    from sorter.networks.run import import_keras
 
     keras, models = import_keras(), []
     for export in EXPORTS:

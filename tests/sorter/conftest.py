@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from sorter.classify.backbone import import_keras
-from sorter.job import Job, load_job
+from sorter.commands.job import Job, load_job
+from sorter.networks.run import import_keras
 
 hypothesis.settings.register_profile("sorter", deadline=None, database=None, max_examples=60)
 hypothesis.settings.load_profile("sorter")

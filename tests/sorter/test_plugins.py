@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sorter.check import plugins
+from sorter.commands.check import plugins
 from sorter.errors import MissingExtra, OptionsError, nearest
-from sorter.options import Options, read_options
+from sorter.plugins import Options, read_options
 from sorter.registry import Registry
 
 

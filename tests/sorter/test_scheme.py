@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sorter.commands.job import load_job
 from sorter.errors import OptionsError, SchemeError
-from sorter.job import load_job
 from sorter.library.caption import captioner_of
 from sorter.scheme import Scheme, check_classes, load_scheme, placeholders
 

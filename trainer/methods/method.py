@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sorter.options import Options
+from sorter.plugins import Options
 from sorter.registry import Registry
 
 if TYPE_CHECKING:

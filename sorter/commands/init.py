@@ -1,0 +1,118 @@
+"""A first scheme.toml, from the sorters found under models/. Reads those; writes that one file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from sorter.errors import ModelsheetError, SchemeError
+from sorter.networks.labels import mirror_pairs
+from sorter.networks.load import load_asked
+from sorter.networks.run import write_whole
+from sorter.scheme import NO_AXES
+
+DROPPED = {"blurry", "blur", "blurred", "unusable", "trash"}
+SAFE = '"auto"         # what sorter fit found safe; below it: _unsure'
+UNSAFE = "0.5            # below it: _unsure"
+HEAD = """\
+# What to ask about each picture, and what the answers mean. Check it with: sorter check
+name    = {name}
+trigger = {trigger}        # the word that the diffusion model will learn for your subject
+folders = {folders}
+"""
+TAIL = """
+[crop]
+use  = "centre"            # or "pad", or "none"; used by: sorter export
+size = 512
+
+[caption]
+use  = "template"
+text = {caption}
+"""
+
+
+def write_starter(folder: Path) -> tuple[Path, list[str]]:
+    """Write `folder`/scheme.toml; its path, and a sentence for each folder under models/ that was passed over.
+
+    Raises SchemeError where there is one already, or no sorter to write it from.
+    """
+    path = folder / "scheme.toml"
+    if path.exists():
+        raise SchemeError(f"{path}: is there already, and is yours; delete it first if you want a new one")
+    axes: dict[str, tuple[str, ...]] = {}
+    safe: set[str] = set()
+    folders: dict[str, str] = {}
+    passed: list[str] = []
+    models = folder / "models"
+    for one in sorted(models.iterdir()) if models.is_dir() else []:
+        if not one.is_dir() and one.suffix != ".zip":
+            continue
+        try:
+            asked, name = load_asked(one), _axis_name(one)
+        except ModelsheetError as found:
+            passed.append(str(found))
+            continue
+        axes[name], folders[name] = asked.labels, one.name
+        if "thresholds" in asked.card:
+            safe.add(name)
+    if not axes:
+        raise SchemeError(f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose")
+    write_whole(path, starter(folder.absolute().name, axes, folders).encode())
+    return path, passed
+
+
+def starter(
+    name: str, axes: dict[str, tuple[str, ...]], models: dict[str, str], safe: Collection[str] = frozenset()
+) -> str:
+    """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/; `safe`: the axes
+    whose sorters have calibrated thresholds."""
+    shown = [axis for axis, labels in axes.items() if not _droppable(labels)] or list(axes)
+    text = HEAD.format(
+        name=_quote(name),
+        trigger=_quote("".join(char if char.isalnum() else "_" for char in name.lower())),
+        folders=_quote("/".join(f"{{{axis}}}" for axis in shown)),
+    )
+    for axis, labels in axes.items():
+        text += _axis(axis, labels, models[axis], axis in safe)
+    return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown))))
+
+
+def _axis(axis: str, labels: tuple[str, ...], model: str, safe: bool) -> str:
+    mirror = mirror_pairs(labels)
+    lines = [
+        f"\n[axes.{_key(axis)}]",
+        f"model     = {_quote(f'models/{model}')}",
+        f"threshold = {SAFE if safe else UNSAFE}",
+    ]
+    if mirror:
+        canonical = next(label for label in mirror if "left" in label.casefold())
+        lines.append(f"canonical = {_quote(canonical)}         # every picture is turned to face this way")
+    lines.append(f"[axes.{_key(axis)}.classes]")
+    for label in labels:
+        said = f"tag = {_quote(label.replace('_', ' '))}"
+        if label in mirror:
+            facing = f"facing {label}".lower() if label.lower() in ("left", "right") else label.replace("_", " ")
+            said = f"mirror = {_quote(mirror[label])}, tag = {_quote(facing)}"
+        elif label.lower() in DROPPED:
+            said = "drop = true"
+        lines.append(f"{_quote(label)} = {{ {said} }}")
+    return "\n".join(lines) + "\n"
+
+
+def _droppable(labels: tuple[str, ...]) -> bool:
+    return any(label.lower() in DROPPED for label in labels)
+
+
+def _axis_name(path: Path) -> str:
+    name = "".join(char if char.isalnum() else "_" for char in path.stem.lower()).strip("_")
+    return name if name.isidentifier() and name not in NO_AXES else f"axis_{name}"
+
+
+def _key(axis: str) -> str:
+    return axis if axis.isascii() else _quote(axis)
+
+
+def _quote(text: str) -> str:
+    """A TOML basic string (toml.io/en/v1.0.0#string)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in escaped) + '"'

