@@ -119,7 +119,7 @@ class Scores:
 def score() -> Scores:
     """Compare the library with the truth about the heap."""
     from sorter.commands.job import load_job
-    from sorter.commands.sort import make_plan
+    from sorter.commands.plan import plan
     from sorter.library.store.manifest import Manifest
     from sorter.records import Render
     from sorter.tally import Report
@@ -129,7 +129,7 @@ def score() -> Scores:
         truth = {row["sha256"]: row for row in csv.DictReader(file) if not row["reason"]}
     with Manifest(DEMO / "library") as manifest:
         report = Report()
-        make_plan(manifest, job, report)
+        plan(manifest, job, report)
         right = {axis: [0, 0] for axis in AXES}
         for picture, labels in manifest.pictures(job.questions.sources()):
             for label in labels:
@@ -169,8 +169,8 @@ def difference(one: Path, other: Path) -> int:
 def write_report(scores: Scores) -> None:
     """demo/report.html: the table, turned pictures, the loss, and previews before and after training."""
     from sorter.commands.job import load_job
+    from sorter.commands.plan import verdicts
     from sorter.commands.report import turned_pictures
-    from sorter.commands.sort import verdicts
     from sorter.library.store.manifest import Manifest
     from sorter.page import Section, line_plot, page, shown
 

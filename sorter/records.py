@@ -5,9 +5,10 @@ Those that a plan makes by the million are named tuples: a frozen dataclass take
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HUMAN = "human"
 """The source of a label that a person gave; it hides every model's label of that axis."""
@@ -38,7 +39,10 @@ class Unreadable:
 
 
 class Label(NamedTuple):
-    """An answer: the class `name` on `axis`, `score` in 0..1, given by `source` (a model's hash, or HUMAN)."""
+    """An answer: the class `name` on `axis`, `score` in 0..1, given by `source` (a model's hash, or HUMAN).
+
+    Of an asker of the scheme's [ask], `axis` is its name there, and `name` what it said, as JSON.
+    """
 
     axis: str
     name: str
@@ -65,6 +69,23 @@ class Verdict(NamedTuple):
     """Why the picture is not wanted in the library; empty if it is."""
     caption: str = ""
     """A person's own words; they hide every captioner's."""
+    answers: tuple[Label, ...] = ()
+    """What the askers of the scheme's [ask] said of the picture as it was found."""
+
+    def answer(self, name: str) -> Any:
+        """What the asker of this name answered: a text, a list, numbers; None where it has not been asked yet."""
+        return next((json.loads(label.name) for label in self.answers if label.axis == name), None)
+
+    def box(self, name: str) -> Box | None:
+        """The box that the asker of this name found, on the picture as it will stand, turned or not."""
+        sides = self.answer(name)
+        if sides is None:
+            return None
+        found = Box(**sides)
+        if not self.mirror:
+            return found
+        width = self.picture.width
+        return Box(width - found.right, found.top, width - found.left, found.bottom)
 
     def sure(self) -> dict[str, str]:
         """Axis to class name, for the axes that are beyond doubt."""

@@ -35,7 +35,7 @@ class Registry(Generic[P]):
     def build(self, use: str, where: str = "", **options: Any) -> P:
         """The plug-in `use` with these options. Raises OptionsError with the nearest right name."""
         if use not in self.names():
-            raise OptionsError(f'{where or "use"}: "{use}" is not a {self.kind}{nearest(use, self.names())}')
+            raise OptionsError(f'{where or "use"}: "{use}" is not {_a(self.kind)}{nearest(use, self.names())}')
         return read_options(self._known[use], options, where or f'{self.kind} "{use}"')
 
     def names(self) -> list[str]:
@@ -48,3 +48,7 @@ class Registry(Generic[P]):
 
     def __iter__(self) -> Iterator[tuple[str, type[P]]]:
         return ((name, self._known[name]) for name in self.names())
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"

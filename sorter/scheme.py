@@ -85,6 +85,8 @@ class Scheme(Options):
     folders: str
     """Class folders, such as "{character}/{pose}"."""
     axes: dict[str, Axis] = Field(min_length=1)
+    ask: dict[str, Use] = Field(default_factory=dict)
+    """What else is to be known of each picture, by others' askers: tags, a box, a caption; see `sorter list`."""
     crop: Use = Use(use="none")
     caption: Use = Use(use="template")
 
@@ -128,6 +130,8 @@ def load_scheme(path: Path) -> Scheme:
     scheme = read_options(Scheme, values, str(path), SchemeError)
     for name, axis in scheme.axes.items():
         _check_axis(path, name, axis)
+    for name in scheme.ask:
+        _check_asker(path, name, scheme.axes)
     _check_folders(path, scheme.folders, scheme.axes)
     return _with_model_folders(scheme, path.parent)
 
@@ -169,6 +173,13 @@ def _check_axis(path: Path, name: str, axis: Axis) -> None:
         raise SchemeError(f'{path}: canonical = "{axis.canonical}" is not in [axes.{name}.classes]{known}')
     if axis.mirrored(axis.canonical) == axis.canonical:
         raise SchemeError(f'{path}: canonical = "{axis.canonical}" in {table} needs a mirror, or nothing can be turned')
+
+
+def _check_asker(path: Path, name: str, axes: Iterable[str]) -> None:
+    if not name.isidentifier() or name in NO_AXES:
+        raise SchemeError(f'{path}: [ask.{name}] is not a name for an asker; use a word such as "tags" or "subject"')
+    if name in axes:
+        raise SchemeError(f"{path}: [ask.{name}]: there is an axis of that name; give the asker another one")
 
 
 def _check_mirror(path: Path, name: str, axis: Axis, spoken: str, meaning: Class) -> None:

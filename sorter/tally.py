@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sorter.library.corrections import Corrections
 from sorter.records import Unreadable
 
 T = TypeVar("T")
@@ -18,6 +17,23 @@ Track = Callable[[Iterable[T], str, int | None], Iterable[T]]
 def silent(items: Iterable[T], what: str, total: int | None) -> Iterable[T]:
     """The Track that shows nothing."""
     return items
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """What a person did to the library since the last run."""
+
+    moved: int = 0
+    """Pictures that lie in another class folder now."""
+    captions: int = 0
+    """Captions that a person has written."""
+    removed: int = 0
+    """Pictures that a person has deleted; they stay away."""
+    held: frozenset[str] = frozenset()
+    """File stems to leave as they are: pictures that were edited, or moved to where the scheme has no folder."""
+    edited: int = 0
+    misplaced: tuple[str, ...] = ()
+    """Files of ours that lie in a folder which is no class of the scheme."""
 
 
 @dataclass

@@ -31,11 +31,11 @@ def sort(
     as_json: bool,
 ) -> int:
     """Scan, classify, plan and apply: the pictures of SOURCE, sorted into a library. SOURCE is left untouched."""
-    from sorter.commands import sort as pipeline
+    from sorter.commands.sort import sort as run
 
     job = load(scheme, exact)
     with progress() as track:
-        report, steps = pipeline.sort(source, library, job, dry_run=dry_run, take=take, restore=restore, track=track)
+        report, steps = run(source, library, job, dry_run=dry_run, take=take, restore=restore, track=track)
     return say_report(as_json, report, job, library, len(steps) if dry_run else None)
 
 
@@ -46,16 +46,16 @@ def sort(
 def scan(source: Path, library: Path, as_json: bool) -> int:
     """Record the pictures of SOURCE in a library's manifest; place nothing."""
     from sorter.classify.ask import Questions
-    from sorter.commands import sort as pipeline
-    from sorter.commands.intake import take_in
+    from sorter.commands.open import check_apart, open_library
+    from sorter.commands.scan import scan as run
     from sorter.pictures.scan import walk
     from sorter.tally import Report
 
-    pipeline.check_apart(source, library)
+    check_apart(source, library)
     report = Report()
     files = walk(source, library)
-    with progress() as track, pipeline.open_library(library, f"scan {source}") as manifest:
-        for _ in take_in(files, manifest, Questions({}), report, track):
+    with progress() as track, open_library(library, f"scan {source}") as manifest:
+        for _ in run(files, manifest, Questions({}), report, track):
             pass
     return say_report(as_json, report, None, library)
 
@@ -75,8 +75,10 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
 def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bool, scheme: Path, as_json: bool) -> int:
     """Ask every question that a library's pictures have not been asked yet; place nothing."""
     from sorter.classify.cluster.client import cluster
-    from sorter.commands import sort as pipeline
-    from sorter.commands.intake import ask_again, ask_cluster
+    from sorter.commands.classify import classify as run
+    from sorter.commands.classify import classify_on_cluster
+    from sorter.commands.open import open_library
+    from sorter.commands.plan import plan as make_plan
     from sorter.library.store.manifest import Manifest
     from sorter.tally import Report
 
@@ -85,12 +87,12 @@ def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bo
     elsewhere = cluster(on, _folders(pictures)) if on else None
     Manifest(library).close()
     job, report = load(scheme, exact), Report()
-    with progress() as track, pipeline.open_library(library, "classify") as manifest:
+    with progress() as track, open_library(library, "classify") as manifest:
         if elsewhere:
-            ask_cluster(elsewhere, manifest, job.questions, report, track)
+            classify_on_cluster(elsewhere, manifest, job.questions, report, track)
         else:
-            ask_again(manifest, job.questions, report, track)
-        pipeline.make_plan(manifest, job, report)
+            run(manifest, job.questions, report, track)
+        make_plan(manifest, job, report)
     return say_report(as_json, report, job, library)
 
 
@@ -99,15 +101,16 @@ def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bo
 @common
 def plan(library: Path, scheme: Path, as_json: bool) -> int:
     """Show each file that would be placed or removed; change nothing."""
-    from sorter.commands import sort as pipeline
+    from sorter.commands.answer import read_answers
+    from sorter.commands.plan import plan as run
     from sorter.library.store.manifest import Manifest
     from sorter.records import Put
     from sorter.tally import Report
 
     job, report = load(scheme), Report()
-    with Manifest(library, rehearse=True) as manifest:
-        pipeline.heed(manifest, job, report)
-        steps = pipeline.arrange(manifest, job, report, "plan")
+    with Manifest(library, dry_run=True) as manifest:
+        read_answers(manifest, job, report)
+        steps = run(manifest, job, report)
     rows = [("put" if isinstance(step, Put) else "drop", step.output.path) for step in steps]
     data = as_dict(report) | {"steps": [{"step": kind, "path": path} for kind, path in rows]}
     return say(as_json, data, [f"{kind:4} {path}" for kind, path in rows] or ["nothing to do"])
@@ -118,15 +121,17 @@ def plan(library: Path, scheme: Path, as_json: bool) -> int:
 @common
 def apply(library: Path, scheme: Path, as_json: bool) -> int:
     """Carry out what `sorter plan` shows."""
-    from sorter.commands import sort as pipeline
+    from sorter.commands.answer import read_answers
+    from sorter.commands.open import open_library
+    from sorter.commands.sort import settle
     from sorter.library.store.manifest import Manifest
     from sorter.tally import Report
 
     Manifest(library).close()
     job, report = load(scheme), Report()
-    with progress() as track, pipeline.open_library(library, "apply") as manifest:
-        pipeline.heed(manifest, job, report)
-        pipeline.arrange(manifest, job, report, "apply", track=track)
+    with progress() as track, open_library(library, "apply") as manifest:
+        read_answers(manifest, job, report)
+        settle(manifest, job, report, "apply", track=track)
     return say_report(as_json, report, job, library)
 
 
@@ -137,10 +142,10 @@ def apply(library: Path, scheme: Path, as_json: bool) -> int:
 @json_option
 def undo(library: Path, run: int | None, dry_run: bool, as_json: bool) -> int:
     """Bring a library back to what was in place before RUN, or before the last run."""
-    from sorter.commands import sort as pipeline
+    from sorter.commands.undo import undo as take_back
 
     with progress() as track:
-        report = pipeline.undo(library, run, dry_run=dry_run, track=track)
+        report = take_back(library, run, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, library)
 
 

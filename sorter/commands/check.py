@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sorter.classify.ask import Questions, Seen, in_step, mirror_places
-from sorter.commands.export import layouts
+from sorter.classify.ask import Questions, Seen
+from sorter.classify.askers import askers, mirror_places
 from sorter.commands.job import Job
 from sorter.dataset.crop import croppers
+from sorter.dataset.layouts import layouts
 from sorter.errors import LibraryError
 from sorter.library.caption import captioners
 from sorter.networks.load import Sorter
@@ -19,6 +20,7 @@ from sorter.pictures.scan import Found, walk
 from sorter.records import Label, Unreadable
 from sorter.scheme import Axis
 from sorter.tally import Report, Track, silent
+from sorter.threads import in_step
 
 T = TypeVar("T")
 
@@ -32,12 +34,12 @@ FEWEST = 10
 
 def describe(job: Job) -> list[dict[str, Any]]:
     """For each axis its classes, who answers it, and notes for a person."""
-    asked_of = job.questions.askers.items()
+    asked_of = job.questions.asked.items()
     networks = {axis: job.questions.network_of(axis) for axis, one in asked_of if isinstance(one, Sorter)}
     sources = job.questions.sources()
     rows = []
     for name, axis in job.scheme.axes.items():
-        asked = job.questions.askers[name]
+        asked = job.questions.asked[name]
         notes = []
         if isinstance(asked, Sorter):
             sharing = [other for other, key in networks.items() if key == networks[name] and other != name]
@@ -98,7 +100,7 @@ def mirror_check(folder: Path, job: Job, track: Track[Any] = silent) -> MirrorCh
     files = list(walk(folder))
     if not files:
         raise LibraryError(f"{folder}: holds no pictures; give a folder of the pictures that are to be sorted")
-    trained = {name: asked for name, asked in job.questions.askers.items() if isinstance(asked, Sorter)}
+    trained = {name: asked for name, asked in job.questions.asked.items() if isinstance(asked, Sorter)}
     axes = job.scheme.axes
     questions = Questions(trained, {name: mirror_places(axes[name], asked.labels) for name, asked in trained.items()})
     for one in track(questions.unprepared(), "converting sorters, once on this machine", None):
@@ -170,7 +172,7 @@ def _joined(pairs: Sequence[tuple[str, str]], word: str) -> str:
 def plugins() -> list[dict[str, Any]]:
     """Every plug-in: its kind, name, options with their defaults, and the first line of its help."""
     rows = []
-    for registry in (captioners, croppers, layouts):
+    for registry in (askers, captioners, croppers, layouts):
         for name, plugin in registry:
             options = {key: field.default for key, field in plugin.model_fields.items()}
             text = (plugin.__doc__ or "").strip().splitlines()[0]

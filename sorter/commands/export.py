@@ -3,93 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sorter.commands.job import Job
-from sorter.commands.sort import open_library, verdicts
+from sorter.commands.open import open_library
+from sorter.commands.plan import verdicts
 from sorter.dataset.crop import Cropper, croppers
+from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.errors import DamagedManifest, DatasetError, PictureError
 from sorter.library.apply import Done, apply
 from sorter.library.corrections import read_corrections
-from sorter.library.plan import plan, stem
+from sorter.library.plan import steps_between
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
 from sorter.pictures.images import read_picture
 from sorter.pictures.scan import found_at, read_file
-from sorter.plugins import Options
-from sorter.records import Drop, Output, Render, Text, Unreadable, Verdict
-from sorter.registry import Registry
+from sorter.records import Drop, Output, Render, Step, Text, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
-
-METADATA = "metadata.jsonl"
-OWN_COLUMNS = {"file_name", "text", "image"}
-"""The columns of an imagefolder that are not axes; `image` is made by those who read it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A picture of the library with all that a dataset says of it."""
-
-    file: str
-    """Below the dataset's folder."""
-    caption: str
-    classes: dict[str, str | None]
-    """Axis -> class; None where it is in doubt."""
-
-
-class Layout(Options):
-    """What every dataset layout is: called with the items in it, it gives the text files beside the pictures."""
-
-    def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
-        """The text files."""
-        raise NotImplementedError
-
-    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
-        """Read what stands in the dataset's folder as a trainer will. Raises DatasetError where it is not `items`."""
-
-
-layouts: Registry[Layout] = Registry("dataset layout", "modelsheet.layouts")
-
-
-@layouts.add("imagefolder")
-class ImageFolder(Layout):
-    """Hugging Face's imagefolder: pictures beside a metadata.jsonl with file_name, text, and one column an axis."""
-
-    def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
-        lines = [json.dumps(self._row(item), ensure_ascii=False) + "\n" for item in items]
-        if lines:
-            yield Output(METADATA, Text("".join(lines)))
-
-    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
-        """Every line is the row of its picture, and every picture is there."""
-        wanted = {item.file: self._row(item) for item in items}
-        try:
-            text = (folder / METADATA).read_bytes().decode() if wanted else ""
-            found = {row["file_name"]: row for row in map(json.loads, text.split("\n")[:-1])}
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise _misread(folder, f"it cannot be read: {error}") from None
-        if other := [name for name in wanted | found if wanted.get(name) != found.get(name)]:
-            raise _misread(folder, f"{len(other)} of its rows are not what was exported, {other[0]} first")
-        if gone := [name for name in wanted if not (folder / name).is_file()]:
-            raise _misread(folder, f"it names {len(gone)} pictures that are not there, {gone[0]} first")
-
-    @staticmethod
-    def _row(item: Item) -> dict[str, str | None]:
-        if taken := OWN_COLUMNS & item.classes.keys():
-            name = min(taken)
-            raise DatasetError(
-                f'axes.{name}: an imagefolder has a column "{name}" of its own; give the axis another name'
-            )
-        return {"file_name": item.file, "text": item.caption, **item.classes}
-
-
-def _misread(folder: Path, why: str) -> DatasetError:
-    return DatasetError(f"{folder / METADATA}: was written and read back, and {why}; export it anew")
 
 
 def export(
@@ -113,13 +47,13 @@ def export(
     cropper = croppers.build(table["use"], "[crop]", **{key: value for key, value in table.items() if key != "use"})
     with _plainly(to):
         _check_target(library, to)
-    with Manifest(library, rehearse=True) as held:  # what a person moved since the last sort is heeded, not recorded
+    with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
         read_corrections(held, job.layout)
         report = Report()
         pictures = [one for one in held.placed() if isinstance(one.output.content, Render)]
         files = {_current_hash(held.root, one): one for one in pictures}
         report.counts["copies"] = len(pictures) - len(files)  # of originals that differ in what cannot be seen
-        chosen = dict(_choose(held, files, job, cropper, doubtful, report))
+        chosen = list(_choose(held, files, job, cropper, doubtful, report))
         paths = {sha256: held.root / one.output.path for sha256, one in files.items()}
     if not chosen:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
@@ -132,7 +66,7 @@ def export(
 
 def _write(
     manifest: Manifest,
-    chosen: dict[Output, Item],
+    items: list[Item],
     files: dict[str, Path],
     layout: Layout,
     report: Report,
@@ -143,33 +77,47 @@ def _write(
         run = report.run = manifest.journal.begin("export")
         for gone in [one for one in manifest.placed() if not (manifest.root / one.output.path).exists()]:
             manifest.forget_placed(gone.output.path)  # a dataset is made from a library: what is gone is written again
+    wanted = _distinct(manifest.root, layout(items))
     standing = list(manifest.outputs())
-    steps = plan(chosen, standing)
-    failed: set[str] = set()
 
-    def carry_out(some: Iterable[Any], what: str) -> None:
-        for outcome in track(apply(some, manifest, run, lambda sha256: [files[sha256]]), what, None):
+    def carry_out(steps: Iterable[Step], what: str) -> None:
+        for outcome in track(apply(steps, manifest, run, lambda sha256: [files[sha256]]), what, None):
             if isinstance(outcome, Done):
                 report.counts["written"] += not isinstance(outcome.step, Drop)
                 report.counts["removed"] += isinstance(outcome.step, Drop)
             else:
                 report.failures.append(outcome)
-                failed.add(outcome.path.stem)
 
+    steps = steps_between([one for one in wanted if isinstance(one.content, Render)], standing)
     carry_out([step for step in steps if not isinstance(step, Drop)], "writing pictures")
-    items = sorted((item for output, item in chosen.items() if stem(output) not in failed), key=lambda item: item.file)
-    tables = list(layout(items))
-    names = {output.path for output in tables}
-    carry_out(plan(tables, [output for output in standing if output.path in names]), "writing captions")
+    there = dict(manifest.outputs())
+    failed = {
+        one.content.sha256 for one in wanted if isinstance(one.content, Render) and there.get(one.path) != one.content
+    }
+    if failed:
+        items = [item for item in items if item.render.sha256 not in failed]
+        wanted = _distinct(manifest.root, layout(items))
+    texts = [one for one in wanted if isinstance(one.content, Text)]
+    names = {one.path for one in texts}
+    carry_out(steps_between(texts, [one for one in standing if one.path in names]), "writing captions")
     carry_out([step for step in steps if isinstance(step, Drop) and step.output.path not in names], "clearing up")
     layout.read_back(manifest.root, items)
     report.counts["exported"] = len(items)
 
 
+def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
+    """The outputs in a list. Raises DatasetError where two of them would be one file."""
+    listed = list(outputs)
+    paths = Counter(output.path.casefold() for output in listed)
+    if double := [output.path for output in listed if paths[output.path.casefold()] > 1]:
+        raise DatasetError(f"{root / double[0]}: its layout gives this file twice; use another --as")
+    return listed
+
+
 def _choose(
     library: Manifest, files: dict[str, Placed], job: Job, cropper: Cropper, doubtful: bool, report: Report
-) -> Iterator[tuple[Output, Item]]:
-    """The outputs of the dataset. `files`: hash of a library file as it stands -> what we know of it."""
+) -> Iterator[Item]:
+    """The pictures of the dataset. `files`: hash of a library file as it stands -> what we know of it."""
     standing = {_pictured(one): (sha256, one) for sha256, one in files.items()}
     for verdict in verdicts(library, job):
         if verdict.unwanted or verdict.picture.sha256 not in standing:
@@ -179,25 +127,26 @@ def _choose(
             report.doubts.update(verdict.unsure)
             continue
         sha256, one = standing[verdict.picture.sha256]
-        picture = verdict.picture
+        picture = verdict.picture._replace(sha256=sha256)
         if sha256 != one.sha256:
             path = library.root / one.output.path
             try:
                 picture, _ = read_picture(path, read_file(path))  # edited, perhaps to another size
-            except PictureError as found:
-                report.failures.append(Unreadable(path, str(found)))
+            except PictureError as error:
+                report.failures.append(Unreadable(path, str(error)))
                 continue
-        yield _item(cropper(sha256, picture.width, picture.height), one, job, verdict)
+            verdict = verdict._replace(answers=())  # what was found is not where it was
+        yield _item(cropper(picture, verdict), one, job, verdict)
 
 
-def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> tuple[Output, Item]:
+def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> Item:
     if isinstance(one.output.content, Render) and one.output.content.mirror != verdict.mirror:
         rendered = rendered._replace(mirror=True)  # corrected since the last sort: turned here already
     path = PurePosixPath(one.output.path)
-    file = path.name if rendered == Render(rendered.sha256) else f"{path.stem}.png"
-    caption = job.layout.caption(verdict)
+    suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
-    return Output(file, rendered), Item(file, caption, {axis: sure.get(axis) for axis in job.scheme.axes})
+    classes = {axis: sure.get(axis) for axis in job.scheme.axes}
+    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict)
 
 
 def _pictured(one: Placed) -> str:
@@ -234,6 +183,6 @@ def _check_target(library: Path, to: Path) -> None:
     if to.is_dir() and any(to.iterdir()) and not (to / FOLDER).exists():
         raise DatasetError(f"{to}: holds files that are not from an export; choose an empty folder")
     if (to / FOLDER / FILE).exists():
-        with Manifest(to, rehearse=True) as manifest:
+        with Manifest(to, dry_run=True) as manifest:
             if manifest.counts()["pictures"]:
                 raise DatasetError(f"{to}: is a library, which an export would clear; choose an empty folder")

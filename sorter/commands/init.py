@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from sorter.classify.askers import load_asked
 from sorter.errors import ModelsheetError, SchemeError
 from sorter.networks.labels import mirror_pairs
-from sorter.networks.load import load_asked
 from sorter.networks.run import write_whole
 from sorter.scheme import NO_AXES
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sorter.classify.ask import Questions, load_questions
+from sorter.classify.askers import Asked
 from sorter.dataset.crop import croppers
 from sorter.errors import ModelError
 from sorter.library.caption import captioner_of
 from sorter.library.decide import decide
 from sorter.library.layout import ClassFolders, class_folders
-from sorter.networks.load import Asked
 from sorter.records import Verdict
 from sorter.scheme import Scheme, check_classes, load_scheme
 
@@ -40,7 +40,7 @@ def load_job(scheme_path: Path, exact: bool = False) -> Job:
     """
     scheme = load_scheme(scheme_path)
     croppers.build(scheme.crop.use, f"{scheme_path}: [crop]", **scheme.crop.options())
-    questions = load_questions(scheme, exact)
+    questions = load_questions(scheme, str(scheme_path), exact)
     labels = questions.labels()
     check_classes(str(scheme_path), scheme, labels)
     layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path)))
@@ -52,7 +52,7 @@ def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, dict[str, flo
     for name, axis in scheme.axes.items():
         if axis.threshold == "auto":
             card = "the built-in measure" if axis.measure else f"{axis.model}/card.toml"
-            found[name] = _calibrated(questions.askers[name], f'[axes.{name}] threshold = "auto": {card}')
+            found[name] = _calibrated(questions.asked[name], f'[axes.{name}] threshold = "auto": {card}')
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sorter.commands.job import Job
-from sorter.commands.sort import count, verdicts
+from sorter.commands.plan import count, verdicts
 from sorter.errors import LibraryError, PictureError
 from sorter.library import originals
 from sorter.library.names import file_stem
@@ -39,7 +39,7 @@ IN_DOUBT = "in doubt"
 
 def write_report(library: Path, to: Path, job: Job) -> Report:
     """Write the page; what it counted. Raises LibraryError where `to` cannot be written."""
-    with Manifest(library, rehearse=True) as manifest:
+    with Manifest(library, dry_run=True) as manifest:
         report, looks = Report(failures=manifest.unreadable()), Looks()
         for verdict in verdicts(manifest, job):
             count(verdict, job.layout(verdict), report)

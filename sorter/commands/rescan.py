@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sorter.classify.ask import in_step
-from sorter.commands.intake import take_in
 from sorter.commands.job import Job
-from sorter.commands.sort import check_apart, make_plan
+from sorter.commands.open import check_apart
+from sorter.commands.plan import plan
+from sorter.commands.scan import scan
 from sorter.errors import LibraryError
 from sorter.library.apply import recover
 from sorter.library.corrections import read_caption, read_corrections, record_caption
@@ -32,6 +32,7 @@ from sorter.pictures.scan import Found, found_at, read_file, walk
 from sorter.records import HUMAN, LIBRARY, Output, Picture, Render, Step, Text, Unreadable, Verdict
 from sorter.scheme import Scheme
 from sorter.tally import Report, Track, silent
+from sorter.threads import in_step
 
 UNKNOWN = ""
 """In place of the hash of a file that we leave alone: no file has this one, so it always counts as edited by hand."""
@@ -73,7 +74,7 @@ def rescan(
             raise LibraryError(f"{library}: is an exported dataset, which holds no answers; export it again elsewhere")
         if not dry_run:
             clear_away(library)
-        with Manifest(library, rehearse=dry_run, anew=bool(wrong)) as manifest:
+        with Manifest(library, dry_run=dry_run, rebuild=bool(wrong)) as manifest:
             manifest.refuse_dataset()
             if not dry_run:
                 recover(manifest)
@@ -106,7 +107,7 @@ class _Again:
         captions = [one for one in there if one.captions and not self._knows(one.captions, Text)]
         self._remember()
         if pictures:
-            for _ in take_in([*files, *self._sources(files)], manifest, self.job.questions, report, self.track):
+            for _ in scan([*files, *self._sources(files)], manifest, self.job.questions, report, self.track):
                 pass
             self._look(pictures)
         moved = read_corrections(manifest, self.job.layout).moved
@@ -117,7 +118,7 @@ class _Again:
                     manifest.set_placed(replace(row, sha256=UNKNOWN, size=0, modified=0))
         found = read_corrections(manifest, self.job.layout)
         report.corrections = replace(found, moved=moved, captions=written, edited=len(self.edited))
-        steps = make_plan(manifest, self.job, report)
+        steps = plan(manifest, self.job, report)
         planned = {step.output.content.sha256 for step in steps if isinstance(step.output.content, Render)}
         stands = {row.output.content.sha256 for row in manifest.placed() if isinstance(row.output.content, Render)}
         return Rescan(report, "", steps, len(planned - stands))

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from sorter.commands.intake import ask_again
+from sorter.commands.answer import read_answers
+from sorter.commands.apply import apply
+from sorter.commands.classify import classify
 from sorter.commands.job import Job
-from sorter.commands.sort import arrange, bring_in, carry_out, check_apart, heed
+from sorter.commands.open import check_apart
+from sorter.commands.sort import settle, sort_new
 from sorter.errors import LibraryError
 from sorter.library.apply import recover
 from sorter.library.store.lock import locked
@@ -51,18 +54,18 @@ def watch(
     ):
         recover(manifest)
         first, command = Report(), f"watch {folder}"
-        ask_again(manifest, job.questions, first)
+        classify(manifest, job.questions, first)
         taking = folder if take else None
-        heed(manifest, job, first)
-        arrange(manifest, job, first, command, taking)
+        read_answers(manifest, job, first)
+        settle(manifest, job, first, command, taking)
         yield first
         # The observer runs already, so nothing that arrives during this walk is missed.
         there = (file for file in walk(folder, library) if isinstance(file, Found) and manifest.known([file]) == [None])
         waiting = {file.path: (file, time.monotonic()) for file in there}
         for batch in settled(waiting, news, stop, still):
             report = Report()
-            bring_in(batch, manifest, job, report, command)
-            carry_out((), manifest, command, report, taking)
+            sort_new(batch, manifest, job, report, command)
+            apply((), manifest, command, report, taking)
             yield report
 
 

@@ -7,17 +7,17 @@ from typing import Annotated
 from pydantic import Field
 
 from sorter.plugins import Options
-from sorter.records import Box, Render
+from sorter.records import Box, Picture, Render, Verdict
 from sorter.registry import Registry
 
 Pixels = Annotated[int, Field(ge=8, le=8192)]
 
 
 class Cropper(Options):
-    """What every cropper is: called with a picture's hash and size, it says what to make of it."""
+    """What every cropper is: called with a picture as it stands and the verdict on it, it says what to make of it."""
 
-    def __call__(self, sha256: str, width: int, height: int) -> Render:
-        """The rendering of a picture of `width` x `height` pixels."""
+    def __call__(self, picture: Picture, verdict: Verdict) -> Render:
+        """The rendering of `picture`, by its own hash and size; what the askers found is in `verdict`."""
         raise NotImplementedError
 
 
@@ -28,8 +28,8 @@ croppers: Registry[Cropper] = Registry("cropper", "modelsheet.croppers")
 class Whole(Cropper):
     """The whole picture as it is, for trainers that sort pictures into buckets by their shape."""
 
-    def __call__(self, sha256: str, width: int, height: int) -> Render:
-        return Render(sha256)
+    def __call__(self, picture: Picture, verdict: Verdict) -> Render:
+        return Render(picture.sha256)
 
 
 @croppers.add("centre")
@@ -38,10 +38,9 @@ class Centre(Cropper):
 
     size: Pixels = 512
 
-    def __call__(self, sha256: str, width: int, height: int) -> Render:
-        side = min(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        return Render(sha256, Box(left, top, left + side, top + side), size=(self.size, self.size))
+    def __call__(self, picture: Picture, verdict: Verdict) -> Render:
+        box = middle_square(picture, min(picture.width, picture.height))
+        return Render(picture.sha256, box, size=(self.size, self.size))
 
 
 @croppers.add("pad")
@@ -51,7 +50,12 @@ class Pad(Cropper):
     size: Pixels = 512
     fill: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = "#000000"
 
-    def __call__(self, sha256: str, width: int, height: int) -> Render:
-        side = max(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
-        return Render(sha256, Box(left, top, left + side, top + side), size=(self.size, self.size), fill=self.fill)
+    def __call__(self, picture: Picture, verdict: Verdict) -> Render:
+        box = middle_square(picture, max(picture.width, picture.height))
+        return Render(picture.sha256, box, size=(self.size, self.size), fill=self.fill)
+
+
+def middle_square(picture: Picture, side: int) -> Box:
+    """A square of `side` pixels about the middle of a picture; it may reach beyond it."""
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return Box(left, top, left + side, top + side)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.classify.ask import in_step
 from sorter.errors import PictureError
 from sorter.fit.folds import perceptual_hash
 from sorter.networks import head
@@ -20,6 +19,7 @@ from sorter.networks.run import Backbone, Runners, cache_folder
 from sorter.pictures import images
 from sorter.pictures.scan import read_file
 from sorter.records import Unreadable
+from sorter.threads import in_step
 
 Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 Floats = NDArray[np.float16]

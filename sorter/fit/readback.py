@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sorter.classify.askers import load_asked
 from sorter.errors import ModelError
 from sorter.networks.head import Head
 from sorter.networks.keras import Graph, Layer
-from sorter.networks.load import load_asked
 from sorter.networks.run import VENDORS, import_keras, normalise, start
 
 Array = NDArray[np.float32]

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.classify.ask import in_step
 from sorter.classify.measures import edge_ratios
 from sorter.errors import ExamplesError, PictureError
 from sorter.fit import calibrate
@@ -20,6 +19,7 @@ from sorter.fit.report import Validation, in_short
 from sorter.pictures import images
 from sorter.pictures.scan import read_file
 from sorter.records import Unreadable
+from sorter.threads import in_step
 
 STRENGTH = 100
 """C of scikit-learn's LogisticRegression: two numbers a picture hardly need to be held back."""

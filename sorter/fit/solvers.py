@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.classify.ask import in_step
+from sorter.threads import in_step
 
 Floats = NDArray[np.float32]
 Places = NDArray[np.int64]

@@ -15,7 +15,7 @@ from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
 
 from sorter import files
-from sorter.classify.ask import Seen, in_step
+from sorter.classify.ask import Seen
 from sorter.errors import LibraryError, PictureError
 from sorter.library.plan import stem
 from sorter.library.store.contents import Intent, Placed, content_from
@@ -23,6 +23,7 @@ from sorter.library.store.manifest import Manifest
 from sorter.pictures.images import render
 from sorter.pictures.scan import Found, found_at, read_file, read_if
 from sorter.records import Drop, Output, Put, Render, Step, Text, Unreadable
+from sorter.threads import in_step
 
 BATCH = 128
 """Steps between two writings of the journal; the most that a crash makes to be done again, twice over."""

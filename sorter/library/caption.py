@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
-from sorter.errors import SchemeError, nearest
+from sorter.errors import OptionsError, SchemeError, nearest
 from sorter.networks.labels import clean
 from sorter.plugins import Options
 from sorter.records import Verdict
@@ -17,8 +17,9 @@ from sorter.scheme import Scheme, placeholders
 class Captioner(Options):
     """What every captioner is: called with a verdict and the scheme, it gives one line."""
 
-    by_classes: ClassVar[bool] = False
-    """Whether it reads nothing of a verdict but its certain classes: then pictures alike share one caption."""
+    def by_classes(self, scheme: Scheme) -> bool:
+        """Whether it reads nothing of a verdict but its certain classes: then pictures alike share one caption."""
+        return False
 
     def check(self, scheme: Scheme, where: str) -> None:
         """Raise SchemeError where the options do not fit the scheme."""
@@ -33,11 +34,13 @@ captioners: Registry[Captioner] = Registry("captioner", "modelsheet.captioners")
 
 @captioners.add("template")
 class Template(Captioner):
-    """Fills the tags of the certain classes into a text; a part between commas that stays empty is left out."""
+    """Fills the tags of the certain classes, and askers' tags, into a text; a part that stays empty is left out."""
 
-    by_classes: ClassVar[bool] = True
     text: str = ""
     """Such as "{trigger}, {pose}, {direction}"; without it the trigger and then every axis in the scheme's order."""
+
+    def by_classes(self, scheme: Scheme) -> bool:
+        return not any(name in scheme.ask for name in placeholders(self.text))
 
     def check(self, scheme: Scheme, where: str) -> None:
         try:
@@ -45,15 +48,28 @@ class Template(Captioner):
         except ValueError as found:
             raise SchemeError(f'{where}: [caption] text = "{self.text}": {found}; write {{axis}}') from None
         for name in names:
-            if name not in scheme.axes and name != "trigger":
-                known = nearest(name, [*scheme.axes, "trigger"])
-                raise SchemeError(f'{where}: [caption] text names "{{{name}}}", which is not an axis{known}')
+            if name not in (*scheme.axes, *scheme.ask, "trigger"):
+                known = nearest(name, [*scheme.axes, *scheme.ask, "trigger"])
+                what = "neither an axis nor an asker" if scheme.ask else "not an axis"
+                raise SchemeError(f'{where}: [caption] text names "{{{name}}}", which is {what}{known}')
 
     def __call__(self, verdict: Verdict, scheme: Scheme) -> str:
         words = dict.fromkeys(scheme.axes, "") | {"trigger": scheme.trigger}
         words |= {name: scheme.axes[name].tag(label) for name, label in verdict.sure().items()}
+        words |= {name: as_words(verdict.answer(name), name) for name in scheme.ask if f"{{{name}}}" in self.text}
         text = self.text or ", ".join(f"{{{name}}}" for name in ["trigger", *scheme.axes])
         return tidy(text.format_map(words))
+
+
+def as_words(answer: Any, name: str) -> str:
+    """An asker's text, or its list of tags, as a part of a caption. Raises OptionsError where it is neither."""
+    if answer is None:
+        return ""
+    if isinstance(answer, str):
+        return answer
+    if isinstance(answer, list) and all(isinstance(tag, str) for tag in answer):
+        return ", ".join(answer)
+    raise OptionsError(f'[caption] text names "{{{name}}}", whose answers are no words: {str(answer)[:60]}')
 
 
 def tidy(text: str) -> str:
@@ -76,7 +92,7 @@ class Captions:
     @property
     def by_classes(self) -> bool:
         """As the captioner says."""
-        return self.captioner.by_classes
+        return self.captioner.by_classes(self.scheme)
 
 
 def captioner_of(scheme: Scheme, where: str = "scheme.toml") -> Captions:

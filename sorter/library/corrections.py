@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sorter.library.caption import tidy
@@ -18,23 +17,7 @@ from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FOLDER, Manifest
 from sorter.pictures.scan import Found, found_at, read_file
 from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, Label, Output, Render, Text
-
-
-@dataclass(frozen=True, slots=True)
-class Corrections:
-    """What a person did to the library since the last run."""
-
-    moved: int = 0
-    """Pictures that lie in another class folder now."""
-    captions: int = 0
-    """Captions that a person has written."""
-    removed: int = 0
-    """Pictures that a person has deleted; they stay away."""
-    held: frozenset[str] = frozenset()
-    """File stems to leave as they are: pictures that were edited, or moved to where the scheme has no folder."""
-    edited: int = 0
-    misplaced: tuple[str, ...] = ()
-    """Files of ours that lie in a folder which is no class of the scheme."""
+from sorter.tally import Corrections
 
 
 def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:

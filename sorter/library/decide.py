@@ -36,6 +36,7 @@ def decide(
         mirror,
         _unwanted(given, scheme, unsure),
         given[CAPTION].name if CAPTION in given else "",
+        tuple([given[name] for name in scheme.ask if name in given]) if scheme.ask else (),
     )
 
 

@@ -10,7 +10,9 @@ from operator import itemgetter
 from sorter.records import Drop, Output, Put, Render, Step, Text
 
 
-def plan(wanted: Iterable[Output], placed: Iterable[Output], held: frozenset[str] = frozenset()) -> tuple[Step, ...]:
+def steps_between(
+    wanted: Iterable[Output], placed: Iterable[Output], held: frozenset[str] = frozenset()
+) -> tuple[Step, ...]:
     """The steps that turn what is placed into what is wanted: every Put before every Drop, each sorted by path.
 
     `held`: file stems that a person has taken in hand; their files are left as they are.

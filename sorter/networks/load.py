@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sorter.classify.measures import Measure, read_measure
 from sorter.errors import ModelError
 from sorter.networks import keras_h5, lobe, savedmodel, tfjs, tflite
 from sorter.networks.export_files import SUPPORTED, Files, only_zip, open_files
@@ -47,18 +46,6 @@ class Sorter:
     head: Head
     card: dict[str, Any]
     """What card.toml says; empty for a stranger's export."""
-
-
-Asked = Sorter | Measure
-"""Whatever can answer an axis: a trained sorter, or a measure."""
-
-
-def load_asked(folder: Path) -> Asked:
-    """The sorter or the fitted measure in a folder (or a zip of one). Raises ModelError."""
-    card = read_card(folder)
-    if "measure" in card:
-        return read_measure(card["measure"], str(folder / "card.toml"), card)
-    return load_sorter(folder)
 
 
 def load_sorter(folder: Path) -> Sorter:

@@ -46,15 +46,15 @@ DAMAGE = (
 def read_picture(path: Path, data: bytes) -> tuple[Picture, Image]:
     """What the header of `data` says, and the picture still to be decoded. Raises PictureError."""
     image = open_picture(data)
-    return described(path, data, image), image
+    return described(path, hashlib.sha256(data).hexdigest(), image), image
 
 
-def described(path: Path, data: bytes, image: Image) -> Picture:
-    """What the header of `image` says, which is `data` opened. Raises PictureError."""
+def described(path: Path, sha256: str, image: Image) -> Picture:
+    """What the header of a picture says, whose bytes have this hash. Raises PictureError."""
     width, height = image.size
     if _orientation(image) in (5, 6, 7, 8) and image.format != "TIFF":  # they lie on their side; Pillow turns a TIFF
         width, height = height, width
-    return Picture(hashlib.sha256(data).hexdigest(), str(path), width, height, _format(image))
+    return Picture(sha256, str(path), width, height, _format(image))
 
 
 @contextmanager

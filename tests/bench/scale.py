@@ -67,7 +67,7 @@ def memory() -> int:
 
 def plan(folder: Path, part: str) -> None:
     """Plan a library of which nothing is placed, or all."""
-    from sorter.commands.sort import make_plan
+    from sorter.commands.plan import plan
     from sorter.library.store.contents import Placed
     from sorter.library.store.manifest import Manifest
     from sorter.records import Put
@@ -81,24 +81,24 @@ def plan(folder: Path, part: str) -> None:
                     manifest.add_picture(picture, labels)
         if part == "all placed":
             with manifest.change():
-                steps = list(make_plan(manifest, job, Report()))
+                steps = list(plan(manifest, job, Report()))
                 manifest.set_placed(*(Placed(step.output, "0" * 64, 1, 1) for step in steps if isinstance(step, Put)))
                 del steps
         else:
-            _timed(lambda: sum(1 for _ in make_plan(manifest, job, Report())))
+            _timed(lambda: sum(1 for _ in plan(manifest, job, Report())))
     if part == "all placed":  # in a fresh process, so that only its own memory counts
         print(*_alone("planned", folder), sep="\t")
 
 
 def planned(folder: Path) -> None:
     """Plan a library of which all is placed."""
-    from sorter.commands.sort import make_plan
+    from sorter.commands.plan import plan
     from sorter.library.store.manifest import Manifest
     from sorter.tally import Report
 
     with Manifest(folder / "large") as manifest:
         job = _job()
-        _timed(lambda: sum(1 for _ in make_plan(manifest, job, Report())))
+        _timed(lambda: sum(1 for _ in plan(manifest, job, Report())))
 
 
 def report(folder: Path) -> None:

@@ -28,10 +28,10 @@ BLURS: tuple[Change, ...] = (
 
 def main() -> None:
     """Print a row for each kind of picture: how many of the sharp and of the blurred ones were taken for that."""
+    from sorter.classify.askers import load_asked
     from sorter.classify.measures import measure
     from sorter.fit.fit import Recipe
     from sorter.fit.sharpness import fit_sharpness
-    from sorter.networks.load import load_asked
 
     frames = [Image.open(path).convert("RGB") for path in sorted(data.folder("frames").glob("*.jpg"))]
     with tempfile.TemporaryDirectory() as name:

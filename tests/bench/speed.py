@@ -38,7 +38,7 @@ def main() -> None:
             scheme += f"[axes.a{number}]\nmodel = '{data.folder('tm') / export}'\nthreshold = 0.0\n"
         (folder / "scheme.toml").write_text(scheme)
         job = load_job(folder / "scheme.toml")
-        network = next(iter(job.questions.askers.values())).backbone  # type: ignore[union-attr]
+        network = next(iter(job.questions.asked.values())).backbone  # type: ignore[union-attr]
         list(bound(network, paths[:8]))
         vendor = vendors_loop(folder / "vendor")
         vendor(paths[:2])
@@ -71,9 +71,9 @@ def sort(heap: Path, library: Path, job: Any) -> None:
 
 def bound(network: Any, paths: list[Path]) -> Any:
     """A scaled decode and one backbone pass a picture, as many threads as cores."""
-    from sorter.classify.ask import in_step
     from sorter.networks.run import Runners
     from sorter.pictures import images
+    from sorter.threads import in_step
 
     runners = Runners()
 

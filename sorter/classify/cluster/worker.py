@@ -15,13 +15,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sorter.classify.ask import Questions, in_step
+from sorter.classify.ask import Questions
 from sorter.records import Label, Unreadable
+from sorter.threads import in_step
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from sorter.networks.load import Asked
+    from sorter.classify.askers import Asked, Asker
 
 BATCH = 256
 """Pictures, at most, that a worker is given at a time: some two seconds' work, and what a lost one leaves to redo."""
@@ -38,15 +39,16 @@ COLUMNS = Label._fields
 class Packed:
     """Questions as they travel: who answers, and the converted networks, so that a worker needs no tensorflow."""
 
-    askers: Mapping[str, Asked]
+    asked: Mapping[str, Asked]
     mirrors: Mapping[str, tuple[int, ...]]
     exact: bool
+    others: Mapping[str, Asker]
     converted: Mapping[tuple[str, tuple[int, ...]], bytes]
     """Key and outputs of a backbone -> its LiteRT file."""
 
     def unpack(self) -> Questions:
         """The questions, ready to be asked on this machine."""
-        questions = Questions(self.askers, self.mirrors, self.exact)
+        questions = Questions(self.asked, self.mirrors, self.exact, self.others)
         for network in questions.networks():
             network.adopt(self.converted[network.key, network.outputs])
         return questions
@@ -55,7 +57,7 @@ class Packed:
 def pack(questions: Questions) -> Packed:
     """Questions for the journey. What is not converted yet, is; raises MissingExtra as `Backbone.compiled`."""
     converted = {(one.key, one.outputs): one.compiled().read_bytes() for one in questions.networks()}
-    return Packed(questions.askers, questions.mirrors, questions.exact, converted)
+    return Packed(questions.asked, questions.mirrors, questions.exact, questions.others, converted)
 
 
 def versions() -> dict[str, str]:
@@ -93,7 +95,11 @@ class Worker:
     def _answers(self, tasks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
         for task, data in zip(tasks, in_step(self._fetch, tasks, AHEAD), strict=True):
             path = Path(task["names"][0])
-            seen = Unreadable(path, data) if isinstance(data, str) else self.questions.answer(path, data, task["axes"])
+            seen = (
+                Unreadable(path, data)
+                if isinstance(data, str)
+                else self.questions.answer(path, data, task["axes"], task["sha256"])
+            )
             if isinstance(seen, Unreadable):
                 yield {"sha256": task["sha256"], "reason": seen.reason}
             else:

@@ -33,23 +33,23 @@ PLACED = "path, content, sha256, size, modified"
 class Manifest:
     """The open manifest of the library at `root`. A context manager; every change is one transaction."""
 
-    def __init__(self, root: Path, create: bool = False, rehearse: bool = False, anew: bool = False) -> None:
+    def __init__(self, root: Path, create: bool = False, dry_run: bool = False, rebuild: bool = False) -> None:
         """Open it, bringing an older one up to date.
 
-        `rehearse`: work on a copy in memory, so that nothing of what is recorded lasts.
-        `anew`: build an empty one beside the one that is there.
+        `dry_run`: work on a copy in memory, so that nothing of what is recorded lasts.
+        `rebuild`: build an empty one beside the one that is there.
         Raises LibraryError: none there, newer, read-only; DamagedManifest where it is, or gone from a sorted library.
         """
-        self.root, self.rehearsed = root, rehearse
-        self.path = path = database.beside(root / FOLDER / FILE, database.NEW if anew else "")
-        if not anew and database.is_blank(path):
+        self.root, self.is_dry_run = root, dry_run
+        self.path = path = database.beside(root / FOLDER / FILE, database.NEW if rebuild else "")
+        if not rebuild and database.is_blank(path):
             database.refuse_lost(path, root)
-        if not (create or anew or path.exists()):
+        if not (create or rebuild or path.exists()):
             raise LibraryError(f'{root}: is not a library; "sorter sort SOURCE --to {root}" makes one')
         try:
-            if not rehearse:
+            if not dry_run:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            self._open(None if anew or not path.exists() else path)
+            self._open(None if rebuild or not path.exists() else path)
         except OSError as found:
             raise LibraryError(f"{root}: cannot be written: {found.strerror}; choose a folder of your own") from None
         except database.NONSENSE as found:
@@ -58,9 +58,9 @@ class Manifest:
     def _open(self, old: Path | None) -> None:
         if old:
             database.check_files(old)
-        self._db = database.connect(None if self.rehearsed else self.path)
+        self._db = database.connect(None if self.is_dry_run else self.path)
         try:
-            if old and self.rehearsed:
+            if old and self.is_dry_run:
                 database.copy(old, self._db)
             migrate(self._db, self.path)
             if old and database.is_empty(self._db):
@@ -120,6 +120,14 @@ class Manifest:
             else:
                 found.append(Unreadable(file.path, reason) if reason else Picture(*picture))
         return found
+
+    def known_bytes(self, sha256: str, sources: dict[str, str]) -> tuple[Picture, list[str]] | None:
+        """The picture of this hash, with the questions that are still to be asked about it; None where it is new.
+
+        Any thread may ask.
+        """
+        row = self._db.execute("SELECT * FROM picture WHERE sha256 = ?", (sha256,)).fetchone()
+        return row and (Picture(*row), self.missing([sha256], sources).get(sha256, []))
 
     def add_all(self, seen: Sequence[tuple[Found, Picture, Iterable[Label]]]) -> None:
         """Record pictures, each with where it was found and the answers about it."""

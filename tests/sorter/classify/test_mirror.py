@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from sorter.classify.ask import Questions, both_ways, load_questions, mirror_places
+from sorter.classify.ask import Questions, load_questions
+from sorter.classify.askers import both_ways, mirror_places
 from sorter.commands.check import ENOUGH, FEWEST, MOST, MirrorCheck, _agreement, describe, mirror_check, spread
 from sorter.commands.job import Job, load_job
 from sorter.commands.sort import sort
@@ -246,7 +247,7 @@ def test_a_measure_is_not_asked_about_a_mirror_image() -> None:
                   classes={"sharp": Class(mirror="blurry"), "blurry": Class(mirror="sharp")})  # fmt: skip
     questions = load_questions(Scheme(folders="{blur}", axes={"blur": turned}))
     assert questions.mirrors == {}
-    assert questions.sources() == {"blur": questions.askers["blur"].sha256}
+    assert questions.sources() == {"blur": questions.asked["blur"].sha256}
 
 
 # --- in a library
@@ -336,7 +337,7 @@ def answering(job: Job, plain: dict[str, str], turned: dict[str, str], monkeypat
         return SimpleNamespace(labels=tuple(
             Label(axis, plain[axis], 1.0, "m") if places[asked.labels.index(plain[axis])]
             == asked.labels.index(turned[axis]) else Label(axis, plain[axis], 1.0, "m", plain[axis], turned[axis])
-            for axis, asked in self.askers.items() for places in [self.mirrors[axis]]
+            for axis, asked in self.asked.items() for places in [self.mirrors[axis]]
         ))  # fmt: skip
 
     monkeypatch.setattr(Questions, "__call__", answer)

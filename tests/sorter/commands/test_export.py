@@ -15,7 +15,7 @@ from sorter.commands.job import Job
 from sorter.commands.sort import sort
 from sorter.dataset.crop import croppers
 from sorter.errors import DatasetError, OptionsError
-from sorter.records import Box, Render
+from sorter.records import Box, Picture, Render, Verdict
 
 Tree = Callable[..., dict[str, str]]
 PAD = {"use": "pad", "size": 64, "fill": "#00ff00"}
@@ -30,6 +30,12 @@ def library(tmp_path: Path, frames: Path, job: Job) -> Path:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     return tmp_path / "dataset"
+
+
+def of_size(width: int, height: int) -> tuple[Picture, Verdict]:
+    """A picture of this size, of which nothing more is known."""
+    picture = Picture("ab", "x.png", width, height, "PNG")
+    return picture, Verdict(picture, ())
 
 
 def rows(dataset: Path) -> dict[str, dict[str, Any]]:
@@ -121,13 +127,13 @@ def test_centre_and_pad_make_squares_of_the_asked_size(library: Path, dataset: P
     ("use", "box"), [("centre", Box(40, 0, 120, 80)), ("pad", Box(0, -40, 160, 120)), ("none", None)]
 )
 def test_croppers_say_which_part_of_a_wide_picture_they_take(use: str, box: Box | None) -> None:
-    wanted = croppers.build(use)("ab", 160, 80)
+    wanted = croppers.build(use)(*of_size(160, 80))
     assert wanted.crop == box
     assert wanted.size == (None if use == "none" else (512, 512))
 
 
 def test_a_tall_picture_is_cropped_in_its_middle() -> None:
-    assert croppers.build("centre", size=8)("ab", 3, 9) == Render("ab", Box(0, 3, 3, 6), size=(8, 8))
+    assert croppers.build("centre", size=8)(*of_size(3, 9)) == Render("ab", Box(0, 3, 3, 6), size=(8, 8))
 
 
 def test_a_picture_that_was_edited_by_hand_is_exported_as_it_is_now(
@@ -260,7 +266,7 @@ def test_an_export_that_is_read_otherwise_is_an_error(
 ) -> None:
     honest = json.dumps
     monkeypatch.setattr(
-        "sorter.commands.export.json.dumps", lambda row, **how: honest(row, **how).replace("mira", "mara")
+        "sorter.dataset.layouts.json.dumps", lambda row, **how: honest(row, **how).replace("mira", "mara")
     )
     with pytest.raises(DatasetError, match=r"metadata\.jsonl: was written and read back, and 4 of its rows are not"):
         export(library, dataset, job)
@@ -268,7 +274,7 @@ def test_an_export_that_is_read_otherwise_is_an_error(
 
 @pytest.mark.parametrize("axis", ["text", "file_name", "image"])
 def test_an_axis_cannot_take_a_column_of_the_imagefolder(library: Path, dataset: Path, job: Job, axis: str) -> None:
-    from sorter.commands.export import ImageFolder, Item
+    from sorter.dataset.layouts import ImageFolder, Item
 
     with pytest.raises(DatasetError, match=f'axes.{axis}: an imagefolder has a column "{axis}"'):
-        list(ImageFolder()([Item("a.png", "mira", {axis: "left"})]))
+        list(ImageFolder()([Item("a", ".png", Render("ab"), "mira", {axis: "left"})]))

@@ -21,7 +21,8 @@ from PIL import Image, ImageOps
 from sorter.commands.export import export
 from sorter.commands.job import Job, load_job
 from sorter.commands.rescan import rescan
-from sorter.commands.sort import sort, undo
+from sorter.commands.sort import sort
+from sorter.commands.undo import undo
 from sorter.errors import DamagedManifest, DatasetError, LibraryError
 from sorter.library.repair.recognise import NO_ORIGINAL, how_it_stands
 from sorter.library.repair.rescue import damage, rescue
@@ -139,9 +140,9 @@ def test_wherever_a_manifest_is_cut_off_it_is_noticed_when_it_is_opened(lived_in
     data = manifest_of(lived_in).read_bytes()
     for length in [1, 15, 16, 99, 100, 4095, *range(PAGE, len(data), 1021), len(data) - 1]:
         manifest_of(lived_in).write_bytes(data[:length])
-        for rehearse in (True, False):
+        for dry_run in (True, False):
             with pytest.raises(DamagedManifest, match="builds it anew"):
-                Manifest(lived_in, rehearse=rehearse)
+                Manifest(lived_in, dry_run=dry_run)
         assert damage(lived_in)
         assert manifest_of(lived_in).read_bytes() == data[:length]
 

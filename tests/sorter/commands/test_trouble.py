@@ -18,7 +18,9 @@ import pytest
 from PIL import Image
 
 from sorter.commands.job import Job, load_job
-from sorter.commands.sort import open_library, sort, undo
+from sorter.commands.open import open_library
+from sorter.commands.sort import sort
+from sorter.commands.undo import undo
 from sorter.errors import LibraryError
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import Manifest
@@ -471,7 +473,7 @@ def test_a_lock_is_let_go_when_its_command_fails(library: Path) -> None:
 VICTIM = """\
 import os, signal, sys, threading
 from pathlib import Path
-from sorter.commands import sort as pipeline
+from sorter.commands import sort as sorting
 from sorter.library import apply
 from sorter.commands.job import load_job
 from sorter.commands.sort import sort
@@ -490,13 +492,13 @@ def count(frame, event, _):
         calls[0] += 1
         if calls[0] == moment:
             os.kill(os.getpid(), signal.SIGKILL)
-carry_out = pipeline.carry_out
+carry_out = sorting.apply
 def profiled(*arguments, **options):  # from here on, files are written
     if moment >= 0:
         threading.setprofile(count)
         sys.setprofile(count)
     carry_out(*arguments, **options)
-pipeline.carry_out = profiled
+sorting.apply = profiled
 sort(Path(source), Path(library), job)
 print(calls[0])
 """

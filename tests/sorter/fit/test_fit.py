@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter, ImageOps
 
 from sorter.classify.ask import Questions
+from sorter.classify.askers import load_asked
 from sorter.classify.measures import Measure
 from sorter.commands.job import load_job
 from sorter.errors import ExamplesError, LibraryError
@@ -31,7 +32,7 @@ from sorter.fit.fit import Recipe, fit
 from sorter.fit.report import WORST
 from sorter.fit.sharpness import fit_sharpness
 from sorter.networks.labels import clean, format_labels, parse_labels
-from sorter.networks.load import Sorter, load_asked, load_sorter
+from sorter.networks.load import Sorter, load_sorter
 from sorter.networks.run import Runners, build, normalise
 from sorter.pictures import images
 from sorter.pictures.images import fit_view

@@ -15,7 +15,7 @@ from sorter.library.caption import captioner_of, tidy
 from sorter.library.decide import decide
 from sorter.library.layout import ClassFolders, class_folders
 from sorter.library.names import file_stem
-from sorter.library.plan import plan
+from sorter.library.plan import steps_between
 from sorter.library.store.contents import content_from, content_text
 from sorter.records import (
     CAPTION,
@@ -264,19 +264,19 @@ def test_carrying_out_the_plan_gives_what_is_wanted(
     wanted: dict[str, Any], placed: dict[str, Any], held: frozenset[str]
 ) -> None:
     now = dict(placed)
-    for step in plan(outputs(wanted), outputs(placed), held):
+    for step in steps_between(outputs(wanted), outputs(placed), held):
         if isinstance(step, Put):
             now[step.output.path] = step.output.content
         else:
             assert now.pop(step.output.path) == step.output.content
     kept = {path: content for path, content in placed.items() if path[2] in held}
     assert now == {path: content for path, content in wanted.items() if path[2] not in held} | kept
-    assert plan(outputs(wanted), outputs(now), held) == ()
+    assert steps_between(outputs(wanted), outputs(now), held) == ()
 
 
 @given(FILES, FILES)
 def test_every_put_comes_before_every_drop_and_no_step_is_idle(wanted: dict[str, Any], placed: dict[str, Any]) -> None:
-    steps = plan(outputs(wanted), outputs(placed))
+    steps = steps_between(outputs(wanted), outputs(placed))
     kinds = [type(step) for step in steps]
     assert kinds == sorted(kinds, key=[Put, Drop].index)
     assert len(steps) == len({step.output.path for step in steps})

@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from sorter.classify.askers import load_asked
 from sorter.errors import ModelError
 from sorter.library.names import folder_names
 from sorter.networks.bundle import Bundle
 from sorter.networks.flatbuffer import OPERATORS, read_network
 from sorter.networks.keras import read_graph
-from sorter.networks.load import FORMATS, Sorter, load_asked, load_sorter
+from sorter.networks.load import FORMATS, Sorter, load_sorter
 from sorter.networks.operations import OPERATIONS
 from sorter.networks.program import Program
 from sorter.networks.run import Backbone, Ready, Runners, convert

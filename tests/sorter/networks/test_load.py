@@ -14,10 +14,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from sorter.classify.ask import Questions
+from sorter.classify.askers import load_asked
 from sorter.errors import ModelError
 from sorter.networks import run as backbones
 from sorter.networks.keras import KINDS, read_graph
-from sorter.networks.load import Sorter, load_asked, load_sorter
+from sorter.networks.load import Sorter, load_sorter
 from sorter.networks.run import Runners, build, normalise
 from sorter.pictures import images
 

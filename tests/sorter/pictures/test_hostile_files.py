@@ -22,9 +22,10 @@ from PIL import Image
 
 import sorter
 from sorter.classify.ask import Questions
-from sorter.commands.intake import take_in
 from sorter.commands.job import Job
-from sorter.commands.sort import open_library, sort
+from sorter.commands.open import open_library
+from sorter.commands.scan import scan
+from sorter.commands.sort import sort
 from sorter.errors import LibraryError
 from sorter.pictures.images import ORIENTATION
 from sorter.pictures.scan import walk
@@ -297,7 +298,7 @@ def test_what_happens_to_files_between_scan_and_reading_is_in_the_census(
         os.mkfifo(few / "c" / "2.png")
     report = Report()
     with open_library(tmp_path / "library", "test") as manifest:
-        read = {sha256 for some in take_in(files, manifest, job.questions, report) for sha256 in some}
+        read = {sha256 for some in scan(files, manifest, job.questions, report) for sha256 in some}
         assert len(read) == 1
         assert len(list(manifest.pictures({}))) == 1
         assert manifest.unreadable() == []  # they may be readable the next time
@@ -315,7 +316,7 @@ def test_originals_that_change_before_they_are_placed_are_in_the_census(
     library = tmp_path / "library"
     report = Report()
     with open_library(library, "test") as manifest:
-        for _ in take_in(walk(few), manifest, job.questions, report):
+        for _ in scan(walk(few), manifest, job.questions, report):
             pass
     (few / "a.png").unlink()
     (few / "b.png").write_bytes((few / "b.png").read_bytes()[:-9])

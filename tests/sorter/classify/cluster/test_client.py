@@ -27,8 +27,9 @@ from sorter.classify.ask import Questions, Seen
 from sorter.classify.cluster import worker as working
 from sorter.classify.cluster.client import Cluster, _answers, cluster
 from sorter.classify.cluster.worker import Worker, pack, versions
-from sorter.commands.intake import ask_again, ask_cluster, take_in
+from sorter.commands.classify import classify, classify_on_cluster
 from sorter.commands.job import Job
+from sorter.commands.scan import scan
 from sorter.errors import ClusterError
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.scan import walk
@@ -107,7 +108,7 @@ def heap(tmp_path: Path, draw: Any, grow: Any) -> Path:
 def scanned(heap: Path, library: Path) -> Manifest:
     """A library that knows the pictures and no answers."""
     manifest = Manifest(library, create=True)
-    for _ in take_in(walk(heap), manifest, Questions({}), Report()):
+    for _ in scan(walk(heap), manifest, Questions({}), Report()):
         pass
     return manifest
 
@@ -121,7 +122,7 @@ def answered(library: Path) -> list[Any]:
 def expected(heap: Path, tmp_path: Path, job: Job) -> list[Any]:
     """The answers that this process gives."""
     with scanned(heap, tmp_path / "here") as manifest:
-        ask_again(manifest, job.questions, Report())
+        classify(manifest, job.questions, Report())
     found = answered(tmp_path / "here")
     assert len(found) == 2 * 24
     return found
@@ -185,7 +186,7 @@ def test_a_lost_worker_is_replaced_and_its_pictures_are_asked_about_again(
     other.start()
     report = Report()
     with manifest:
-        ask_cluster(cluster(address, {}), manifest, job.questions, report)
+        classify_on_cluster(cluster(address, {}), manifest, job.questions, report)
     other.join(10)
     assert len(lost) == 1 and not other.is_alive()
     assert report.failures == []
@@ -209,8 +210,8 @@ def test_what_came_back_before_a_loss_is_kept_and_only_the_rest_is_asked_about(
     with scanned(heap, tmp_path / "library") as manifest:
         for _ in range(2):
             with pytest.raises(ClusterError, match="^lost$"):
-                ask_cluster(fading, manifest, job.questions, Report())  # type: ignore[arg-type]
-        ask_cluster(fading, manifest, job.questions, Report())  # type: ignore[arg-type]
+                classify_on_cluster(fading, manifest, job.questions, Report())  # type: ignore[arg-type]
+        classify_on_cluster(fading, manifest, job.questions, Report())  # type: ignore[arg-type]
     assert asked == [24, 14, 4]
     assert answered(tmp_path / "library") == expected
 
@@ -339,7 +340,7 @@ def test_a_port_where_no_ray_answers_is_a_sentence_in_bounded_time(
         address = f"ray://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(ClusterError, match=f"^{address}: no connection: .* timeout; it must have"):
-            ask_cluster(Cluster(address), manifest, job.questions, Report())
+            classify_on_cluster(Cluster(address), manifest, job.questions, Report())
         assert time.monotonic() - started < 20
     assert answered(tmp_path / "library") == []
 
@@ -347,5 +348,5 @@ def test_a_port_where_no_ray_answers_is_a_sentence_in_bounded_time(
 @needs_ray
 def test_nothing_to_ask_needs_no_cluster(heap: Path, tmp_path: Path, job: Job) -> None:
     with scanned(heap, tmp_path / "library") as manifest:
-        ask_again(manifest, job.questions, Report())
-        ask_cluster(Cluster("ray://127.0.0.1:1"), manifest, job.questions, Report())
+        classify(manifest, job.questions, Report())
+        classify_on_cluster(Cluster("ray://127.0.0.1:1"), manifest, job.questions, Report())

@@ -1,21 +1,22 @@
-"""Files -> the manifest: each read once, its questions asked, the answers recorded. Places nothing."""
+"""`sorter scan`: files -> the manifest, each read once, its questions asked, the answers recorded. Places nothing."""
 
 from __future__ import annotations
 
+import hashlib
+import threading
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
-from sorter.classify.ask import Questions, Seen, in_step
-from sorter.library.originals import places
+from sorter.classify.ask import Questions, Seen
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.scan import Found
+from sorter.pictures.scan import Found, read_file
 from sorter.records import Label, Picture, Unreadable
 from sorter.tally import Report, Track, silent
-
-if TYPE_CHECKING:
-    from sorter.classify.cluster.client import Cluster
+from sorter.threads import in_step
 
 T = TypeVar("T")
 
@@ -27,14 +28,14 @@ MOST_HELD = 32 << 20
 """Bytes of pictures between two transactions: they are kept until the pictures are placed."""
 
 
-def take_in(
+def scan(
     files: Iterable[Found | Unreadable],
     manifest: Manifest,
     questions: Questions,
     report: Report,
     track: Track[Any] = silent,
 ) -> Iterator[dict[str, Seen]]:
-    """Read the files that are new or changed, ask what is not answered yet, and record it.
+    """Read the files that are new or changed, ask what is not answered yet of their bytes, and record it.
 
     Yields the pictures that were read, some at a time and each once, by hash.
     A file that has not changed since it was last read costs one look into the manifest.
@@ -42,9 +43,10 @@ def take_in(
     manifest.refuse_dataset()
     sources = questions.sources()
     if sources:
-        _prepare(questions, track)
-    tasks = chain.from_iterable(_tasks(some, manifest, sources) for some in _in_groups(files, WRITE_EVERY))
-    results = in_step(lambda task: _read(task, questions), tasks, is_light=lambda task: task.done is not None)
+        prepare(questions, track)
+    once = _Once(manifest, questions, sources)
+    tasks = chain.from_iterable(_tasks(some, manifest, sources) for some in in_groups(files, WRITE_EVERY))
+    results = in_step(once, tasks, is_light=lambda task: task.done is not None)
     distinct: set[int] = set()
     for batch in _by_weight(track(results, "reading pictures", None)):
         fresh: dict[str, Seen] = {}
@@ -67,54 +69,9 @@ def take_in(
                     if not is_copy:
                         fresh[seen.picture.sha256] = seen
             manifest.add_all(new)
+        once.recorded(picture.sha256 for _, picture, _ in new)
         if fresh:
             yield fresh
-
-
-def ask_again(manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent) -> None:
-    """Ask the questions that known pictures have not been asked yet, as after a sorter was replaced."""
-    waiting = manifest.unanswered(questions.sources())
-    if not waiting:
-        return
-    _prepare(questions, track)
-
-    def ask(item: tuple[str, list[str]]) -> tuple[str, Seen | Unreadable | None]:
-        there = (path for path in places(manifest, item[0]) if path.exists())
-        readings = (questions(path, item[1]) for path in there)
-        right = (seen for seen in readings if isinstance(seen, Unreadable) or seen.picture.sha256 == item[0])
-        return item[0], next(right, None)
-
-    for batch in _in_groups(track(in_step(ask, waiting), "asking again", len(waiting)), WRITE_EVERY):
-        with manifest.change():
-            for sha256, seen in batch:
-                if isinstance(seen, Seen):
-                    manifest.add_labels(sha256, seen.labels)
-                else:
-                    report.counts["not asked, original gone"] += 1
-
-
-def ask_cluster(
-    cluster: Cluster, manifest: Manifest, questions: Questions, report: Report, track: Track[Any] = silent
-) -> None:
-    """The same as `ask_again` by other machines. A picture that they cannot read is a failure. Raises ClusterError."""
-    waiting = manifest.unanswered(questions.sources())
-    if not waiting:
-        return
-    _prepare(questions, track)
-    tasks = [(sha256, axes, places(manifest, sha256)) for sha256, axes in waiting]
-
-    def merged() -> Iterator[object]:
-        for answers in cluster(tasks, questions):
-            with manifest.change():
-                for sha256, found in answers:
-                    if isinstance(found, Unreadable):
-                        report.failures.append(found)
-                    else:
-                        manifest.add_labels(sha256, found)
-            yield from answers
-
-    for _ in track(merged(), "asking the cluster", len(tasks)):
-        pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +79,6 @@ class _Task:
     found: Found | None
     done: Seen | Unreadable | None = None
     """Known already, or unreadable already: nothing is to be read."""
-    axes: tuple[str, ...] = ()
 
 
 def _tasks(files: list[Found | Unreadable], manifest: Manifest, sources: dict[str, str]) -> Iterator[_Task]:
@@ -133,27 +89,68 @@ def _tasks(files: list[Found | Unreadable], manifest: Manifest, sources: dict[st
         if isinstance(file, Unreadable):
             yield _Task(None, file)
         elif (was := known[file]) is None:
-            yield _Task(file, None, tuple(sources))
+            yield _Task(file)
         elif isinstance(was, Unreadable):
             yield _Task(file, was)
         else:
-            axes = missing.get(was.sha256)
-            yield _Task(file, None, tuple(axes)) if axes else _Task(file, Seen(was, ()))
+            yield _Task(file) if was.sha256 in missing else _Task(file, Seen(was, ()))
 
 
-def _read(task: _Task, questions: Questions) -> tuple[_Task, Seen | Unreadable]:
-    if task.done is not None:
-        return task, task.done
-    assert task.found is not None
-    return task, questions(task.found.path, task.axes)
+class _Once:
+    """Has each picture asked about once, however many files hold its bytes: what the manifest knows of them is not
+    asked, and of two files that are read at a time the second waits for the first."""
+
+    def __init__(self, manifest: Manifest, questions: Questions, sources: dict[str, str]) -> None:
+        self.manifest, self.questions, self.sources = manifest, questions, sources
+        self.in_hand: dict[str, Future[Seen | Unreadable]] = {}
+        """Hash -> what is being answered, until it is recorded."""
+        self.lock = threading.Lock()
+
+    def __call__(self, task: _Task) -> tuple[_Task, Seen | Unreadable]:
+        if task.done is not None:
+            return task, task.done
+        assert task.found is not None
+        path = task.found.path
+        try:
+            data = read_file(path)
+        except OSError as error:
+            return task, Unreadable(path, f"cannot be read: {error.strerror}")
+        sha256 = hashlib.sha256(data).hexdigest()
+        with self.lock:
+            mine = sha256 not in self.in_hand
+            answer = self.in_hand.setdefault(sha256, Future())
+        if mine:
+            try:
+                answer.set_result(self._ask(path, data, sha256))
+            except BaseException as error:
+                answer.set_exception(error)
+        seen = answer.result()
+        if isinstance(seen, Unreadable):
+            return task, Unreadable(path, seen.reason)
+        return task, seen if mine else replace(seen, picture=seen.picture._replace(path=str(path)))
+
+    def _ask(self, path: Path, data: bytes, sha256: str) -> Seen | Unreadable:
+        known = self.manifest.known_bytes(sha256, self.sources)
+        if known is None:
+            return self.questions.answer(path, data, None, sha256)
+        picture, missing = known
+        return self.questions.answer(path, data, missing, sha256) if missing else Seen(picture, ())
+
+    def recorded(self, hashes: Iterable[str]) -> None:
+        """Forget what the manifest knows now."""
+        with self.lock:
+            for sha256 in hashes:
+                self.in_hand.pop(sha256, None)
 
 
-def _prepare(questions: Questions, track: Track[Any]) -> None:
-    for one in track(questions.unprepared(), "converting sorters, once on this machine", None):
-        one.compiled()
+def prepare(questions: Questions, track: Track[Any]) -> None:
+    """Convert what is to be run and was not yet, once on a machine."""
+    for network in track(questions.unprepared(), "converting sorters, once on this machine", None):
+        network.compiled()
 
 
-def _in_groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+def in_groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items, so many at a time."""
     source = iter(items)
     while group := list(islice(source, size)):
         yield group

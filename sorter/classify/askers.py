@@ -1,0 +1,167 @@
+"""Askers: whatever looks at pixels and answers. A plug point.
+
+Each is asked once about a picture and its answer kept in the manifest, by the hash of the picture and of the asker: a
+class on an axis, by a sorter or a measure; and whatever else somebody wants to know, such as tags, a box, a caption.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sorter.classify.measures import Measure, read_measure
+from sorter.networks.load import Sorter, load_sorter, read_card
+from sorter.networks.run import Backbone
+from sorter.plugins import Options
+from sorter.records import Box, Label
+from sorter.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sorter.classify.view import View
+    from sorter.scheme import Axis
+
+Asked = Sorter | Measure
+"""Whoever tells the class on an axis: a trained sorter, or a measure."""
+
+
+class Asker(Options):
+    """What every asker of a scheme's [ask] tables is: its fields are its options, its docstring is its help."""
+
+    version: ClassVar[int] = 1
+    """Counted up when the same options give other answers, so that kept ones are asked for again."""
+
+    def ask(self, view: View) -> Any:
+        """The answer: what JSON can hold (a text, a list of tags, numbers), or a Box. Called by several threads."""
+        raise NotImplementedError
+
+    def sha256(self) -> str:
+        """The hash by which answers are kept: of the class, its version and its options. One that reads a model file
+        adds that file's."""
+        said = f"{type(self).__module__}.{type(self).__qualname__} {self.version} {self.model_dump_json()}"
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+askers: Registry[Asker] = Registry("asker", "modelsheet.askers")
+
+
+@dataclass(frozen=True, eq=False)
+class Open:
+    """A question of a scheme's [ask]: the answer is kept as JSON in the place of a class's name."""
+
+    name: str
+    asker: Asker
+
+    @property
+    def source(self) -> str:
+        """Whose answer it is."""
+        return self.asker.sha256()
+
+    def answer(self, view: View) -> Label:
+        """Ask about one picture. Raises PictureError."""
+        return Label(self.name, as_json(self.asker.ask(view)), 1.0, self.source)
+
+
+@dataclass(frozen=True, eq=False)
+class ByMeasure:
+    """The class on an axis, measured."""
+
+    axis: str
+    asked: Measure
+
+    @property
+    def source(self) -> str:
+        """Whose answer it is."""
+        return self.asked.sha256
+
+    def answer(self, view: View) -> Label:
+        """Ask about one picture. Raises PictureError."""
+        return best(self.axis, self.asked.labels, self.source, self.asked(view.grey))
+
+
+@dataclass(frozen=True, eq=False)
+class BySorter:
+    """The class on an axis, by a trained sorter on one of the maps of a network that others may share."""
+
+    axis: str
+    asked: Sorter
+    network: Backbone
+    output: int
+    """Which of the network's maps its head reads."""
+    mirror: tuple[int, ...] | None = None
+    """As `mirror_places` says, where it is asked about the mirror image too."""
+
+    @property
+    def source(self) -> str:
+        """Whose answer it is; asked in another way, a sorter gives other answers, and what was kept does not count."""
+        if self.mirror is None:
+            return self.asked.sha256
+        return hashlib.sha256(f"{self.asked.sha256} {self.mirror}".encode()).hexdigest()
+
+    def answer(self, view: View) -> Label:
+        """Ask about one picture. Raises PictureError."""
+        scores = self._scores(view)
+        if self.mirror is None:
+            return best(self.axis, self.asked.labels, self.source, scores)
+        return both_ways(self.axis, self.asked.labels, self.source, scores, self._scores(view, True), self.mirror)
+
+    def _scores(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+        scores: NDArray[np.float32] = self.asked.head(view.maps(self.network, mirrored)[self.output][None])[0]
+        return scores
+
+
+Question = BySorter | ByMeasure | Open
+
+
+def load_asked(folder: Path) -> Asked:
+    """The sorter or the fitted measure in a folder (or a zip of one). Raises ModelError."""
+    card = read_card(folder)
+    if "measure" in card:
+        return read_measure(card["measure"], str(folder / "card.toml"), card)
+    return load_sorter(folder)
+
+
+def best(axis: str, classes: Sequence[str], source: str, scores: NDArray[np.float32]) -> Label:
+    """The answer that scores (classes,) give."""
+    place = int(scores.argmax())
+    return Label(axis, classes[place], float(scores[place]), source)
+
+
+def both_ways(
+    axis: str,
+    classes: Sequence[str],
+    source: str,
+    plain: NDArray[np.float32],
+    turned: NDArray[np.float32],
+    mirror: Sequence[int],
+) -> Label:
+    """The answer that the scores of a picture and those of its mirror image give together: their mean.
+
+    `mirror`: as `mirror_places` says. The mirrored picture gets the mirrored answer with the same score. Where the two
+    contradict each other, the label says what each was taken for, and is a doubt; where two classes are level then,
+    either may be taken.
+    """
+    mean = (plain + turned[list(mirror)]) / 2
+    seen, back = int(plain.argmax()), int(turned.argmax())
+    if mirror[back] == seen:
+        return Label(axis, classes[seen], float(mean[seen]), source)
+    place = int(mean.argmax())
+    return Label(axis, classes[place], float(mean[place]), source, classes[seen], classes[back])
+
+
+def mirror_places(axis: Axis, classes: Sequence[str]) -> tuple[int, ...]:
+    """For each class the place of the class that it becomes in a mirror; its own, if it stays."""
+    places = {name: place for place, name in enumerate(classes)}
+    # A mirror class that the sorter does not know is refused by check_classes, once the sorters are loaded.
+    return tuple(places.get(axis.mirrored(name), place) for place, name in enumerate(classes))
+
+
+def as_json(answer: Any) -> str:
+    """An answer as it is kept. Raises TypeError where JSON cannot hold it, which is a fault of the asker."""
+    return json.dumps(asdict(answer) if isinstance(answer, Box) else answer, ensure_ascii=False)

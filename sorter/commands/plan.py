@@ -1,0 +1,46 @@
+"""`sorter plan`: what is placed and what is wanted -> the steps between, and what they will come to. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sorter.commands.job import Job
+from sorter.library.names import file_stem
+from sorter.library.plan import steps_between
+from sorter.library.store.manifest import Manifest
+from sorter.records import Output, Step, Verdict
+from sorter.tally import Report
+
+
+def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterable[Verdict]:
+    """The verdict on every picture of a library, or on those of these hashes."""
+    sources = job.questions.sources()
+    return (job.decide(*pair) for pair in manifest.pictures(sources, only))
+
+
+def plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = None) -> tuple[Step, ...]:
+    """The steps from what is placed to what is wanted, and into `report` what they will come to."""
+    if only is None:
+        known, placed = verdicts(manifest, job), manifest.outputs()
+    else:
+        known = list(verdicts(manifest, job, only))
+        stems = (file_stem(verdict.picture) for verdict in known)
+        placed = (one.output for some in manifest.placed_with(stems).values() for one in some)
+    wanted = (output for verdict in known for output in count(verdict, job.layout(verdict), report))
+    return steps_between(wanted, placed, report.corrections.held)
+
+
+def count(verdict: Verdict, outputs: tuple[Output, ...], report: Report) -> tuple[Output, ...]:
+    """Write a picture and its outputs into a report. The same outputs."""
+    counts = report.counts
+    counts["pictures"] += 1
+    if verdict.unwanted:
+        report.unwanted[verdict.unwanted] += 1
+        return outputs
+    counts["wanted"] += 1
+    counts["turned"] += verdict.mirror
+    counts["in doubt"] += bool(verdict.doubts)
+    if verdict.unsure:
+        report.doubts.update(verdict.unsure)
+    report.folders[outputs[0].path.rpartition("/")[0]] += 1
+    return outputs
