@@ -1,4 +1,4 @@
-"""Answers that need no trained network: sharpness. Works on pixels in memory."""
+"""Measures: the class on an axis without a trained network, such as sharpness. A plug point. Works on pixels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sorter.errors import ModelError, OptionsError, nearest
-from sorter.plugins import Options, read_options
+from sorter.errors import ModelError
+from sorter.plugins import Options
+from sorter.registry import Registry
 
 EDGES = 0.01
 """The share of the steepest places that counts as edges; flat areas, of which cartoons are full, do not vote."""
@@ -23,7 +24,22 @@ LONGEST = 2048
 """Pixels: a larger picture is measured in its middle part of this size."""
 
 
-class Sharpness(Options):
+class Scale(Options):
+    """What every measure is: its fields are its options, in a card's [measure]; called with a picture, it answers."""
+
+    classes: tuple[str, ...]
+    """The names of its classes, in the order of what it answers."""
+
+    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Grey values (height, width) at the picture's own size -> probabilities (classes,)."""
+        raise NotImplementedError
+
+
+measures: Registry[Scale] = Registry("measure", "modelsheet.measures")
+
+
+@measures.add("sharpness")
+class Sharpness(Scale):
     """How likely a picture is sharp, by what a known blur does to its steepest edges.
 
     Blurring an edge of width s by r lowers its gradient by sqrt(s^2 + r^2) / s (Zhuo and Sim 2011, "Defocus map
@@ -40,12 +56,18 @@ class Sharpness(Options):
     """Weight of the same in the less blurred direction."""
     bias: Annotated[float, Field(allow_inf_nan=False)] = -3.7
 
+    def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
+        worse, better = edge_ratios(grey)
+        logit = self.worse * worse + self.better * better + self.bias
+        sharp = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
+        return np.array([1 - sharp, sharp], np.float32)
+
 
 @dataclass(frozen=True, eq=False)
 class Measure:
-    """A measure as an answerer: the same labels, scores and source as a trained sorter has."""
+    """A measure as one who is asked: the same labels, scores and source as a trained sorter has."""
 
-    use: Sharpness
+    use: Scale
     sha256: str
     card: Mapping[str, Any] = field(default_factory=dict)
     """What card.toml says; empty for the built-in weights."""
@@ -57,26 +79,23 @@ class Measure:
 
     def __call__(self, grey: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Grey values (height, width) at the picture's own size -> probabilities (classes,)."""
-        worse, better = edge_ratios(grey)
-        logit = self.use.worse * worse + self.use.better * better + self.use.bias
-        sharp = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit))))
-        return np.array([1 - sharp, sharp], np.float32)
+        return self.use(grey)
 
 
 def measure(name: str, where: str) -> Measure:
-    """The measure of that name with its built-in weights. Raises OptionsError."""
-    if name != "sharpness":
-        raise OptionsError(f'{where}: measure = "{name}" is not known{nearest(name, ["sharpness"])}')
+    """The measure of that name with its built-in options. Raises OptionsError."""
     return read_measure({"use": name}, where)
 
 
 def read_measure(table: Mapping[str, Any], where: str, card: Mapping[str, Any] | None = None) -> Measure:
     """The measure that the [measure] table of a card describes. Raises ModelError or OptionsError."""
     options = dict(table) if isinstance(table, Mapping) else {}
-    if options.pop("use", None) != "sharpness":
+    name = options.pop("use", None)
+    if not isinstance(name, str):
         raise ModelError(f'{where}: [measure] has no use = "sharpness"; fit the measure again')
-    use = read_options(Sharpness, options, where)
-    return Measure(use, hashlib.sha256(use.model_dump_json().encode()).hexdigest(), card or {})
+    use = measures.build(name, where, **options)
+    said = use.model_dump_json() if isinstance(use, Sharpness) else f"{name} {use.model_dump_json()}"
+    return Measure(use, hashlib.sha256(said.encode()).hexdigest(), card or {})
 
 
 def edge_ratios(grey: NDArray[np.uint8]) -> tuple[float, float]:

@@ -109,7 +109,7 @@ def plan(library: Path, scheme: Path, as_json: bool) -> int:
 
     job, report = load(scheme), Report()
     with Manifest(library, dry_run=True) as manifest:
-        read_answers(manifest, job, report)
+        read_answers(manifest, job, report, "plan")
         steps = run(manifest, job, report)
     rows = [("put" if isinstance(step, Put) else "drop", step.output.path) for step in steps]
     data = as_dict(report) | {"steps": [{"step": kind, "path": path} for kind, path in rows]}
@@ -130,7 +130,7 @@ def apply(library: Path, scheme: Path, as_json: bool) -> int:
     Manifest(library).close()
     job, report = load(scheme), Report()
     with progress() as track, open_library(library, "apply") as manifest:
-        read_answers(manifest, job, report)
+        read_answers(manifest, job, report, "apply")
         settle(manifest, job, report, "apply", track=track)
     return say_report(as_json, report, job, library)
 

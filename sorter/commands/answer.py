@@ -1,18 +1,66 @@
-"""What a person did to a library since the last run, taken over as their answers."""
+"""The one door for a person's answers: a dragged picture, an edited caption, a key on a page. Journalled, so that
+`sorter undo` takes them back."""
 
 from __future__ import annotations
 
 from sorter.commands.job import Job
+from sorter.errors import LibraryError, nearest
 from sorter.library.corrections import read_corrections
 from sorter.library.store.manifest import Manifest
-from sorter.records import LIBRARY, REMOVED
+from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, Label, Output
 from sorter.tally import Report
 
 
-def read_answers(manifest: Manifest, job: Job, report: Report, restore: bool = False) -> None:
-    """Read what a person did to the library since the last run. `restore`: and put back what they deleted."""
+class Door:
+    """Takes a person's answers over, as part of a run that is opened with the first. Used within a transaction."""
+
+    def __init__(self, manifest: Manifest, command: str, report: Report) -> None:
+        self.manifest, self.command, self.report = manifest, command, report
+
+    def answer(self, sha256: str, axis: str, value: str | None) -> None:
+        """The answer `value` about the picture of this hash; None takes an earlier one back."""
+        before = self.manifest.given(sha256, axis)
+        if value == before:
+            return
+        if value is None:
+            self.manifest.forget_label(sha256, axis, HUMAN)
+        else:
+            self.manifest.add_labels(sha256, [Label(axis, value, 1.0, HUMAN)])
+        self.manifest.journal.add_answer(self._run(), sha256, axis, before, value)
+
+    def moved(self, before: Output, after: Output | None) -> None:
+        """A file of ours that a person has moved, or removed: where it stood, and where it stands now."""
+        self.manifest.journal.add_move(self._run(), before, after)
+
+    def _run(self) -> int:
+        if self.report.run is None:
+            self.report.run = self.manifest.journal.begin(self.command)
+        return self.report.run
+
+
+def answer(manifest: Manifest, job: Job, sha256: str, axis: str, value: str | None, report: Report) -> None:
+    """A person's answer to one question about one picture: the class on an axis, said of the picture as it was found;
+    their own words (CAPTION); or what is wanted of it (LIBRARY). None takes an earlier one back.
+
+    Raises LibraryError where there is no such picture, question or class.
+    """
+    if not manifest.knows(sha256):
+        raise LibraryError(f"{manifest.root}: has no picture {sha256[:10]}")
+    classes = job.questions.labels() | {LIBRARY: (REMOVED, ELSEWHERE)}
+    if axis not in (*classes, CAPTION):
+        raise LibraryError(f'{manifest.root}: "{axis}" is not asked here{nearest(axis, [*classes, CAPTION])}')
+    if value is not None and axis != CAPTION and value not in classes[axis]:
+        raise LibraryError(f'{manifest.root}: "{value}" is not a class of {axis}{nearest(value, classes[axis])}')
+    with manifest.change():
+        Door(manifest, "answer", report).answer(sha256, axis, value)
+
+
+def read_answers(manifest: Manifest, job: Job, report: Report, command: str, restore: bool = False) -> None:
+    """Take over what a person did to the library since the last run. `restore`: and put back what they deleted."""
     manifest.refuse_dataset()
+    door = Door(manifest, command, report)
     if restore:
         with manifest.change():
-            manifest.forget_answer(LIBRARY, REMOVED)
-    report.corrections = read_corrections(manifest, job.layout)
+            for sha256 in manifest.answered(LIBRARY, REMOVED):
+                door.answer(sha256, LIBRARY, None)
+    report.corrections = read_corrections(manifest, job.layout, door)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sorter.commands.answer import read_answers
 from sorter.commands.job import Job
 from sorter.commands.open import open_library
 from sorter.commands.plan import verdicts
@@ -16,7 +17,6 @@ from sorter.dataset.crop import Cropper, croppers
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.errors import DamagedManifest, DatasetError, PictureError
 from sorter.library.apply import Done, apply
-from sorter.library.corrections import read_corrections
 from sorter.library.plan import steps_between
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
@@ -48,8 +48,9 @@ def export(
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
-        read_corrections(held, job.layout)
         report = Report()
+        read_answers(held, job, report, "export")
+        report.run = None
         pictures = [one for one in held.placed() if isinstance(one.output.content, Render)]
         files = {_current_hash(held.root, one): one for one in pictures}
         report.counts["copies"] = len(pictures) - len(files)  # of originals that differ in what cannot be seen

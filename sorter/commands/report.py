@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sorter.commands.answer import read_answers
 from sorter.commands.job import Job
 from sorter.commands.plan import count, verdicts
 from sorter.errors import LibraryError, PictureError
@@ -26,8 +27,6 @@ from sorter.tally import Report
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TURNED = "Turned pictures, as they came and as they stand"
-DOUBTED = "In doubt: drag them from _unsure to the right folder, and sort again"
 SAMPLES = 12
 """Pictures of a kind that are shown."""
 MOST_TRIED = 5 * SAMPLES
@@ -41,6 +40,7 @@ def write_report(library: Path, to: Path, job: Job) -> Report:
     """Write the page; what it counted. Raises LibraryError where `to` cannot be written."""
     with Manifest(library, dry_run=True) as manifest:
         report, looks = Report(failures=manifest.unreadable()), Looks()
+        read_answers(manifest, job, report, "report")
         for verdict in verdicts(manifest, job):
             count(verdict, job.layout(verdict), report)
             if not verdict.unwanted:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sorter.commands.answer import Door
 from sorter.commands.job import Job
 from sorter.commands.open import check_apart
 from sorter.commands.plan import plan
@@ -95,6 +96,8 @@ class _Again:
     rescued: Rescued
     track: Track[Any]
     report: Report = field(default_factory=Report)
+    unjournalled: Report = field(default_factory=lambda: Report(run=0))
+    """For answers that are found again: they belong to no run that could be undone."""
     edited: list[str] = field(default_factory=list)
     """Stems of pictures whose pixels a person changed."""
     captions: dict[str, str] = field(default_factory=dict)
@@ -110,13 +113,14 @@ class _Again:
             for _ in scan([*files, *self._sources(files)], manifest, self.job.questions, report, self.track):
                 pass
             self._look(pictures)
-        moved = read_corrections(manifest, self.job.layout).moved
+        door = Door(manifest, "rescan", self.unjournalled)
+        moved = read_corrections(manifest, self.job.layout, door).moved
         with manifest.change():
             written = sum(self._caption(one) for one in captions)
             for stem in self.edited:
                 if row := self._placed(stem, Render):
                     manifest.set_placed(replace(row, sha256=UNKNOWN, size=0, modified=0))
-        found = read_corrections(manifest, self.job.layout)
+        found = read_corrections(manifest, self.job.layout, door)
         report.corrections = replace(found, moved=moved, captions=written, edited=len(self.edited))
         steps = plan(manifest, self.job, report)
         planned = {step.output.content.sha256 for step in steps if isinstance(step.output.content, Render)}
@@ -239,7 +243,7 @@ class _Again:
                 return 0
         unlike_ours = Placed(Output(self._below(path), ours), UNKNOWN, 0, 0)
         self.manifest.set_placed(unlike_ours)
-        return record_caption(self.manifest, unlike_ours)
+        return record_caption(self.manifest, Door(self.manifest, "rescan", self.unjournalled), unlike_ours)
 
     def _text(self, verdict: Verdict) -> str:
         return self.job.layout.caption(verdict) + "\n"

@@ -47,7 +47,7 @@ def sort(
     command = f"sort {source}"
     with open_library(library, command, dry_run) as manifest:
         report = Report()
-        read_answers(manifest, job, report, restore)
+        read_answers(manifest, job, report, command, restore)
         sort_new(files, manifest, job, report, command, track)
         classify(manifest, job.questions, report, track)
         steps = settle(manifest, job, report, command, taking, track)

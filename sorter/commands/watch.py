@@ -56,7 +56,7 @@ def watch(
         first, command = Report(), f"watch {folder}"
         classify(manifest, job.questions, first)
         taking = folder if take else None
-        read_answers(manifest, job, first)
+        read_answers(manifest, job, first, command)
         settle(manifest, job, first, command, taking)
         yield first
         # The observer runs already, so nothing that arrives during this walk is missed.

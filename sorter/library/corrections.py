@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from sorter.library.caption import tidy
 from sorter.library.layout import ClassFolders
@@ -16,22 +17,34 @@ from sorter.library.plan import stem
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FOLDER, Manifest
 from sorter.pictures.scan import Found, found_at, read_file
-from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, Label, Output, Render, Text
+from sorter.records import CAPTION, ELSEWHERE, LIBRARY, REMOVED, Output, Render, Text
 from sorter.tally import Corrections
 
 
-def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
-    """Compare the library with the manifest, record the answers that a person gave, and say what to leave alone."""
+class Door(Protocol):
+    """Where a person's answers are taken in, and journalled; see commands/answer.py."""
+
+    def answer(self, sha256: str, axis: str, value: str | None) -> None:
+        """The answer `value` about the picture of this hash; None takes an earlier one back."""
+
+    def moved(self, before: Output, after: Output | None) -> None:
+        """A file of ours that a person has moved, or removed."""
+
+
+def read_corrections(manifest: Manifest, layout: ClassFolders, door: Door) -> Corrections:
+    """Compare the library with the manifest, hand in the answers that a person gave, and say what to leave alone."""
     gone, changed = _differences(manifest)
     moves = dict(_moves(manifest, gone)) if gone else {}
     edited = [placed.output for placed in changed if isinstance(placed.output.content, Render)]
     removed = [placed for placed in gone if placed.output.path not in moves]
     with manifest.change():
-        moved = _record_moves(manifest, layout, [p for p in gone if p.output.path in moves], moves)
+        moved = _record_moves(manifest, layout, door, [p for p in gone if p.output.path in moves], moves)
         for placed in removed:
             manifest.forget_placed(placed.output.path)
-            _answer(manifest, placed.output, Label(LIBRARY, REMOVED, 1.0, HUMAN))
-        captions = sum(record_caption(manifest, p) for p in changed if isinstance(p.output.content, Text))
+            door.moved(placed.output, None)
+            if isinstance(placed.output.content, Render):
+                door.answer(placed.output.content.sha256, LIBRARY, REMOVED)
+        captions = sum(record_caption(manifest, door, p) for p in changed if isinstance(p.output.content, Text))
     elsewhere = manifest.answered(LIBRARY, ELSEWHERE)
     misplaced = [path for path, sha256 in _pictures(manifest) if sha256 in elsewhere] if elsewhere else []
     return Corrections(
@@ -44,7 +57,9 @@ def read_corrections(manifest: Manifest, layout: ClassFolders) -> Corrections:
     )
 
 
-def _record_moves(manifest: Manifest, layout: ClassFolders, gone: list[Placed], moves: dict[str, Found]) -> int:
+def _record_moves(
+    manifest: Manifest, layout: ClassFolders, door: Door, gone: list[Placed], moves: dict[str, Found]
+) -> int:
     moved = 0
     for placed in gone:
         found = moves[placed.output.path]
@@ -52,12 +67,15 @@ def _record_moves(manifest: Manifest, layout: ClassFolders, gone: list[Placed], 
         manifest.forget_placed(placed.output.path)
         output = Output(after, placed.output.content)
         manifest.set_placed(Placed(output, placed.sha256, found.size, found.modified))
-        if isinstance(output.content, Render):
-            manifest.forget_label(output.content.sha256, LIBRARY, HUMAN)
-        given = _answers(layout, placed.output, after)
-        moved += bool(given) and isinstance(output.content, Render)
-        for label in [Label(LIBRARY, ELSEWHERE, 1.0, HUMAN)] if given is None else given:
-            _answer(manifest, output, label)
+        door.moved(placed.output, output)
+        if not isinstance(output.content, Render):
+            continue  # what was done to a caption's place says nothing more
+        sha256 = output.content.sha256
+        answers = _answers(layout, placed.output, after)
+        moved += bool(answers)
+        door.answer(sha256, LIBRARY, ELSEWHERE if answers is None else None)
+        for axis, name in (answers or {}).items():
+            door.answer(sha256, axis, name)
     return moved
 
 
@@ -69,7 +87,7 @@ def read_caption(data: bytes) -> str | None:
         return None
 
 
-def record_caption(manifest: Manifest, placed: Placed) -> int:
+def record_caption(manifest: Manifest, door: Door, placed: Placed) -> int:
     """Take a person's own caption over: it is kept with the picture wherever that goes. 1, or 0 if it is none."""
     path = manifest.root / placed.output.path
     try:
@@ -79,17 +97,11 @@ def record_caption(manifest: Manifest, placed: Placed) -> int:
     text, sha256 = read_caption(data), manifest.hash_of_stem(stem(placed.output))
     if text is None or sha256 is None:
         return 0
-    manifest.add_labels(sha256, [Label(CAPTION, text, 1.0, HUMAN)])
+    door.answer(sha256, CAPTION, text)
     found = found_at(path)
     output = Output(placed.output.path, Text(text + "\n"))
     manifest.set_placed(Placed(output, hashlib.sha256(data).hexdigest(), found.size, found.modified))
     return 1
-
-
-def _answer(manifest: Manifest, output: Output, label: Label) -> None:
-    """Record what was done to a picture; what was done to its caption says nothing more."""
-    if isinstance(output.content, Render):
-        manifest.add_labels(output.content.sha256, [label])
 
 
 def _differences(manifest: Manifest) -> tuple[list[Placed], list[Placed]]:
@@ -139,18 +151,20 @@ def _strangers(manifest: Manifest) -> Iterator[Path]:
                 yield path
 
 
-def _answers(layout: ClassFolders, moved: Output, after: str) -> list[Label] | None:
-    """The labels that a move gives. Folder names are true of the picture as it stands; labels of it as it was found."""
+def _answers(layout: ClassFolders, moved: Output, after: str) -> dict[str, str] | None:
+    """Axis -> class, as a move says; None where it left the class folders.
+
+    Folder names are true of the picture as it stands, answers of it as it was found.
+    """
     was = layout.read(PurePosixPath(moved.path).parent.as_posix()) or {}
     now = layout.read(PurePosixPath(after).parent.as_posix())
     if now is None:
         return None
     turned = isinstance(moved.content, Render) and moved.content.mirror
-    given = []
+    given = {}
     for axis, name in now.items():
         if was.get(axis) != name:
-            original = layout.scheme.axes[axis].mirrored(name) if turned else name
-            given.append(Label(axis, original, 1.0, HUMAN))
+            given[axis] = layout.scheme.axes[axis].mirrored(name) if turned else name
     return given
 
 

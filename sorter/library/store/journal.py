@@ -41,6 +41,26 @@ class Journal:
         database.insert(self._db, "INTO step (id, run, path, before, after, sha256)", rows)
         return intents
 
+    def add_move(self, run: int, before: Output, after: Output | None) -> None:
+        """Note a file of ours that a person has moved, or removed, as steps that are carried out already."""
+        content = content_text(before.content)
+        rows: list[tuple[int, str, str | None, str | None]] = [(run, before.path, content, None)]
+        if after:
+            rows.append((run, after.path, None, content))
+        for row in rows:
+            insert = "INSERT INTO step (run, path, before, after, sha256, done) VALUES (?, ?, ?, ?, '', 1)"
+            self._db.execute(insert, row)
+
+    def add_answer(self, run: int, sha256: str, axis: str, before: str | None, after: str | None) -> None:
+        """Note a person's answer, and the one that it replaces."""
+        row = run, sha256, axis, before, after
+        self._db.execute("INSERT INTO answer (run, sha256, axis, before, after) VALUES (?, ?, ?, ?, ?)", row)
+
+    def answers(self, since: int) -> list[tuple[str, str, str | None]]:
+        """Picture, axis and the answer before, of every answer that came in run `since` or later; the last first."""
+        query = "SELECT sha256, axis, before FROM answer WHERE run >= ? ORDER BY id DESC"
+        return list(self._db.execute(query, (since,)))
+
     def settle(self, intents: Sequence[tuple[Intent, bool]]) -> None:
         """Journal that steps were carried out (True), or given up."""
         for value, wanted in ((1, True), (-1, False)):
@@ -55,8 +75,8 @@ class Journal:
     def runs(self) -> list[dict[str, Any]]:
         """The runs that changed something: id, command, started (seconds since 1970), steps, undone."""
         rows = self._db.execute(
-            "SELECT r.id, command, started, count(s.id), undone FROM run r JOIN step s ON s.run = r.id "
-            "WHERE done = 1 GROUP BY r.id ORDER BY r.id"
+            "SELECT r.id, command, started, (SELECT count(*) FROM step WHERE run = r.id AND done = 1) AS steps, undone "
+            "FROM run r WHERE steps > 0 OR EXISTS (SELECT 1 FROM answer WHERE run = r.id) ORDER BY r.id"
         )
         return [dict(zip(("id", "command", "started", "steps", "undone"), row, strict=True)) for row in rows]
 

@@ -222,6 +222,12 @@ class Manifest:
         found = [sha256 for (sha256,) in rows]
         return found[0] if len(found) == 1 else None
 
+    def given(self, sha256: str, axis: str) -> str | None:
+        """What a person answered about a picture on this axis; None where they did not."""
+        query = "SELECT name FROM label WHERE sha256 = ? AND axis = ? AND source = ?"
+        row = self._db.execute(query, (sha256, axis, HUMAN)).fetchone()
+        return row and str(row[0])
+
     def answered(self, axis: str, name: str) -> frozenset[str]:
         """The pictures, by hash, for which a person gave this answer."""
         query = "SELECT sha256 FROM label WHERE axis = ? AND name = ? AND source = ?"
@@ -230,10 +236,6 @@ class Manifest:
     def forget_label(self, sha256: str, axis: str, source: str) -> None:
         """Take back one answer."""
         self._db.execute("DELETE FROM label WHERE sha256 = ? AND axis = ? AND source = ?", (sha256, axis, source))
-
-    def forget_answer(self, axis: str, name: str) -> None:
-        """Take back this answer of a person's for every picture."""
-        self._db.execute("DELETE FROM label WHERE axis = ? AND name = ? AND source = ?", (axis, name, HUMAN))
 
     def copies(self, sha256: str) -> list[Path]:
         """Where files with these bytes were found."""

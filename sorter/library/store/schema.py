@@ -42,6 +42,12 @@ MIGRATIONS = [
     ALTER TABLE label ADD COLUMN looks TEXT NOT NULL DEFAULT '';
     ALTER TABLE label ADD COLUMN mirror_looks TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE answer (  -- the journal of a person's answers; before and after are empty where there was, or is, none
+        id INTEGER PRIMARY KEY, run INTEGER NOT NULL, sha256 TEXT NOT NULL, axis TEXT NOT NULL, before TEXT, after TEXT
+    ) STRICT;
+    CREATE INDEX answer_run ON answer (run);
+    """,
 ]
 
 

@@ -69,7 +69,7 @@ def test_a_measure_is_read_from_a_card_and_its_weights_are_its_identity() -> Non
 
 
 def test_a_wrong_measure_is_a_sentence() -> None:
-    with pytest.raises(OptionsError, match=r'^\[axes.blur\]: measure = "sharpnes" is not known; did you mean'):
+    with pytest.raises(OptionsError, match=r'^\[axes.blur\]: "sharpnes" is not a measure; did you mean'):
         measure("sharpnes", "[axes.blur]")
     with pytest.raises(ModelError, match="fit the measure again"):
         read_measure({}, "card.toml")
