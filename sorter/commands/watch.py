@@ -21,12 +21,15 @@ from sorter.library.store.lock import locked
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.images import SUFFIXES
 from sorter.pictures.scan import Found, found_at, is_text, walk
-from sorter.tally import Report
+from sorter.tally import Corrections, Report
 
 POLL = 0.25
 """Seconds between two looks at files that are still arriving."""
 BATCH = 64
 """Files handled between two looks at whether to stop."""
+LOOKS = 20
+"""What a person did to the library is read before a batch, but for at most one part in so many of the time: a look at
+every file of a large library takes seconds."""
 
 
 class Source(Protocol):
@@ -62,8 +65,15 @@ def watch(
         # The observer runs already, so nothing that arrives during this walk is missed.
         there = (file for file in walk(folder, library) if isinstance(file, Found) and manifest.known([file]) == [None])
         waiting = {file.path: (file, time.monotonic()) for file in there}
+        next_look = 0.0
         for batch in settled(waiting, news, stop, still):
-            report = Report()
+            report, began = Report(corrections=Corrections(held=first.corrections.held)), time.monotonic()
+            if began >= next_look:
+                read_answers(manifest, job, report, command)
+                first, did = report, report.corrections
+                if did.moved or did.captions or did.removed:
+                    settle(manifest, job, report, command)
+                next_look = began + LOOKS * (time.monotonic() - began)
             sort_new(batch, manifest, job, report, command)
             apply((), manifest, command, report, taking)
             yield report

@@ -19,6 +19,7 @@ from sorter.commands.sort import sort
 from sorter.commands.watch import POLL, _pictures, settled, watch
 from sorter.errors import LibraryError
 from sorter.pictures.scan import Found
+from tests.sorter.by_hand import move, one
 
 ROOT = Path(sorter.__file__).parent.parent
 
@@ -118,6 +119,22 @@ def test_what_was_there_is_sorted_and_stop_ends_it(frames: Path, tmp_path: Path,
     assert len(reports) == 2
     assert reports[1].counts["pictures placed"] == 5
     assert tree_of(tmp_path / "library") == tree_of(tmp_path / "expected")
+
+
+def test_what_a_person_did_meanwhile_is_seen_with_the_next_file(
+    frames: Path, tmp_path: Path, job: Job, draw: Any
+) -> None:
+    stop, library, seen = threading.Event(), tmp_path / "library", []
+    for report in watch(frames, library, job, stop=stop, still=0.1):
+        seen.append(report.corrections.moved)
+        if len(seen) == 2:
+            move(library, "sad-*.jpg", "happy/front", caption=False)
+            draw("left", "sad", 9).save(frames / "late.png")
+        elif len(seen) == 3:
+            stop.set()
+    assert seen == [0, 0, 1]
+    assert one(library, "sad-*.txt").parent == one(library, "sad-*.jpg").parent == library / "happy" / "front"
+    assert one(library, "late-*.png").parent == library / "sad" / "left"
 
 
 def test_what_cannot_be_watched_is_a_sentence(frames: Path, tmp_path: Path, job: Job) -> None:
