@@ -1,17 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 
 from trainer.base import read_base
+from trainer.data import Batch
 from trainer.errors import BaseModelError, CheckpointError, ConfigError
-from trainer.methods import Lora
+from trainer.methods import METHODS, Lora, Method
 from trainer.methods.denoise import denoising_loss, draw_latents, min_snr_weights
-from trainer.parts import choose_dtype, load_parts
+from trainer.parts import Parts, choose_dtype, load_parts
 from trainer.readback import answer
 from trainer.sample import Drawn, sample, write_png
 
@@ -141,3 +142,45 @@ def test_precisions() -> None:
     assert choose_dtype("bf16", cpu) == torch.bfloat16
     with pytest.raises(ConfigError, match="needs a CUDA GPU"):
         choose_dtype("fp16", cpu)
+
+
+class Extra(Method):
+    """One number beside the U-Net, drawn towards 1."""
+
+    start: float = 0.5
+
+    def prepare(self, parts: Parts) -> dict[str, torch.nn.Parameter]:
+        parts.unet.extra = torch.nn.Parameter(torch.tensor(self.start))
+        return {"unet.extra": parts.unet.extra}
+
+    def loss(self, parts: Parts, batch: Batch, generator: torch.Generator) -> torch.Tensor:
+        return (parts.unet.extra - 1).square()
+
+    def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
+        return {"unet.extra": parts.unet.extra.detach()}
+
+    def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
+        (folder / f"{name}.safetensors").write_bytes(save(self.trained(parts), dict(about)))
+
+    def load(self, parts: Parts, folder: Path) -> None:
+        (path,) = folder.glob("*.safetensors")
+        parts.unet.extra = torch.nn.Parameter(load(path.read_bytes())["unet.extra"])
+
+
+def test_a_method_of_others_is_trained_saved_and_read_back(write_config: Callable[..., Path]) -> None:
+    import trainer
+
+    METHODS.add("extra")(Extra)
+    try:
+        path = write_config(method={"use": "extra", "start": 0.25, "rank": None, "alpha": None}, warmup=0)
+        text = "\n".join(line for line in path.read_text().splitlines() if "null" not in line)
+        path.write_text(text)
+        config = trainer.read_config(path)
+        list(trainer.start(config).run())
+        (file,) = (config.output / "trained").iterdir()
+        assert load(file.read_bytes())["unet.extra"].item() == pytest.approx(0.25 + 4 * 0.01, abs=1e-3)
+        parts, step = trainer.load_trained(config.output)
+        assert step == 4
+        assert parts.unet.extra.item() == load(file.read_bytes())["unet.extra"].item()
+    finally:
+        del METHODS._known["extra"]
