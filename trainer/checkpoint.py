@@ -21,8 +21,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from sorter.files import whole_folder
 from trainer.errors import CheckpointError
-from trainer.files import whole_folder
 from trainer.loop import State
 
 FORMAT = 1

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from sorter.errors import OptionsError
+from sorter.files import read_file
 from sorter.plugins import Options, read_options
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
@@ -122,7 +123,7 @@ def read_config(path: Path) -> Run:
     Raises ConfigError: one sentence with the file, the key and the nearest right name.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = tomllib.loads(read_file(path).decode("utf-8-sig"))
     except OSError as found:
         raise ConfigError(f"{path}: cannot be read: {found.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as found:
@@ -136,7 +137,7 @@ def read_run(folder: Path) -> Run:
     """The configuration that a run folder was started with. Raises ConfigError."""
     path = folder / "run.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_file(path))
     except OSError:
         raise ConfigError(f"{folder}: not a run folder: there is no run.json in it") from None
     except ValueError as found:

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from sorter.errors import DatasetError
+from sorter.files import read_file, write
 from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_picture
-from trainer.files import write_whole
 from trainer.parts import Parts
 
 ENCODED_AT_ONCE = 8
@@ -98,14 +98,14 @@ def _name(example: Example) -> str:
 def _write(folder: Path, example: Example, moments: torch.Tensor) -> None:
     path = folder / _name(example)
     try:
-        write_whole(path, save({"moments": moments.contiguous()}))
+        write(path, save({"moments": moments.contiguous()}))
     except OSError as found:
         raise DatasetError(f'{path}: cannot be written: {found.strerror}; "cache" may name another folder') from None
 
 
 def _read(path: Path) -> torch.Tensor | None:
     try:
-        return load(path.read_bytes())["moments"]
+        return load(read_file(path))["moments"]
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError):  # damaged from outside: it is only a cache, so it is made again

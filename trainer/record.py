@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from trainer.files import write_whole
+from sorter.files import write
 from trainer.loop import Progress
 
 if TYPE_CHECKING:
@@ -71,4 +71,4 @@ def _cut(path: Path, step: int) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((number, f"{loss:.6g}", f"{rate:.6g}") for number, loss, rate in kept)
-    write_whole(path, out.getvalue().encode())
+    write(path, out.getvalue().encode())

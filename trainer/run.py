@@ -21,13 +21,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from sorter.files import clear_away, read_file, whole_folder, write
 from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint, save_checkpoint, step_of
 from trainer.config import Run, read_run
 from trainer.data import steps
 from trainer.dataset import Unreadable, read_dataset
 from trainer.errors import ConfigError, Diverged, RunError, TrainingError
-from trainer.files import whole_folder, write_whole
 from trainer.formats import file_stem
 from trainer.header import run_header
 from trainer.latents import Encoded, encode
@@ -159,8 +159,8 @@ def start(config: Run, source: Path | None = None, told: Told = _tell_nobody) ->
         raise RunError(f"{output}: is not an empty folder; let output name a new one")
     session = _session(config, told)
     if source is not None:
-        write_whole(output / "train.toml", source.read_bytes())
-    write_whole(output / "run.json", config.to_json().encode())
+        write(output / "train.toml", read_file(source))
+    write(output / "run.json", config.to_json().encode())
     return session
 
 
@@ -185,8 +185,10 @@ def resume(folder: Path, total: int | None = None, told: Told = _tell_nobody) ->
     if session.state.step >= config.training.steps and (folder / "trained").exists():
         raise RunError(f"{folder}: all {config.training.steps} steps are done; `--steps` may ask for more")
     if total is not None:
-        write_whole(folder / "run.json", config.to_json().encode())
+        write(folder / "run.json", config.to_json().encode())
     _forget_after(folder, session.state.step)
+    for place in (folder, folder / "checkpoints"):
+        clear_away(place)
     return session
 
 

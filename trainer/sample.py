@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sorter.files import write
 from trainer.errors import ConfigError
-from trainer.files import write_whole
 from trainer.parts import Parts, ddim, untyped
 
 
@@ -101,7 +101,7 @@ def write_png(picture: Image.Image, path: Path, drawn: Drawn) -> None:
         chunks.add_itxt(key, str(value))
     out = BytesIO()
     picture.save(out, "PNG", pnginfo=chunks)
-    write_whole(path, out.getvalue())
+    write(path, out.getvalue())
 
 
 def _decode(parts: Parts, latents: torch.Tensor) -> list[Image.Image]:

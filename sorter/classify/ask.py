@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from sorter.errors import PictureError
+from sorter.files import read_file
 from sorter.networks.load import Asked, Sorter, load_asked
 from sorter.networks.run import Backbone, Runners, share
 from sorter.pictures import images
-from sorter.pictures.scan import read_file
 from sorter.records import Label, Picture, Unreadable
 
 if TYPE_CHECKING:

@@ -14,16 +14,15 @@ from sorter.commands.job import Job
 from sorter.commands.sort import open_library, verdicts
 from sorter.dataset.crop import Cropper, croppers
 from sorter.errors import DamagedManifest, DatasetError, PictureError
+from sorter.files import found_at, read_file
 from sorter.library.apply import Done, apply
 from sorter.library.corrections import read_corrections
 from sorter.library.plan import plan, stem
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
 from sorter.pictures.images import read_picture
-from sorter.pictures.scan import found_at, read_file
-from sorter.plugins import Options
+from sorter.plugins import Options, Registry
 from sorter.records import Drop, Output, Render, Text, Unreadable, Verdict
-from sorter.registry import Registry
 from sorter.tally import Report, Track, silent
 
 METADATA = "metadata.jsonl"

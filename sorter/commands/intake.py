@@ -8,9 +8,9 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sorter.classify.ask import Questions, Seen, in_step
+from sorter.files import Found
 from sorter.library.originals import places
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.scan import Found
 from sorter.records import Label, Picture, Unreadable
 from sorter.tally import Report, Track, silent
 

@@ -18,6 +18,7 @@ from sorter.commands.intake import take_in
 from sorter.commands.job import Job
 from sorter.commands.sort import check_apart, make_plan
 from sorter.errors import LibraryError
+from sorter.files import Found, found_at, read_file
 from sorter.library.apply import recover
 from sorter.library.corrections import read_caption, read_corrections, record_caption
 from sorter.library.decide import mirrored
@@ -28,7 +29,7 @@ from sorter.library.store.contents import Placed
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import FOLDER, Manifest
 from sorter.library.store.standing import Standing, standing
-from sorter.pictures.scan import Found, found_at, read_file, walk
+from sorter.pictures.scan import walk
 from sorter.records import HUMAN, LIBRARY, Output, Picture, Render, Step, Text, Unreadable, Verdict
 from sorter.scheme import Scheme
 from sorter.tally import Report, Track, silent

@@ -18,6 +18,7 @@ from sorter.classify.ask import Seen
 from sorter.commands.intake import ask_again, take_in
 from sorter.commands.job import Job
 from sorter.errors import LibraryError
+from sorter.files import Found
 from sorter.library.apply import Done, FindOriginal, apply, recover
 from sorter.library.corrections import read_corrections
 from sorter.library.names import file_stem
@@ -25,7 +26,7 @@ from sorter.library.originals import give_back_originals, places, take_originals
 from sorter.library.plan import plan
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.scan import Found, walk
+from sorter.pictures.scan import walk
 from sorter.records import LIBRARY, REMOVED, Output, Put, Render, Step, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
 

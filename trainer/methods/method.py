@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sorter.plugins import Options
-from sorter.registry import Registry
+from sorter.plugins import Options, Registry
 
 if TYPE_CHECKING:
     import torch
