@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count, islice
 
 import torch
@@ -12,14 +11,7 @@ import torch
 from trainer.config import Training
 from trainer.dataset import Size
 from trainer.latents import Encoded
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What goes through the network at once."""
-
-    moments: torch.Tensor  # [B, 2C, h, w]: means and log variances of the latents, on the CPU
-    captions: tuple[str, ...]
+from trainer.methods import Batch
 
 
 def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list[Batch]]:

@@ -10,9 +10,8 @@ from itertools import islice
 import torch
 
 from trainer.config import Training
-from trainer.data import Batch
 from trainer.errors import Diverged
-from trainer.methods import Method
+from trainer.methods import Batch, Method
 from trainer.parts import Parts
 from trainer.schedule import rate_at
 

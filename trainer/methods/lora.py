@@ -13,12 +13,11 @@ from pydantic import Field
 from sorter.errors import nearest
 from trainer.errors import CheckpointError, ConfigError
 from trainer.formats import PREFIXES, SUFFIX, find_file, kohya_name, kohya_tensors, unknown_to_kohya, write_lora
-from trainer.methods.method import METHODS, Method
+from trainer.methods.method import METHODS, Batch, Method
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.data import Batch
     from trainer.parts import Parts
 
 TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
