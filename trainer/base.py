@@ -1,4 +1,4 @@
-"""What a base folder says about itself, without loading it. Imports nothing heavy."""
+"""A base folder's own description of itself, read without loading its weights. Imports nothing heavy."""
 
 from __future__ import annotations
 

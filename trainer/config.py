@@ -95,8 +95,8 @@ class Run(Options):
         options = {key: value for key, value in self.method.items() if key != "use"}
         try:
             return METHODS.build(self.method["use"], f"{where} [method]", **options)
-        except OptionsError as found:
-            raise ConfigError(str(found)) from None
+        except OptionsError as error:
+            raise ConfigError(str(error)) from None
 
     @property
     def latents(self) -> Path:
@@ -124,10 +124,10 @@ def read_config(path: Path) -> Run:
     """
     try:
         values = tomllib.loads(read_file(path).decode("utf-8-sig"))
-    except OSError as found:
-        raise ConfigError(f"{path}: cannot be read: {found.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as found:
-        raise ConfigError(f"{path}: not TOML: {found}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
     run = read_options(Run, values, str(path), ConfigError).against(path.parent)
     run.build_method(str(path))
     return run
@@ -140,8 +140,8 @@ def read_run(folder: Path) -> Run:
         values = json.loads(read_file(path))
     except OSError:
         raise ConfigError(f"{folder}: not a run folder: there is no run.json in it") from None
-    except ValueError as found:
-        raise ConfigError(f"{path}: not JSON: {found}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
     run = read_options(Run, values, str(path), ConfigError).against(folder)
     run.build_method(str(path))
     return run

@@ -18,7 +18,7 @@ def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list
     """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end."""
     examples, size = encoded.dataset.examples, training.batch_size
     order = enumerate(batch_order([example.size for example in examples], size, training.seed))
-    ahead = islice(order, after * training.accumulate, None)
+    remaining = islice(order, after * training.accumulate, None)
     while True:
         yield [
             Batch(
@@ -28,7 +28,7 @@ def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list
                     for view, chosen in enumerate(batch, number * size)
                 ),
             )
-            for number, batch in islice(ahead, training.accumulate)
+            for number, batch in islice(remaining, training.accumulate)
         ]
 
 

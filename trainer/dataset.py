@@ -71,11 +71,11 @@ def read_dataset(folder: Path, factor: int) -> Dataset:
     unreadable: list[Unreadable] = []
     for where, row in _rows(_find_metadata(folder)):
         path = _place(folder, row, where)
-        caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can spell what is no text
+        caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can hold halves of characters
         try:
             examples.append(_example(path, caption, factor))
-        except BAD_PICTURE as found:
-            unreadable.append(Unreadable(str(row["file_name"]), _reason(found)))
+        except BAD_PICTURE as error:
+            unreadable.append(Unreadable(str(row["file_name"]), _reason(error)))
     if not examples:
         why = f"none of its {len(unreadable)} pictures can be read" if unreadable else "it names no pictures"
         raise DatasetError(f"{folder}: there is nothing to train on: {why}")
@@ -119,16 +119,16 @@ def _find_metadata(folder: Path) -> Path:
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         lines = read_file(path).decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as found:
-        raise DatasetError(f"{path}: not UTF-8: {found}") from None
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8: {error}") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except ValueError as found:
-            raise DatasetError(f"{where}: not JSON: {found}") from None
+        except ValueError as error:
+            raise DatasetError(f"{where}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise DatasetError(f"{where}: not a table with file_name and text")
         yield where, row
@@ -151,7 +151,7 @@ def _place(folder: Path, row: dict[str, Any], where: str) -> Path:
     return folder / name
 
 
-def _reason(found: BaseException) -> str:
-    if isinstance(found, FileNotFoundError):
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    return str(found).splitlines()[0] if str(found) else type(found).__name__
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,4 +1,4 @@
-"""Pictures from what was trained."""
+"""Draw pictures with the networks, trained or not."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def sample(
     pictures: list[Image.Image] = []
     with torch.no_grad(), parts.evaluating():
         for start in range(0, len(prompts), batch_size):
-            some = list(prompts[start : start + batch_size])
+            batch = list(prompts[start : start + batch_size])
             with parts.autocast():
                 latents = pipe(
-                    prompt=some,
-                    negative_prompt=[negative] * len(some),
+                    prompt=batch,
+                    negative_prompt=[negative] * len(batch),
                     generator=[torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch_size]],
                     width=width,
                     height=height,
@@ -108,4 +108,4 @@ def _decode(parts: Parts, latents: torch.Tensor) -> list[Image.Image]:
     """Latents -> pictures, in fp32, since some autoencoders overflow in fp16."""
     decoded = parts.vae.decode(latents.float() / parts.vae.config.scaling_factor, return_dict=False)[0]
     pixels = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(each) for each in pixels]
+    return [Image.fromarray(picture) for picture in pixels]

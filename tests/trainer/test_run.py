@@ -85,15 +85,18 @@ def test_tensorboard_reads_what_was_written(write_config: WriteConfig) -> None:
 
 def test_pictures_are_encoded_once(write_config: WriteConfig, dataset_folder: Path) -> None:
     first = trainer.start(read_config(write_config("one")))
-    assert first.encoded.fresh == 5
+    assert first.encoded.newly_encoded == 5
     second = trainer.start(read_config(write_config("two")))
-    assert second.encoded.fresh == 0
+    assert second.encoded.newly_encoded == 0
     assert all(map(torch.equal, first.encoded.moments, second.encoded.moments))
     cached = sorted((dataset_folder / ".latents").rglob("*.safetensors"))
     assert len(cached) == 5
     cached[0].write_bytes(cached[0].read_bytes()[:50])
     Image.new("RGB", (32, 32), "red").save(dataset_folder / "0.png")
-    assert trainer.start(read_config(write_config("three"))).encoded.fresh in (1, 2)  # the cut one may be of 0.png
+    assert trainer.start(read_config(write_config("three"))).encoded.newly_encoded in (
+        1,
+        2,
+    )  # the cut one may be of 0.png
 
 
 def test_a_picture_that_breaks_off_is_left_out_and_reported(write_config: WriteConfig, dataset_folder: Path) -> None:
@@ -166,7 +169,7 @@ def test_a_run_is_not_begun_over_another(write_config: WriteConfig, tmp_path: Pa
     path = write_config()
     run = run_whole(path)
     assert (run / "train.toml").read_bytes() == path.read_bytes()
-    with pytest.raises(RunError, match=r"go on with `trainer resume .*run`"):
+    with pytest.raises(RunError, match=r"continue with `trainer resume .*run`"):
         trainer.start(read_config(path))
     with pytest.raises(RunError, match="all 4 steps are done"):
         trainer.resume(run)

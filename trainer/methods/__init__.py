@@ -1,4 +1,4 @@
-"""What is trained, and how: one file a method. `METHODS` is the plug point, entry-point group "modelsheet.methods".
+"""The training methods, one file each. `METHODS` is the plug point, entry-point group "modelsheet.methods".
 
 Importing this reads options only; torch comes in when a method is prepared.
 """
