@@ -18,3 +18,9 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(json.dumps(char)[1:-1] if unicodedata.category(char) in HIDDEN else char for char in text)
+
+
+def clean(name: str) -> str:
+    """One line of visible characters with single spaces; a name is a stranger's text."""
+    visible = "".join(char if char.isprintable() else " " for char in name)
+    return " ".join(visible.split()) or "unnamed"

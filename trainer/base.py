@@ -1,4 +1,4 @@
-"""What a base folder says about itself, without loading it: standard library only."""
+"""A base folder's own description of itself, read without loading its weights. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sorter.files import read_file, sha256_of
 from trainer.errors import BaseModelError
 
 PIPELINE = "StableDiffusionPipeline"
@@ -35,8 +36,7 @@ class Base:
         """The sha256 of one network: "unet", "vae" or "text_encoder", its configuration and its weights."""
         digest = hashlib.sha256()
         for name in ("config.json", NETWORKS[network]):
-            with (self.folder / network / name).open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(bytes.fromhex(sha256_of(self.folder / network / name)))
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
@@ -71,11 +71,11 @@ def read_base(folder: Path) -> Base:
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
-        values = json.loads((folder / name).read_text(encoding="utf-8"))
+        values = json.loads(read_file(folder / name))
     except OSError:
         raise BaseModelError(f"{folder}: {name} is missing, so this is not a diffusers folder") from None
-    except ValueError as found:
-        raise BaseModelError(f"{folder}: {name} is not JSON: {found}") from None
+    except ValueError as error:
+        raise BaseModelError(f"{folder}: {name} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise BaseModelError(f"{folder}: {name} is not a table")
     return values

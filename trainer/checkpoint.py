@@ -1,11 +1,11 @@
-"""Checkpoints: `checkpoints/step-000100/` in the run folder, there whole or not at all, and without pickle.
+"""Checkpoints: `checkpoints/step-000100/` in the run folder, written whole or not at all, and without pickle.
 
     trained/                what the method saves: what is loaded to draw
     parameters.safetensors  the trained parameters, exactly
     optimizer.safetensors   the optimiser's two moments of each
     state.json              the step, and the hashes of base and dataset
 
-Everything is written under another name first, so that a machine that stops costs the steps since the last one.
+A machine that stops in the middle costs the steps since the last one.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from sorter.files import whole_folder
 from trainer.errors import CheckpointError
-from trainer.files import whole_folder
 from trainer.loop import State
 
 FORMAT = 1
 
 
 def save_checkpoint(
-    folder: Path, state: State, prints: dict[str, str], save_trained: Callable[[Path], None], keep: int = 0
+    folder: Path, state: State, fingerprints: dict[str, str], save_trained: Callable[[Path], None], keep: int = 0
 ) -> Path:
     """Save under `folder`, then remove all but the last `keep` (0: keep all). Returns the checkpoint's folder.
 
-    prints: hashes by name ("base", "dataset") that must be the same on resuming.
+    fingerprints: hashes by name ("base", "dataset") that must be the same on resuming.
     """
     target = folder / f"step-{state.step:06d}"
     with whole_folder(target) as part:
@@ -41,7 +41,7 @@ def save_checkpoint(
         save_trained(part / "trained")
         (part / "parameters.safetensors").write_bytes(save(_plain(state.parameters)))
         (part / "optimizer.safetensors").write_bytes(save(_plain(_moments(state))))
-        about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **prints}
+        about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **fingerprints}
         (part / "state.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     for old in checkpoints(folder)[:-keep] if keep else []:
         shutil.rmtree(old)
@@ -49,7 +49,7 @@ def save_checkpoint(
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The whole checkpoints, oldest first; unfinished ones have another name."""
+    """The finished checkpoints, oldest first."""
     if not folder.is_dir():
         return []
     return sorted((path for path in folder.iterdir() if re.fullmatch(r"step-\d{6,}", path.name)), key=step_of)
@@ -61,32 +61,32 @@ def step_of(checkpoint: Path) -> int:
 
 
 def find_checkpoint(folder: Path, step: int | None = None) -> Path:
-    """The checkpoint of `step`, or the last. Raises CheckpointError, which names those there are."""
-    there = checkpoints(folder)
-    if not there:
+    """The checkpoint of `step`, or the last. Raises CheckpointError, which lists the steps that there are."""
+    saved = checkpoints(folder)
+    if not saved:
         raise CheckpointError(f"{folder}: there is no checkpoint yet")
     if step is None:
-        return there[-1]
-    if step not in map(step_of, there):
-        steps = ", ".join(str(step_of(path)) for path in there)
+        return saved[-1]
+    if step not in map(step_of, saved):
+        steps = ", ".join(str(step_of(path)) for path in saved)
         raise CheckpointError(f"{folder}: there is no checkpoint of step {step}; there are {steps}")
-    return next(path for path in there if step_of(path) == step)
+    return next(path for path in saved if step_of(path) == step)
 
 
-def load_checkpoint(checkpoint: Path, state: State, prints: dict[str, str]) -> None:
-    """Bring `state` to where it was saved. Raises CheckpointError for damage or another base or dataset."""
+def load_checkpoint(checkpoint: Path, state: State, fingerprints: dict[str, str]) -> None:
+    """Set `state` to what was saved. Raises CheckpointError where files are damaged, or base or dataset are others."""
     try:
         about = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         parameters = load((checkpoint / "parameters.safetensors").read_bytes())
         moments = load((checkpoint / "optimizer.safetensors").read_bytes())
-    except (OSError, ValueError, SafetensorError) as found:
-        raise CheckpointError(f"{checkpoint}: damaged: {found}") from None
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CheckpointError(f"{checkpoint}: damaged: {error}") from None
     if about["format"] != FORMAT:
-        raise CheckpointError(f"{checkpoint}: is of format {about['format']}, and this version reads {FORMAT}")
-    for name, value in prints.items():
+        raise CheckpointError(f"{checkpoint}: has format {about['format']}, and this version reads format {FORMAT}")
+    for name, value in fingerprints.items():
         if about.get(name) != value:
             raise CheckpointError(
-                f"{checkpoint}: was trained with another {name} than the one there is now;"
+                f"{checkpoint}: was trained with another {name} than this one;"
                 f" put the {name} back as it was, or start a new run"
             )
     if parameters.keys() != state.parameters.keys():
@@ -114,8 +114,8 @@ def _moments(state: State) -> dict[str, torch.Tensor]:
 
 def _optimizer_state(state: State, moments: dict[str, torch.Tensor]) -> dict[str, Any]:
     numbers = {name: number for number, name in enumerate(state.parameters)}
-    each: dict[int, dict[str, torch.Tensor]] = {}
+    by_number: dict[int, dict[str, torch.Tensor]] = {}
     for full, value in moments.items():
         name, _, key = full.rpartition("/")
-        each.setdefault(numbers[name], {})[key] = value
-    return {"state": each, "param_groups": state.optimizer.state_dict()["param_groups"]}
+        by_number.setdefault(numbers[name], {})[key] = value
+    return {"state": by_number, "param_groups": state.optimizer.state_dict()["param_groups"]}

@@ -35,17 +35,17 @@ def cli() -> None:
 
 
 def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
-    """A command from a function that returns what `--json` prints and what a person reads instead."""
+    """A command from a function that returns what `--json` prints, and the text that is printed otherwise."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
     @functools.wraps(work)
     def run(as_json: bool, **options: Any) -> None:
         try:
             answer, text = work(**options)
-        except ModelsheetError as found:
-            click.echo(f"trainer: {found}", err=True)
+        except ModelsheetError as error:
+            click.echo(f"trainer: {error}", err=True)
             if as_json:
-                click.echo(json.dumps({"error": str(found)}))
+                click.echo(json.dumps({"error": str(error)}))
             sys.exit(WRONG_INPUT)
         click.echo(json.dumps(answer) if as_json else text)
         sys.exit(SOME_FAILED if answer.get("unreadable") else DONE)
@@ -60,7 +60,7 @@ run_argument = click.argument("run", type=click.Path(path_type=Path))
 @command
 @config_argument
 def check(config: Path) -> tuple[dict[str, Any], str]:
-    """Read CONFIG, the base and the dataset, and say what training would do."""
+    """Check CONFIG, the base and the dataset, and print what training would do."""
     from trainer.base import read_base
     from trainer.config import read_config
     from trainer.dataset import read_dataset
@@ -96,51 +96,69 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
 @command
 @config_argument
 def train(config: Path) -> tuple[dict[str, Any], str]:
-    """Train what CONFIG says, into a new run folder."""
+    """Train as CONFIG says, into a new run folder."""
     _need_torch()
     from trainer.config import read_config
     from trainer.run import start
 
     with _Bar() as bar:
-        return _train(start(read_config(config), config, bar.told), bar)
+        return _train(start(read_config(config), config, bar.show), bar)
 
 
 @command
 @run_argument
-@click.option("--steps", type=click.IntRange(min=1), help="Train to this many steps in all, rather than as configured.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Steps in all, those that are done included.  [default: as configured]"
+)
 def resume(run: Path, steps: int | None) -> tuple[dict[str, Any], str]:
-    """Go on with the run folder RUN from its last checkpoint."""
+    """Continue the run in folder RUN from its last checkpoint."""
     _need_torch()
     from trainer.run import resume as resume_run
 
     with _Bar() as bar:
-        return _train(resume_run(run, steps, bar.told), bar)
+        return _train(resume_run(run, steps, bar.show), bar)
 
 
 @command
 @run_argument
 @click.argument("prompt")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first picture.")
-@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures, each the next seed.")
-@click.option("--steps", type=click.IntRange(min=1), default=25, show_default=True, help="Of the DDIM sampler.")
-@click.option("--guidance", type=click.FloatRange(min=0), default=4.0, show_default=True, help="1 is none.")
-@click.option("--negative", default="", help="What the picture should not be.")
-@click.option("--size", type=(click.IntRange(min=1), click.IntRange(min=1)), help="Width and height.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first picture.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many pictures; each next one has the next seed.",
+)
+@click.option("--steps", type=click.IntRange(min=1), default=25, show_default=True, help="Steps of the DDIM sampler.")
+@click.option(
+    "--guidance",
+    type=click.FloatRange(min=0),
+    default=4.0,
+    show_default=True,
+    help="How closely to follow the prompt; 1 turns guidance off.",
+)
+@click.option("--negative", default="", help="Negative prompt: what the pictures should not show.")
+@click.option(
+    "--size",
+    type=(click.IntRange(min=1), click.IntRange(min=1)),
+    help="Width and height in pixels.  [default: the base's own]",
+)
 @click.option("--to", type=click.Path(path_type=Path), help="Folder for the pictures.  [default: RUN/samples]")
-@click.option("--step", type=click.IntRange(min=0), help="Which checkpoint.  [default: the last]")
-@click.option("--base-only", is_flag=True, help="Draw with the base alone, to compare.")
+@click.option("--step", type=click.IntRange(min=0), help="Step of the checkpoint to draw with.  [default: the last]")
+@click.option("--base-only", is_flag=True, help="Draw with the base alone, without what was trained, to compare.")
 def sample(
     run: Path, prompt: str, seed: int, count: int, size: tuple[int, int] | None, to: Path | None, step: int | None,
-    base_only: bool, **look: Any,
+    base_only: bool, **options: Any,
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
-    """Draw PROMPT with what the run folder RUN has learnt."""
+    """Draw PROMPT with the model that was trained in folder RUN."""
     _need_torch()
     from trainer.run import draw, load_trained
     from trainer.sample import Drawn, write_png
 
     parts, trained = load_trained(run, 0 if base_only else step)
     base = parts.base.fingerprint()[:10]
-    drawn = [Drawn(prompt=prompt, seed=seed + i, trained=trained, base=base, **look) for i in range(count)]
+    drawn = [Drawn(prompt=prompt, seed=seed + i, trained=trained, base=base, **options) for i in range(count)]
     folder = to or run / "samples"
     for picture, about in zip(draw(parts, drawn, size), drawn, strict=True):
         write_png(picture, folder / about.file_name, about)
@@ -176,7 +194,7 @@ def _train(session: Session, bar: _Bar) -> tuple[dict[str, Any], str]:
     output, total, progress = session.config.output, session.config.training.steps, None
     with _Stop() as stop:
         for progress in session.run(lambda: stop.asked):
-            bar.told(f"training, loss {progress.loss:.4f}", progress.step, total)
+            bar.show(f"training, loss {progress.loss:.4f}", progress.step, total)
     step = session.state.step
     finished = step == total
     notes = session.method.notes(session.parts)
@@ -188,19 +206,19 @@ def _train(session: Session, bar: _Bar) -> tuple[dict[str, Any], str]:
         "loss": progress and progress.loss,  # none where only `trained` was still to be written
         "notes": notes,
         "pictures": len(session.encoded.dataset.examples),
-        "encoded": session.encoded.fresh,
+        "encoded": session.encoded.newly_encoded,
         "cut_captions": session.cut_captions,
         "unreadable": _unreadable(session.unreadable),
     }
     if finished:
-        said = f"done: {total} steps; the trained weights are in {output / 'trained'}"
+        summary = f"done: {total} steps; the trained weights are in {output / 'trained'}"
     else:
-        said = f"stopped after step {step} of {total}; go on with `trainer resume {output}`"
+        summary = f"stopped after step {step} of {total}; continue with `trainer resume {output}`"
     cut = [f"cut       {session.cut_captions} captions are longer than the text encoder reads"] * bool(
         session.cut_captions
     )
-    told = [f"note      {note}" for note in notes]
-    return answer, "\n".join([said, *cut, *told, *_left_out(session.unreadable)])
+    noted = [f"note      {note}" for note in notes]
+    return answer, "\n".join([summary, *cut, *noted, *_left_out(session.unreadable)])
 
 
 def _census(dataset: Dataset) -> list[str]:
@@ -211,11 +229,14 @@ def _census(dataset: Dataset) -> list[str]:
 def _left_out(unreadable: tuple[Unreadable, ...]) -> list[str]:
     if not unreadable:
         return []
-    return [f"left out  {len(unreadable)} pictures", *(f"    {one.file_name}: {one.reason}" for one in unreadable)]
+    return [
+        f"left out  {len(unreadable)} pictures",
+        *(f"    {picture.file_name}: {picture.reason}" for picture in unreadable),
+    ]
 
 
 def _unreadable(unreadable: tuple[Unreadable, ...]) -> list[dict[str, str]]:
-    return [{"file_name": one.file_name, "reason": one.reason} for one in unreadable]
+    return [{"file_name": picture.file_name, "reason": picture.reason} for picture in unreadable]
 
 
 def _need_torch() -> None:
@@ -241,7 +262,7 @@ def _need_torch() -> None:
 
 
 class _Stop:
-    """Inside, the first interrupt or termination is a wish to stop after the step; a second one acts at once."""
+    """Inside, the first interrupt or termination asks to stop after the step; a second one stops at once."""
 
     asked = False
 
@@ -256,9 +277,9 @@ class _Stop:
 
         self.asked = True
         signal.signal(which, self._before[signal.Signals(which)])
-        click.echo("trainer: finishing this step and saving a checkpoint; once more to stop at once", err=True)
+        click.echo("trainer: finishing this step and saving a checkpoint; interrupt again to stop at once", err=True)
 
-    def __exit__(self, *found: object) -> None:
+    def __exit__(self, *_: object) -> None:
         import signal
 
         for which, handler in self._before.items():
@@ -281,8 +302,8 @@ class _Bar:
             self._phase = ""
         return self
 
-    def told(self, what: str, done: int, of: int) -> None:
-        """`done` of `of` are done; the words up to the first comma are the phase, and a new phase is a new clock."""
+    def show(self, what: str, done: int, of: int) -> None:
+        """Show `done` of `of`. The words up to the first comma name the phase; each phase has its own clock."""
         if self._progress is None:
             return
         phase = what.partition(",")[0]
@@ -291,7 +312,7 @@ class _Bar:
             self._phase = phase
         self._progress.update(self._task, description=what, completed=done, total=of)
 
-    def __exit__(self, *found: object) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 

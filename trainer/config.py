@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from sorter.errors import OptionsError
+from sorter.files import read_file
 from sorter.plugins import Options, read_options
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
@@ -94,8 +95,8 @@ class Run(Options):
         options = {key: value for key, value in self.method.items() if key != "use"}
         try:
             return METHODS.build(self.method["use"], f"{where} [method]", **options)
-        except OptionsError as found:
-            raise ConfigError(str(found)) from None
+        except OptionsError as error:
+            raise ConfigError(str(error)) from None
 
     @property
     def latents(self) -> Path:
@@ -122,11 +123,11 @@ def read_config(path: Path) -> Run:
     Raises ConfigError: one sentence with the file, the key and the nearest right name.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as found:
-        raise ConfigError(f"{path}: cannot be read: {found.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as found:
-        raise ConfigError(f"{path}: not TOML: {found}") from None
+        values = tomllib.loads(read_file(path).decode("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
     run = read_options(Run, values, str(path), ConfigError).against(path.parent)
     run.build_method(str(path))
     return run
@@ -136,11 +137,11 @@ def read_run(folder: Path) -> Run:
     """The configuration that a run folder was started with. Raises ConfigError."""
     path = folder / "run.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_file(path))
     except OSError:
         raise ConfigError(f"{folder}: not a run folder: there is no run.json in it") from None
-    except ValueError as found:
-        raise ConfigError(f"{path}: not JSON: {found}") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from None
     run = read_options(Run, values, str(path), ConfigError).against(folder)
     run.build_method(str(path))
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count, islice
 
 import torch
@@ -12,21 +11,14 @@ import torch
 from trainer.config import Training
 from trainer.dataset import Size
 from trainer.latents import Encoded
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What goes through the network at once."""
-
-    moments: torch.Tensor  # [B, 2C, h, w]: means and log variances of the latents, on the CPU
-    captions: tuple[str, ...]
+from trainer.methods import Batch
 
 
 def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list[Batch]]:
     """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end."""
     examples, size = encoded.dataset.examples, training.batch_size
     order = enumerate(batch_order([example.size for example in examples], size, training.seed))
-    ahead = islice(order, after * training.accumulate, None)
+    remaining = islice(order, after * training.accumulate, None)
     while True:
         yield [
             Batch(
@@ -36,7 +28,7 @@ def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list
                     for view, chosen in enumerate(batch, number * size)
                 ),
             )
-            for number, batch in islice(ahead, training.accumulate)
+            for number, batch in islice(remaining, training.accumulate)
         ]
 
 

@@ -8,12 +8,14 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from PIL import Image, ImageOps
 
 from sorter.errors import DatasetError
+from sorter.files import read_file
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -69,11 +71,11 @@ def read_dataset(folder: Path, factor: int) -> Dataset:
     unreadable: list[Unreadable] = []
     for where, row in _rows(_find_metadata(folder)):
         path = _place(folder, row, where)
-        caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can spell what is no text
+        caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can hold halves of characters
         try:
             examples.append(_example(path, caption, factor))
-        except BAD_PICTURE as found:
-            unreadable.append(Unreadable(str(row["file_name"]), _reason(found)))
+        except BAD_PICTURE as error:
+            unreadable.append(Unreadable(str(row["file_name"]), _reason(error)))
     if not examples:
         why = f"none of its {len(unreadable)} pictures can be read" if unreadable else "it names no pictures"
         raise DatasetError(f"{folder}: there is nothing to train on: {why}")
@@ -84,7 +86,7 @@ def open_picture(path: Path, size: Size) -> Image.Image:
     """The middle `size` of the picture as RGB, upright, on black where it is transparent."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as opened:
+        with Image.open(BytesIO(read_file(path))) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
     black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
     left, top = ((have - want) // 2 for have, want in zip(picture.size, size, strict=True))
@@ -92,17 +94,17 @@ def open_picture(path: Path, size: Size) -> Image.Image:
 
 
 def _example(path: Path, caption: str, factor: int) -> Example:
+    data = read_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path) as picture:
+        with Image.open(BytesIO(data)) as picture:
             width, height = picture.size
             if picture.getexif().get(0x0112, 1) >= 5:  # orientations 5 to 8 lie on their side
                 width, height = height, width
     size = (width // factor * factor, height // factor * factor)
     if not all(size):
         raise ValueError(f"{width}x{height} is smaller than one latent, {factor}x{factor}")
-    with path.open("rb") as file:
-        return Example(path, hashlib.file_digest(file, "sha256").hexdigest(), size, caption)
+    return Example(path, hashlib.sha256(data).hexdigest(), size, caption)
 
 
 def _find_metadata(folder: Path) -> Path:
@@ -116,17 +118,17 @@ def _find_metadata(folder: Path) -> Path:
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as found:
-        raise DatasetError(f"{path}: not UTF-8: {found}") from None
+        lines = read_file(path).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8: {error}") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except ValueError as found:
-            raise DatasetError(f"{where}: not JSON: {found}") from None
+        except ValueError as error:
+            raise DatasetError(f"{where}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise DatasetError(f"{where}: not a table with file_name and text")
         yield where, row
@@ -149,7 +151,7 @@ def _place(folder: Path, row: dict[str, Any], where: str) -> Path:
     return folder / name
 
 
-def _reason(found: BaseException) -> str:
-    if isinstance(found, FileNotFoundError):
+def _reason(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError):
         return "there is no such file"
-    return str(found).splitlines()[0] if str(found) else type(found).__name__
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

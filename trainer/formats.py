@@ -80,13 +80,13 @@ def write_lora(path: Path, tensors: dict[str, torch.Tensor], about: Mapping[str,
 
 def find_file(folder: Path) -> Path:
     """The one .safetensors in a `trained` folder. Raises CheckpointError where there is none, or more than one."""
-    there = sorted(folder.glob(f"*{SUFFIX}"))
-    if not there:
+    files = sorted(folder.glob(f"*{SUFFIX}"))
+    if not files:
         raise CheckpointError(f"{folder}: holds no {SUFFIX} file")
-    if len(there) > 1:
-        names = " and ".join(path.name for path in there)
+    if len(files) > 1:
+        names = " and ".join(path.name for path in files)
         raise CheckpointError(f"{folder}: holds {names}; leave only the one that was trained")
-    return there[0]
+    return files[0]
 
 
 def file_stem(run: str) -> str:

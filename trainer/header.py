@@ -59,7 +59,7 @@ def dataset_header(dataset: Dataset) -> dict[str, str]:
     name, captions = dataset.folder.name, [example.caption for example in dataset.examples]
     tags = Counter(tag.strip().lower() for caption in captions for tag in caption.split(",") if tag.strip())
     width, height = next(iter(dataset.sizes))
-    found = {
+    header = {
         "ss_num_train_images": str(len(captions)),
         "ss_dataset_dirs": json.dumps({name: {"n_repeats": 1, "img_count": len(captions)}}),
         "ss_tag_frequency": json.dumps({name: dict(tags.most_common())}),
@@ -74,7 +74,7 @@ def dataset_header(dataset: Dataset) -> dict[str, str]:
         "modelspec.resolution": f"{width}x{height}",
     }
     trigger = common_words(captions)
-    return found | ({"modelspec.trigger_phrase": trigger} if trigger else {})
+    return header | ({"modelspec.trigger_phrase": trigger} if trigger else {})
 
 
 def training_header(training: Training, pictures: int, step: int) -> dict[str, str]:

@@ -13,8 +13,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from sorter.errors import DatasetError
+from sorter.files import read_file, write
 from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_picture
-from trainer.files import write_whole
 from trainer.parts import Parts
 
 ENCODED_AT_ONCE = 8
@@ -26,36 +26,36 @@ class Encoded:
 
     dataset: Dataset
     moments: tuple[torch.Tensor, ...]  # in the order of dataset.examples
-    fresh: int  # how many pictures were encoded now rather than read from the cache
+    newly_encoded: int  # how many pictures were encoded now rather than read from the cache
 
 
 def encode(
-    parts: Parts, dataset: Dataset, cache: Path, told: Callable[[int, int], None] = lambda done, of: None
+    parts: Parts, dataset: Dataset, cache: Path, on_progress: Callable[[int, int], None] = lambda done, of: None
 ) -> Encoded:
-    """Encode every picture that `cache` does not hold. `told(done, of)` hears of each.
+    """Encode every picture that `cache` does not hold. `on_progress(done, of)` is called after each.
 
     A picture is kept under its sha256, its size and the VAE's hash, so that nothing stale is ever read; a picture
     that turns out broken joins `dataset.unreadable`. Raises DatasetError where the cache cannot be written or no
     picture is left.
     """
     folder = cache / parts.base.hash_of("vae")[:16]
-    found: dict[Example, torch.Tensor] = {}
+    encoded: dict[Example, torch.Tensor] = {}
     broken: list[Unreadable] = []
     waiting: list[tuple[Example, torch.Tensor]] = []
-    fresh = 0
+    newly_encoded = 0
 
     def encode_waiting() -> None:
-        nonlocal fresh
+        nonlocal newly_encoded
         for (example, _), moments in zip(waiting, _encode(parts, [pixels for _, pixels in waiting]), strict=True):
             _write(folder, example, moments)
-            found[example] = moments
-        fresh += len(waiting)
+            encoded[example] = moments
+        newly_encoded += len(waiting)
         waiting.clear()
 
     for done, example in enumerate(dataset.examples, 1):
         known = _read(folder / _name(example))
         if known is not None:
-            found[example] = known
+            encoded[example] = known
         else:
             try:
                 pixels = _pixels(open_picture(example.path, example.size))
@@ -65,18 +65,20 @@ def encode(
                 if waiting and (waiting[0][0].size != example.size or len(waiting) == ENCODED_AT_ONCE):
                     encode_waiting()
                 waiting.append((example, pixels))
-        told(done, len(dataset.examples))
+        on_progress(done, len(dataset.examples))
     if waiting:
         encode_waiting()
-    return _encoded(dataset, found, broken, fresh)
+    return _encoded(dataset, encoded, broken, newly_encoded)
 
 
-def _encoded(dataset: Dataset, found: dict[Example, torch.Tensor], broken: list[Unreadable], fresh: int) -> Encoded:
-    examples = tuple(example for example in dataset.examples if example in found)
+def _encoded(
+    dataset: Dataset, moments: dict[Example, torch.Tensor], broken: list[Unreadable], newly_encoded: int
+) -> Encoded:
+    examples = tuple(example for example in dataset.examples if example in moments)
     if not examples:
         raise DatasetError(f"{dataset.folder}: there is nothing to train on: none of its pictures can be read")
     whole = replace(dataset, examples=examples, unreadable=(*dataset.unreadable, *broken))
-    return Encoded(whole, tuple(found[example] for example in examples), fresh)
+    return Encoded(whole, tuple(moments[example] for example in examples), newly_encoded)
 
 
 @torch.no_grad()
@@ -98,14 +100,14 @@ def _name(example: Example) -> str:
 def _write(folder: Path, example: Example, moments: torch.Tensor) -> None:
     path = folder / _name(example)
     try:
-        write_whole(path, save({"moments": moments.contiguous()}))
-    except OSError as found:
-        raise DatasetError(f'{path}: cannot be written: {found.strerror}; "cache" may name another folder') from None
+        write(path, save({"moments": moments.contiguous()}))
+    except OSError as error:
+        raise DatasetError(f'{path}: cannot be written: {error.strerror}; set "cache" to another folder') from None
 
 
 def _read(path: Path) -> torch.Tensor | None:
     try:
-        return load(path.read_bytes())["moments"]
+        return load(read_file(path))["moments"]
     except FileNotFoundError:
         return None
     except (SafetensorError, KeyError):  # damaged from outside: it is only a cache, so it is made again

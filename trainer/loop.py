@@ -1,4 +1,4 @@
-"""The training loop. It knows neither bars nor files: whoever iterates decides what to do after a step."""
+"""The training loop. It shows nothing and writes nothing: that is for the caller, after each step."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from itertools import islice
 import torch
 
 from trainer.config import Training
-from trainer.data import Batch
 from trainer.errors import Diverged
-from trainer.methods import Method
+from trainer.methods import Batch, Method
 from trainer.parts import Parts
 from trainer.schedule import rate_at
 
-LEAST_SCALE = 1.0  # fp16 gradients that overflow even so are no accident
+LEAST_SCALE = 1.0  # fp16 gradients that overflow even at this scale are no accident
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class State:
     step: int = 0
 
 
-def fresh_state(parts: Parts, parameters: dict[str, torch.nn.Parameter], training: Training) -> State:
+def initial_state(parts: Parts, parameters: dict[str, torch.nn.Parameter], training: Training) -> State:
     """The state before the first step."""
     optimizer = torch.optim.AdamW(parameters.values(), weight_decay=training.weight_decay)
     scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.dtype == torch.float16)
@@ -57,12 +56,12 @@ def train(
     gradient that is not a number reaches the weights.
     """
     stages = training.schedule
-    for step, parcel in enumerate(islice(batches, training.steps - state.step), state.step + 1):
+    for step, batches_of_step in enumerate(islice(batches, training.steps - state.step), state.step + 1):
         rate = rate_at(step, stages, training.warmup)
         generator = seeded(training.seed, step)
         loss = 0.0
-        for batch in parcel:
-            part = method.loss(parts, batch, generator) / len(parcel)
+        for batch in batches_of_step:
+            part = method.loss(parts, batch, generator) / len(batches_of_step)
             torch.autograd.backward(state.scaler.scale(part))
             loss += part.item()
         if not math.isfinite(loss):

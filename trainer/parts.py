@@ -1,4 +1,4 @@
-"""The networks of a base, loaded and frozen, on the device that there is."""
+"""The networks of a base, loaded and frozen, on the best device of this machine."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ class Parts:
         """Captions -> [B, tokens, width], cut at the text encoder's length. Unless `train`, each is encoded once."""
         if train:
             return self._encode(captions)
-        fresh = [caption for caption in dict.fromkeys(captions) if caption not in self._texts]
-        encoded = dict(zip(fresh, self._encode_frozen(fresh), strict=True)) if fresh else {}
+        new = [caption for caption in dict.fromkeys(captions) if caption not in self._texts]
+        encoded = dict(zip(new, self._encode_frozen(new), strict=True)) if new else {}
         if len(self._texts) + len(encoded) <= TEXTS_KEPT:
             self._texts.update(encoded)
         return torch.stack([encoded[text] if text in encoded else self._texts[text] for text in captions])
@@ -94,8 +94,8 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
     precision: "auto", "fp32", "bf16" or "fp16". Raises BaseModelError, or ConfigError for a precision that the
     device lacks.
     """
-    where = torch.device(device or best_device())
-    dtype = choose_dtype(precision, where)
+    chosen = torch.device(device or best_device())
+    dtype = choose_dtype(precision, chosen)
     try:
         with loading() as warned:
             tokenizer = CLIPTokenizer.from_pretrained(base.folder, subfolder="tokenizer", local_files_only=True)
@@ -103,15 +103,15 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
             vae = _load(untyped.AutoencoderKL, base, "vae")
             unet = _load(untyped.UNet2DConditionModel, base, "unet")
             schedule = untyped.DDPMScheduler.from_pretrained(base.folder, subfolder="scheduler", local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as found:
-        raise BaseModelError(f"{base.folder}: cannot be loaded: {str(found).splitlines()[0]}") from None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise BaseModelError(f"{base.folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
     for text in warned:
         warnings.warn(f"{base.folder}: {text.splitlines()[0]}", LoaderWarning, stacklevel=2)
     for network in (text_encoder, vae, unet):
-        network.requires_grad_(False).eval().to(where)
-    schedule.alphas_cumprod = schedule.alphas_cumprod.to(where)
-    weights = torch.ones(schedule.config.num_train_timesteps, device=where)
-    return Parts(base, tokenizer, text_encoder, vae, unet, schedule, where, dtype, weights)
+        network.requires_grad_(False).eval().to(chosen)
+    schedule.alphas_cumprod = schedule.alphas_cumprod.to(chosen)
+    weights = torch.ones(schedule.config.num_train_timesteps, device=chosen)
+    return Parts(base, tokenizer, text_encoder, vae, unet, schedule, chosen, dtype, weights)
 
 
 def ddim(parts: Parts) -> Any:
@@ -142,14 +142,14 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 @contextmanager
 def loading() -> Iterator[list[str]]:
-    """Inside, what the LOADERS warn of is gathered in the list rather than printed or muted: where weights are loaded,
-    a warning is a doubt about the result."""
-    said: list[str] = []
+    """Inside, the warnings of the LOADERS go into the list rather than to the terminal: where weights are loaded, a
+    warning casts doubt on the result."""
+    messages: list[str] = []
 
     class Gather(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.name.startswith(LOADERS):
-                said.append(record.getMessage())
+                messages.append(record.getMessage())
 
     gather = Gather(logging.WARNING)
     loggers = [logging.getLogger(name) for name in ("diffusers", "transformers", "peft")]
@@ -161,8 +161,8 @@ def loading() -> Iterator[list[str]]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")
             warnings.filterwarnings("always", category=UserWarning, module="peft|diffusers.loaders")
-            yield said
-        said += [str(one.message) for one in caught]
+            yield messages
+        messages += [str(warning.message) for warning in caught]
     finally:
         for logger, (level, handlers, propagate) in zip(loggers, before, strict=True):
             logger.setLevel(level)
@@ -176,6 +176,6 @@ def _load(kind: Any, base: Base, name: str) -> Any:
         **{dtype: torch.float32},
     )  # fmt: skip
     # What is missing would be drawn at random, and every picture with it.
-    if lost := [*info["missing_keys"], *(str(one[0]) for one in info["mismatched_keys"])]:
+    if lost := [*info["missing_keys"], *(str(name) for name, *_ in info["mismatched_keys"])]:
         raise ValueError(f"{name}: its weights lack {len(lost)} tensors that its config asks for, {lost[0]} first")
     return network

@@ -1,4 +1,4 @@
-"""Is what was written what was trained? Every `trained` folder is loaded the public way before it counts."""
+"""Every `trained` folder is loaded again, as its users will, and compared with what was trained."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ OTHER_DEVICE = 0.01  # of the answer's spread: what another device's rounding ma
 
 
 def read_back(method: Method, parts: Parts, folder: Path) -> None:
-    """Load `folder` into a base read from the disk anew, and compare it with what is in `parts`.
+    """Load `folder` into a base that is read from the disk again, and compare it with what is in `parts`.
 
     The tensors must be equal bit for bit, and the U-Net's answer to one input as well; where `parts` are on a GPU,
-    up to the rounding of another device, since the fresh base stays on the CPU: memory may be short over there.
+    up to the rounding of another device, since that base stays on the CPU: a GPU may have no memory left for it.
     Raises CheckpointError with the names of what was lost.
     """
-    fresh = load_parts(parts.base, "fp32", "cpu")
-    method.load(fresh, folder)
-    _compare(method.trained(parts), method.trained(fresh), folder)
-    wanted, found = answer(parts), answer(fresh)
-    close = OTHER_DEVICE * wanted.std() if parts.device.type != "cpu" else 0.0
-    if not bool(((wanted - found).abs() <= close).all()):
+    loaded = load_parts(parts.base, "fp32", "cpu")
+    method.load(loaded, folder)
+    _compare(method.trained(parts), method.trained(loaded), folder)
+    trained, read = answer(parts), answer(loaded)
+    close = OTHER_DEVICE * trained.std() if parts.device.type != "cpu" else 0.0
+    if not bool(((trained - read).abs() <= close).all()):
         raise _error(folder, "its tensors are those that were trained, but the U-Net answers otherwise with them")
 
 
@@ -40,10 +40,9 @@ def answer(parts: Parts) -> torch.Tensor:
     middle = torch.tensor([parts.noise_scheduler.config.num_train_timesteps // 2], device=parts.device)
     with torch.no_grad(), parts.evaluating():
         text = plain.encode_text(["a picture"], train=True)
-        said: torch.Tensor = parts.unet(noise.to(parts.device), middle, encoder_hidden_states=text, return_dict=False)[
-            0
-        ]
-    return said.float().cpu()
+        answered = parts.unet(noise.to(parts.device), middle, encoder_hidden_states=text, return_dict=False)
+    predicted: torch.Tensor = answered[0]
+    return predicted.float().cpu()
 
 
 def _compare(trained: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run writes down as it goes: losses.csv and TensorBoard."""
+"""The log of a run: losses.csv and TensorBoard."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from trainer.files import write_whole
+from sorter.files import write
 from trainer.loop import Progress
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ COLUMNS = ("step", "loss", "learning_rate")
 
 
 class Record:
-    """Opened at a step: whatever an earlier attempt wrote of later steps is taken out first."""
+    """The log, opened to go on after a step; what an earlier attempt logged of later steps is removed first."""
 
     def __init__(self, folder: Path, step: int) -> None:
         path = folder / "losses.csv"
@@ -42,7 +42,7 @@ class Record:
         self._board.add_image(f"preview/{number:02d}", np.asarray(picture), step, dataformats="HWC")
 
     def close(self) -> None:
-        """Finish both."""
+        """Close both files."""
         self._file.close()
         self._board.close()
 
@@ -56,7 +56,7 @@ def _board(folder: Path, step: int) -> SummaryWriter:
 
 
 def read_losses(folder: Path) -> list[tuple[int, float, float]]:
-    """Step, loss and learning rate of every step that a run folder has written down."""
+    """Step, loss and learning rate of every step in a run folder's log."""
     path = folder / "losses.csv"
     if not path.is_file():
         return []
@@ -71,4 +71,4 @@ def _cut(path: Path, step: int) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((number, f"{loss:.6g}", f"{rate:.6g}") for number, loss, rate in kept)
-    write_whole(path, out.getvalue().encode())
+    write(path, out.getvalue().encode())

@@ -21,17 +21,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from sorter.files import clear_away, read_file, whole_folder, write
 from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint, save_checkpoint, step_of
 from trainer.config import Run, read_run
 from trainer.data import steps
 from trainer.dataset import Unreadable, read_dataset
 from trainer.errors import ConfigError, Diverged, RunError, TrainingError
-from trainer.files import whole_folder, write_whole
 from trainer.formats import file_stem
 from trainer.header import run_header
 from trainer.latents import Encoded, encode
-from trainer.loop import Progress, State, fresh_state, seeded, train
+from trainer.loop import Progress, State, initial_state, seeded, train
 from trainer.methods import Method
 from trainer.methods.denoise import min_snr_weights
 from trainer.parts import Parts, load_parts
@@ -39,23 +39,24 @@ from trainer.readback import read_back
 from trainer.record import Record
 from trainer.sample import Drawn, sample, write_png
 
-Told = Callable[[str, int, int], None]
+OnProgress = Callable[[str, int, int], None]
+"""Called with the name of the work, how much of it is done, and how much there is."""
 
 
-def _tell_nobody(what: str, done: int, of: int) -> None:
+def _show_nothing(what: str, done: int, of: int) -> None:
     pass
 
 
 @dataclass
 class Session:
-    """A run that is ready for its next step: everything is loaded, checked and encoded."""
+    """A run that is ready for its next step: networks loaded, dataset checked, pictures encoded."""
 
     config: Run
     method: Method
     parts: Parts
     encoded: Encoded
     state: State
-    prints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
+    fingerprints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
@@ -78,10 +79,11 @@ class Session:
             if self.state.step == 0 and preview.every:
                 self._preview(record)
             if self.state.step >= training.steps:
-                self._save()  # killed before `trained` was there: the checkpoint's own may be of an older version
-            ahead = steps(self.encoded, training, self.state.step)
+                # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
+                self._save()
+            batches = steps(self.encoded, training, self.state.step)
             try:
-                for progress in train(self.parts, self.method, ahead, self.state, training):
+                for progress in train(self.parts, self.method, batches, self.state, training):
                     record.add(progress)
                     last = progress.step == training.steps
                     stopped = not last and stop()
@@ -92,8 +94,8 @@ class Session:
                     yield progress
                     if stopped:
                         return
-            except Diverged as found:
-                raise TrainingError(f"{found}; {self._advice()}") from None
+            except Diverged as error:
+                raise TrainingError(f"{error}; {self._advice()}") from None
         with whole_folder(config.output / "trained") as part:
             self._save_trained(part, self.name)
 
@@ -107,14 +109,14 @@ class Session:
             self._save_trained(folder, f"{self.name}-step{self.state.step:08d}")
 
         save_checkpoint(
-            self.config.output / "checkpoints", self.state, self.prints, save_trained, self.config.training.keep
+            self.config.output / "checkpoints", self.state, self.fingerprints, save_trained, self.config.training.keep
         )
 
     def _save_trained(self, folder: Path, name: str) -> None:
         about = run_header(
             self.name,
             self.parts.base,
-            self.prints["base"],
+            self.fingerprints["base"],
             self.encoded.dataset,
             self.config.training,
             self.state.step,
@@ -132,7 +134,7 @@ class Session:
                 steps=preview.steps,
                 guidance=preview.guidance,
                 trained=step,
-                base=self.prints["base"][:10],
+                base=self.fingerprints["base"][:10],
             )
             for number, prompt in enumerate(preview.prompts)
         ]
@@ -142,34 +144,33 @@ class Session:
             record.add_picture(number, picture, step)
 
     def _advice(self) -> str:
-        there = checkpoints(self.config.output / "checkpoints")
-        good = f"the last good checkpoint is {there[-1]}" if there else "there is no checkpoint yet"
+        saved = checkpoints(self.config.output / "checkpoints")
+        good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
         return f"{good}; try a lower learning_rate, or precision fp32 or bf16"
 
 
-def start(config: Run, source: Path | None = None, told: Told = _tell_nobody) -> Session:
+def start(config: Run, source: Path | None = None, on_progress: OnProgress = _show_nothing) -> Session:
     """Begin a new run in `config.output`, which must be new or empty. `source` is the train.toml, to be copied.
 
     Raises RunError, BaseModelError, DatasetError or ConfigError; nothing is written before all of them are checked.
     """
     output = config.output
     if (output / "run.json").exists():
-        raise RunError(f"{output}: there is a run in it already; go on with `trainer resume {output}`")
+        raise RunError(f"{output}: there is a run in it already; continue with `trainer resume {output}`")
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise RunError(f"{output}: is not an empty folder; let output name a new one")
-    session = _session(config, told)
+        raise RunError(f"{output}: is not an empty folder; set output to a new one")
+    session = _session(config, on_progress)
     if source is not None:
-        write_whole(output / "train.toml", source.read_bytes())
-    write_whole(output / "run.json", config.to_json().encode())
+        write(output / "train.toml", read_file(source))
+    write(output / "run.json", config.to_json().encode())
     return session
 
 
-def resume(folder: Path, total: int | None = None, told: Told = _tell_nobody) -> Session:
-    """Go on from the last checkpoint of a run folder, or from step 0 where there is none yet.
+def resume(folder: Path, total: int | None = None, on_progress: OnProgress = _show_nothing) -> Session:
+    """Continue from the last checkpoint of a run folder, or from step 0 where there is none yet.
 
-    total: another number of steps to train to, in all. A run that stopped between its last checkpoint and `trained`
-    only writes that. Raises RunError where the run is at its end, CheckpointError where base or dataset are not what
-    they were.
+    total: another number of steps in all. A run that stopped between its last checkpoint and `trained` writes only
+    `trained`. Raises RunError where the run is at its end, CheckpointError where base or dataset have changed.
     """
     config = read_run(folder)
     if total is not None:
@@ -179,14 +180,18 @@ def resume(folder: Path, total: int | None = None, told: Told = _tell_nobody) ->
             raise ConfigError(f"{folder}: the learning_rate ends at step {end}, before step {total}")
         config = config.model_copy(update={"training": training})
     folders = checkpoints(folder / "checkpoints")
-    session = _session(config, told)
+    session = _session(config, on_progress)
     if folders:
-        load_checkpoint(folders[-1], session.state, session.prints)
+        load_checkpoint(folders[-1], session.state, session.fingerprints)
     if session.state.step >= config.training.steps and (folder / "trained").exists():
-        raise RunError(f"{folder}: all {config.training.steps} steps are done; `--steps` may ask for more")
+        raise RunError(
+            f"{folder}: all {config.training.steps} steps are done; give `--steps` a larger number to train on"
+        )
     if total is not None:
-        write_whole(folder / "run.json", config.to_json().encode())
+        write(folder / "run.json", config.to_json().encode())
     _forget_after(folder, session.state.step)
+    for place in (folder, folder / "checkpoints"):
+        clear_away(place)
     return session
 
 
@@ -196,22 +201,22 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
     Raises CheckpointError where there is no such checkpoint.
     """
     config = read_run(folder)
-    found = None if step == 0 else find_checkpoint(folder / "checkpoints", step)
+    checkpoint = None if step == 0 else find_checkpoint(folder / "checkpoints", step)
     parts = load_parts(read_base(config.base), _drawing_precision(config), device)
-    if found is None:
+    if checkpoint is None:
         return parts, 0
-    config.build_method(str(folder)).load(parts, found / "trained")
-    return parts, step_of(found)
+    config.build_method(str(folder)).load(parts, checkpoint / "trained")
+    return parts, step_of(checkpoint)
 
 
 def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) -> list[Image.Image]:
-    """The pictures that are described; what they share is taken from the first."""
+    """Draw the pictures that are described; steps, guidance and the negative prompt are those of the first."""
     if not drawn:
         return []
     return sample(
         parts,
-        [each.prompt for each in drawn],
-        [each.seed for each in drawn],
+        [picture.prompt for picture in drawn],
+        [picture.seed for picture in drawn],
         steps=drawn[0].steps,
         guidance=drawn[0].guidance,
         negative=drawn[0].negative,
@@ -219,18 +224,18 @@ def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) 
     )
 
 
-def _session(config: Run, told: Told) -> Session:
+def _session(config: Run, on_progress: OnProgress) -> Session:
     base = read_base(config.base)
     dataset = read_dataset(config.dataset, base.factor)
     parts = load_parts(base, config.training.precision)
-    encoded = encode(parts, dataset, config.latents, lambda done, of: told("encoding pictures", done, of))
+    encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
     parts = replace(parts, timestep_weights=weights.to(parts.device))
     method = config.build_method()
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
-    state = fresh_state(parts, method.prepare(parts), config.training)
-    prints = {"base": base.fingerprint(), "dataset": encoded.dataset.fingerprint()}
-    return Session(config, method, parts, encoded, state, prints)
+    state = initial_state(parts, method.prepare(parts), config.training)
+    fingerprints = {"base": base.fingerprint(), "dataset": encoded.dataset.fingerprint()}
+    return Session(config, method, parts, encoded, state, fingerprints)
 
 
 def _forget_after(folder: Path, step: int) -> None:

@@ -1,4 +1,4 @@
-"""Pictures from what was trained."""
+"""Draw pictures with the networks, trained or not."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from sorter.files import write
 from trainer.errors import ConfigError
-from trainer.files import write_whole
 from trainer.parts import Parts, ddim, untyped
 
 
@@ -62,11 +62,11 @@ def sample(
     pictures: list[Image.Image] = []
     with torch.no_grad(), parts.evaluating():
         for start in range(0, len(prompts), batch_size):
-            some = list(prompts[start : start + batch_size])
+            batch = list(prompts[start : start + batch_size])
             with parts.autocast():
                 latents = pipe(
-                    prompt=some,
-                    negative_prompt=[negative] * len(some),
+                    prompt=batch,
+                    negative_prompt=[negative] * len(batch),
                     generator=[torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch_size]],
                     width=width,
                     height=height,
@@ -101,11 +101,11 @@ def write_png(picture: Image.Image, path: Path, drawn: Drawn) -> None:
         chunks.add_itxt(key, str(value))
     out = BytesIO()
     picture.save(out, "PNG", pnginfo=chunks)
-    write_whole(path, out.getvalue())
+    write(path, out.getvalue())
 
 
 def _decode(parts: Parts, latents: torch.Tensor) -> list[Image.Image]:
     """Latents -> pictures, in fp32, since some autoencoders overflow in fp16."""
     decoded = parts.vae.decode(latents.float() / parts.vae.config.scaling_factor, return_dict=False)[0]
     pixels = ((decoded / 2 + 0.5).clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(each) for each in pixels]
+    return [Image.fromarray(picture) for picture in pixels]

@@ -15,10 +15,10 @@ from sorter.classify.askers import Asked, Asker, ByMeasure, BySorter, Open, Ques
 from sorter.classify.measures import measure
 from sorter.classify.view import View
 from sorter.errors import PictureError
+from sorter.files import read_file
 from sorter.networks.load import Sorter
 from sorter.networks.run import Backbone, Runners, share
 from sorter.pictures import images
-from sorter.pictures.scan import read_file
 from sorter.records import Label, Picture, Unreadable
 from sorter.scheme import Scheme
 

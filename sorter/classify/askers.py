@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sorter.classify.measures import Measure, read_measure
 from sorter.networks.load import Sorter, load_sorter, read_card
 from sorter.networks.run import Backbone
-from sorter.plugins import Options
+from sorter.plugins import Options, Registry
 from sorter.records import Box, Label
-from sorter.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np

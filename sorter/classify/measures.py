@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sorter.errors import ModelError
-from sorter.plugins import Options
-from sorter.registry import Registry
+from sorter.plugins import Options, Registry
 
 EDGES = 0.01
 """The share of the steepest places that counts as edges; flat areas, of which cartoons are full, do not vote."""

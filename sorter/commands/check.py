@@ -15,9 +15,10 @@ from sorter.commands.job import Job
 from sorter.dataset.crop import croppers
 from sorter.dataset.layouts import layouts
 from sorter.errors import LibraryError
+from sorter.files import Found
 from sorter.library.caption import captioners
 from sorter.networks.load import Sorter
-from sorter.pictures.scan import Found, walk
+from sorter.pictures.scan import walk
 from sorter.records import Label, Unreadable
 from sorter.scheme import Axis
 from sorter.tally import Report, Track, silent

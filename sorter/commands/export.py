@@ -16,12 +16,12 @@ from sorter.commands.plan import verdicts
 from sorter.dataset.crop import Cropper, croppers
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.errors import DamagedManifest, DatasetError, PictureError
+from sorter.files import found_at, read_file
 from sorter.library.apply import Done, apply
 from sorter.library.plan import steps_between
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
 from sorter.pictures.images import read_picture
-from sorter.pictures.scan import found_at, read_file
 from sorter.records import Drop, Output, Render, Step, Text, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
 

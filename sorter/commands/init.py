@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sorter.classify.askers import load_asked
 from sorter.errors import ModelsheetError, SchemeError
+from sorter.files import write
 from sorter.networks.labels import mirror_pairs
-from sorter.networks.run import write_whole
 from sorter.scheme import NO_AXES
 
 DROPPED = {"blurry", "blur", "blurred", "unusable", "trash"}
@@ -57,7 +57,7 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
             safe.add(name)
     if not axes:
         raise SchemeError(f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose")
-    write_whole(path, starter(folder.absolute().name, axes, folders).encode())
+    write(path, starter(folder.absolute().name, axes, folders).encode())
     return path, passed
 
 

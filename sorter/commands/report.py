@@ -14,13 +14,12 @@ from sorter.commands.answer import read_answers
 from sorter.commands.job import Job
 from sorter.commands.plan import count, verdicts
 from sorter.errors import LibraryError, PictureError
+from sorter.files import first_that_holds, read_file, write
 from sorter.library import originals
 from sorter.library.names import file_stem
 from sorter.library.store.manifest import Manifest
-from sorter.networks.run import write_whole
 from sorter.page import Section, Shown, page, shown, side_by_side
 from sorter.pictures import images
-from sorter.pictures.scan import first_that_holds, read_file
 from sorter.records import HUMAN, Render, Verdict
 from sorter.tally import Report
 
@@ -55,7 +54,7 @@ def write_report(library: Path, to: Path, job: Job) -> Report:
             *left_out(report),
         ]
     try:
-        write_whole(to, page(f"{job.scheme.name}: {library.name}", sections).encode())
+        write(to, page(f"{job.scheme.name}: {library.name}", sections).encode())
     except OSError as found:
         raise LibraryError(f"{to}: cannot be written: {found.strerror}") from None
     return report

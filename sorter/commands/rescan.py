@@ -19,6 +19,7 @@ from sorter.commands.open import check_apart
 from sorter.commands.plan import plan
 from sorter.commands.scan import scan
 from sorter.errors import LibraryError
+from sorter.files import Found, found_at, read_file
 from sorter.library.apply import recover
 from sorter.library.corrections import read_caption, read_corrections, record_caption
 from sorter.library.decide import mirrored
@@ -29,7 +30,7 @@ from sorter.library.store.contents import Placed
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import FOLDER, Manifest
 from sorter.library.store.standing import Standing, standing
-from sorter.pictures.scan import Found, found_at, read_file, walk
+from sorter.pictures.scan import walk
 from sorter.records import HUMAN, LIBRARY, Output, Picture, Render, Step, Text, Unreadable, Verdict
 from sorter.scheme import Scheme
 from sorter.tally import Report, Track, silent

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sorter.classify.ask import Questions, Seen
+from sorter.files import Found, read_file
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.scan import Found, read_file
 from sorter.records import Label, Picture, Unreadable
 from sorter.tally import Report, Track, silent
 from sorter.threads import in_step

@@ -20,9 +20,10 @@ from sorter.commands.job import Job
 from sorter.commands.open import check_apart, open_library
 from sorter.commands.plan import plan
 from sorter.commands.scan import scan
+from sorter.files import Found
 from sorter.library.originals import places
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.scan import Found, walk
+from sorter.pictures.scan import walk
 from sorter.records import Step, Unreadable
 from sorter.tally import Report, Track, silent
 

@@ -16,11 +16,12 @@ from sorter.commands.job import Job
 from sorter.commands.open import check_apart
 from sorter.commands.sort import settle, sort_new
 from sorter.errors import LibraryError
+from sorter.files import Found, found_at, is_text
 from sorter.library.apply import recover
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.images import SUFFIXES
-from sorter.pictures.scan import Found, found_at, is_text, walk
+from sorter.pictures.scan import walk
 from sorter.tally import Corrections, Report
 
 POLL = 0.25

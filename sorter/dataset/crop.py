@@ -6,9 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from sorter.plugins import Options
+from sorter.plugins import Options, Registry
 from sorter.records import Box, Picture, Render, Verdict
-from sorter.registry import Registry
 
 Pixels = Annotated[int, Field(ge=8, le=8192)]
 

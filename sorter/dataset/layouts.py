@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorter.errors import DatasetError
-from sorter.plugins import Options
+from sorter.plugins import Options, Registry
 from sorter.records import Output, Render, Text, Verdict
-from sorter.registry import Registry
 
 METADATA = "metadata.jsonl"
 OWN_COLUMNS = {"file_name", "text", "image"}

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import MissingExtra, ModelError
+from sorter.files import cache_folder, write
 from sorter.networks.keras import Graph, Layer
-from sorter.networks.run import cache_folder, write_whole
 
 SIZE = 224
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
@@ -69,7 +69,7 @@ def _kept_weights() -> Weights:
         weights = _weights()
         out = io.BytesIO()
         np.savez(out, allow_pickle=False, **weights)
-        write_whole(path, out.getvalue())
+        write(path, out.getvalue())
         return weights
 
 

@@ -10,7 +10,8 @@ from math import ceil
 from pathlib import Path
 
 from sorter.errors import ExamplesError
-from sorter.pictures.scan import Found, walk
+from sorter.files import Found
+from sorter.pictures.scan import walk
 from sorter.records import Unreadable
 
 

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import PictureError
+from sorter.files import cache_folder, read_file
 from sorter.fit.folds import perceptual_hash
 from sorter.networks import head
-from sorter.networks.run import Backbone, Runners, cache_folder
+from sorter.networks.run import Backbone, Runners
 from sorter.pictures import images
-from sorter.pictures.scan import read_file
 from sorter.records import Unreadable
 from sorter.threads import in_step
 

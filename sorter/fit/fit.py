@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sorter.errors import ExamplesError, LibraryError, MissingExtra, nearest
+from sorter.files import write
 from sorter.fit import calibrate, folds
 from sorter.fit import examples as folders
 from sorter.fit.backbones import AUTO, find_backbone, map_places
@@ -30,13 +31,14 @@ from sorter.fit.features import Features, features_of, parted
 from sorter.fit.heads import Choice, Kind, choose
 from sorter.fit.readback import check_files, check_folder
 from sorter.fit.report import Validation, in_short, write_page
-from sorter.networks.labels import clean, format_labels, mirror_pairs
-from sorter.networks.run import Backbone, import_keras, write_whole
+from sorter.networks.labels import format_labels, mirror_pairs
+from sorter.networks.run import Backbone, import_keras
 from sorter.networks.run import shapes as map_shapes
 from sorter.networks.write_h5 import write_h5
 from sorter.networks.write_tflite import write_tflite
 from sorter.plugins import Options
 from sorter.records import Unreadable
+from sorter.text import clean
 
 Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 
@@ -183,7 +185,7 @@ def write_sorter(
     }
     try:
         for name, data in {**files, **texts}.items():
-            write_whole(to / name, data)
+            write(to / name, data)
     except OSError as error:
         raise LibraryError(f"{to}: cannot be written: {error.strerror}; choose a folder of your own") from None
     check_folder(to, classes, card)

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import PictureError
+from sorter.files import read_file
 from sorter.fit.calibrate import Promise
 from sorter.fit.folds import Split
 from sorter.page import Section, Shown, page, shown
 from sorter.pictures import images
-from sorter.pictures.scan import read_file
 from sorter.records import Unreadable
 
 WORST = 12

@@ -17,11 +17,11 @@ from pathlib import Path, PurePosixPath
 from sorter import files
 from sorter.classify.ask import Seen
 from sorter.errors import LibraryError, PictureError
+from sorter.files import Found, found_at, read_file, read_if
 from sorter.library.plan import stem
 from sorter.library.store.contents import Intent, Placed, content_from
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.images import render
-from sorter.pictures.scan import Found, found_at, read_file, read_if
 from sorter.records import Drop, Output, Put, Render, Step, Text, Unreadable
 from sorter.threads import in_step
 
@@ -75,9 +75,9 @@ def apply(steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOr
 def recover(manifest: Manifest) -> int:
     """Settle the steps that a cut-off run announced: adopt what is whole, give up the rest. How many there were."""
     open_steps = manifest.journal.unsettled()
+    _clear_away([inside(manifest.root, intent.path) for intent in open_steps])
     for intent in open_steps:
         target = inside(manifest.root, intent.path)
-        files.clear_away(target)
         stands = _sha256(target)
         with manifest.change():
             if intent.after is None:
@@ -90,6 +90,15 @@ def recover(manifest: Manifest) -> int:
                     manifest.set_placed(_placed(output, intent.sha256, found_at(target)))
                 manifest.journal.settle([(intent, stands == intent.sha256)])
     return len(open_steps)
+
+
+def _clear_away(targets: list[Path]) -> None:
+    """Remove what a run that was cut off left beside these places."""
+    names: dict[Path, set[str]] = {}
+    for target in targets:
+        names.setdefault(target.parent, set()).add(target.name)
+    for folder, there in names.items():
+        files.clear_away(folder, there)
 
 
 def inside(root: Path, path: str) -> Path:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sorter.errors import OptionsError, SchemeError, nearest
-from sorter.networks.labels import clean
-from sorter.plugins import Options
+from sorter.plugins import Options, Registry
 from sorter.records import Verdict
-from sorter.registry import Registry
 from sorter.scheme import Scheme, placeholders
+from sorter.text import clean
 
 
 class Captioner(Options):

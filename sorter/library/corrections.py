@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
+from sorter.files import Found, found_at, is_ours, read_file
 from sorter.library.caption import tidy
 from sorter.library.layout import ClassFolders
 from sorter.library.plan import stem
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FOLDER, Manifest
-from sorter.pictures.scan import Found, found_at, read_file
 from sorter.records import CAPTION, ELSEWHERE, LIBRARY, REMOVED, Output, Render, Text
 from sorter.tally import Corrections
 
@@ -147,7 +147,7 @@ def _strangers(manifest: Manifest) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name != FOLDER)
         for name in sorted(files):
             path = Path(folder, name)
-            if manifest.placed_at(path.relative_to(manifest.root).as_posix()) is None:
+            if not is_ours(name) and manifest.placed_at(path.relative_to(manifest.root).as_posix()) is None:
                 yield path
 
 

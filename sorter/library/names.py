@@ -18,7 +18,8 @@ NO_WORD = re.compile(r"[^\w-]+")
 LONGEST = 60
 """Characters of a name; four nested folders of it stay below Windows' 260 for a path."""
 LONGEST_STEM = 48
-"""Characters: of four bytes each, with the hash, the ending and ".part" they stay below the 255 of a file's name."""
+"""Characters: of four bytes each, with the hash, the ending and what sorter.files puts around a name while it is being
+written, they stay below the 255 of a file's name."""
 
 
 def folder_names(classes: Iterable[str]) -> dict[str, str]:

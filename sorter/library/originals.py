@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
+from sorter.files import copy, read_if
 from sorter.library.store.manifest import FOLDER, Manifest
-from sorter.pictures.scan import read_if
 from sorter.records import Render, Unreadable
 
 
@@ -68,21 +65,11 @@ def _take(manifest: Manifest, original: Path, sha256: str, run: int) -> Path | U
 
 
 def _copy(source: Path, target: Path, sha256: str) -> bool:
-    """Copy whole or not at all, and read it back."""
-    part = target.with_name(target.name + ".part")
+    """Copy whole or not at all; whether it could be."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, part)
-        with open(part, "rb+") as file:
-            os.fsync(file.fileno())
-        if not _holds(part, sha256):
-            return False
-        os.replace(part, target)
+        copy(source, target, sha256)
     except OSError:
         return False
-    finally:
-        with suppress(OSError):
-            part.unlink()
     return True
 
 

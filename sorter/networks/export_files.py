@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import lzma
-import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sorter.errors import ModelError
+from sorter.files import read_file
 
 LARGEST = 400 * 2**20
 """Bytes; a larger model file is refused unread. The vendor's exports have 2.5 MB."""
@@ -163,9 +164,8 @@ def _open_zip(path: Path) -> Files:
 
 def _read(path: Path, most: int) -> bytes:
     try:
-        with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size > most:
-                raise ModelError(f"{path}: has over {most // 2**20} MB, far more than a sorter has")
-            return file.read(most)
-    except OSError as found:
-        raise ModelError(f"{path}: cannot be read: {found.strerror}") from None
+        return read_file(path, most)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ModelError(f"{path}: has over {most // 2**20} MB, far more than a sorter has") from None
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None

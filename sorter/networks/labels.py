@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from sorter.errors import ModelError
+from sorter.text import clean
 
 INDEXED = re.compile(r"\s*(\d+)(?:\s+(.*))?")
 
@@ -33,12 +34,6 @@ def parse_labels(text: str, where: str) -> tuple[str, ...]:
 def format_labels(names: tuple[str, ...]) -> str:
     """The vendor's own form: "{index} {name}", one line a class."""
     return "".join(f"{index} {name}\n" for index, name in enumerate(names))
-
-
-def clean(name: str) -> str:
-    """One line of visible characters with single spaces; a name is a stranger's text."""
-    visible = "".join(char if char.isprintable() else " " for char in name)
-    return " ".join(visible.split()) or "unnamed"
 
 
 def mirror_pairs(classes: Sequence[str]) -> dict[str, str]:

@@ -12,8 +12,9 @@ from sorter.networks import head as heads
 from sorter.networks.export_files import Files
 from sorter.networks.head import Head
 from sorter.networks.keras import Graph
-from sorter.networks.labels import clean, format_labels, parse_labels
+from sorter.networks.labels import format_labels, parse_labels
 from sorter.networks.run import Backbone
+from sorter.text import clean
 
 
 @dataclass(frozen=True, eq=False)

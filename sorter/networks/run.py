@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import MissingExtra, ModelError
+from sorter.files import cache_folder, write
 from sorter.networks.keras import Graph, Layer
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Backbone:
         if not self.is_compiled():
             network = self.network
             data = network.data if isinstance(network, Ready) else convert(network, self.outputs)
-            write_whole(self._cached(), data)
+            write(self._cached(), data)
         return self._cached()
 
     def is_compiled(self) -> bool:
@@ -96,7 +97,7 @@ class Backbone:
     def adopt(self, converted: bytes) -> None:
         """Keep the LiteRT file that another machine converted, so that both give the same answers."""
         if not self.is_compiled() or self._cached().read_bytes() != converted:
-            write_whole(self._cached(), converted)
+            write(self._cached(), converted)
 
     def _cached(self) -> Path:
         name = "-".join([self.key[:32], *map(str, self.outputs), str(CONVERSION)])
@@ -186,21 +187,6 @@ class Runners:
         if which not in mine:
             mine[which] = backbone.runner()
         return mine[which](view)
-
-
-def cache_folder() -> Path:
-    """Where converted models and features are kept between runs; MODELSHEET_CACHE moves it."""
-    import platformdirs
-
-    return Path(os.environ.get("MODELSHEET_CACHE") or platformdirs.user_cache_dir("modelsheet", appauthor=False))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write all of a file or nothing of it, whoever else writes the same one at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
 
 
 def import_keras() -> Any:

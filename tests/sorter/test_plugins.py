@@ -4,8 +4,7 @@ import pytest
 
 from sorter.commands.check import plugins
 from sorter.errors import MissingExtra, OptionsError, nearest
-from sorter.plugins import Options, read_options
-from sorter.registry import Registry
+from sorter.plugins import Options, Registry, read_options
 
 
 class Paint(Options):

@@ -131,7 +131,7 @@ def test_killed_then_interrupted_then_resumed(write_config: WriteConfig, tmp_pat
     answer = json.loads(out)
     assert resumed.returncode == 0
     assert not answer["finished"]
-    assert err.splitlines() == ["trainer: finishing this step and saving a checkpoint; once more to stop at once"]
+    assert err.splitlines() == ["trainer: finishing this step and saving a checkpoint; interrupt again to stop at once"]
     steps = [row[0] for row in trainer.read_losses(tmp_path / "run")]
     assert steps == list(range(1, answer["step"] + 1))
     assert (folder / f"step-{answer['step']:06d}").is_dir()

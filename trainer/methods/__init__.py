@@ -1,4 +1,4 @@
-"""What is trained, and how: one file a method. `METHODS` is the plug point, entry-point group "modelsheet.methods".
+"""The training methods, one file each. `METHODS` is the plug point, entry-point group "modelsheet.methods".
 
 Importing this reads options only; torch comes in when a method is prepared.
 """
@@ -6,6 +6,6 @@ Importing this reads options only; torch comes in when a method is prepared.
 from __future__ import annotations
 
 from trainer.methods.lora import Lora
-from trainer.methods.method import METHODS, Method
+from trainer.methods.method import METHODS, Batch, Method
 
-__all__ = ["METHODS", "Lora", "Method"]
+__all__ = ["METHODS", "Batch", "Lora", "Method"]

@@ -26,8 +26,8 @@ def denoising_loss(parts: Parts, moments: torch.Tensor, text: torch.Tensor, gene
         predicted = parts.unet(noisy, timesteps, encoder_hidden_states=text, return_dict=False)[0]
     velocity = scheduler.config.prediction_type == "v_prediction"
     target = scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
-    each = (predicted.float() - target).square().mean(dim=(1, 2, 3))
-    loss: torch.Tensor = (parts.timestep_weights[timesteps] * each).mean()
+    losses = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+    loss: torch.Tensor = (parts.timestep_weights[timesteps] * losses).mean()
     return loss
 
 

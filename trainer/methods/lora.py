@@ -13,12 +13,11 @@ from pydantic import Field
 from sorter.errors import nearest
 from trainer.errors import CheckpointError, ConfigError
 from trainer.formats import PREFIXES, SUFFIX, find_file, kohya_name, kohya_tensors, unknown_to_kohya, write_lora
-from trainer.methods.method import METHODS, Method
+from trainer.methods.method import METHODS, Batch, Method
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.data import Batch
     from trainer.parts import Parts
 
 TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
@@ -41,8 +40,8 @@ class Lora(Method):
         self._check_targets(parts.unet)
         try:
             parts.unet.add_adapter(LoraConfig(**self._peft_options(self.targets)))
-        except ValueError as found:  # a module of that name is of a kind that has no LoRA
-            raise ConfigError(f"[method] targets = {list(self.targets)}: {str(found).splitlines()[0]}") from None
+        except ValueError as error:  # a module of that name is of a kind that has no LoRA
+            raise ConfigError(f"[method] targets = {list(self.targets)}: {str(error).splitlines()[0]}") from None
         trained = {"unet": parts.unet}
         if self.text_encoder:
             parts.text_encoder.add_adapter(LoraConfig(**self._peft_options(TEXT_TARGETS)))
@@ -67,14 +66,14 @@ class Lora(Method):
         """{"unet.mid_block.resnets.0.conv1.lora_A.weight": matrix, ...}"""
         from peft import get_peft_model_state_dict
 
-        found: dict[str, torch.Tensor] = {}
+        tensors: dict[str, torch.Tensor] = {}
         for part in PREFIXES:
             network = getattr(parts, part)
             for adapter in getattr(network, "peft_config", {}):
                 # Embeddings are never trained here; left to itself, peft asks a model hub whether they were.
                 state = get_peft_model_state_dict(network, adapter_name=adapter, save_embedding_layers=False)
-                found |= {f"{part}.{name}": tensor for name, tensor in state.items()}
-        return found
+                tensors |= {f"{part}.{name}": tensor for name, tensor in state.items()}
+        return tensors
 
     def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
         """Write NAME.safetensors, which diffusers, sd-scripts, A1111, Forge and ComfyUI read."""
@@ -82,7 +81,7 @@ class Lora(Method):
         write_lora(folder / f"{name}{SUFFIX}", tensors, {**about, **self._header(tensors, about)})
 
     def load(self, parts: Parts, folder: Path) -> None:
-        """Load it the way that every user of the file will, and see that all of it has arrived."""
+        """Load the file as its users will, with diffusers, and check that every matrix has arrived."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -94,17 +93,19 @@ class Lora(Method):
             tensors = load_file(path)
             with loading() as warned:
                 pipeline(parts).load_lora_weights(folder, weight_name=path.name, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as found:
-            raise CheckpointError(f"{path}: cannot be loaded: {str(found).splitlines()[0]}") from None
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}") from None
         _own_memory(parts)
         if not any(name.startswith(PREFIXES["text_encoder"]) for name in tensors):
             # Of a part that was not trained, diffusers says that the file has nothing for it.
             warned = [text for text in warned if not text.startswith("No LoRA keys associated to CLIPTextModel")]
-        held = [name for name in tensors if not name.endswith(".alpha")]
+        matrices = [name for name in tensors if not name.endswith(".alpha")]
         arrived = {".".join(kohya_name(name)) for name in self.trained(parts)}
-        if warned or len(arrived) != len(held):
-            why = _why_lost([name for name in held if name not in arrived], [line.splitlines()[0] for line in warned])
-            raise CheckpointError(f"{path}: {len(arrived)} of its {len(held)} matrices could be loaded: {why}")
+        if warned or len(arrived) != len(matrices):
+            why = _why_lost(
+                [name for name in matrices if name not in arrived], [line.splitlines()[0] for line in warned]
+            )
+            raise CheckpointError(f"{path}: {len(arrived)} of its {len(matrices)} matrices could be loaded: {why}")
 
     def notes(self, parts: Parts) -> list[str]:
         """Which modules sd-scripts would pass over."""
@@ -116,7 +117,7 @@ class Lora(Method):
     def _header(self, tensors: Mapping[str, torch.Tensor], about: Mapping[str, str]) -> dict[str, str]:
         """kohya's words for these options; it tells convolutions larger than a pixel apart from all else."""
         larger = any(tensor.dim() == 4 and tensor.shape[-1] > 1 for tensor in tensors.values())
-        found = {
+        header = {
             "ss_network_module": "networks.lora",
             "ss_network_dim": str(self.rank),
             "ss_network_alpha": str(self.alpha),
@@ -126,8 +127,8 @@ class Lora(Method):
             ),
         }
         if base := about.get("modelspec.architecture"):
-            found["modelspec.architecture"] = f"{base}/lora"
-        return found
+            header["modelspec.architecture"] = f"{base}/lora"
+        return header
 
     def _check_targets(self, unet: torch.nn.Module) -> None:
         names = [name for name, _ in unet.named_modules()]
@@ -163,6 +164,6 @@ def _own_memory(parts: Parts) -> None:
 
 def _why_lost(lost: list[str], warned: list[str]) -> str:
     if any(name.startswith(("unet.", "text_encoder.")) for name in lost):
-        again = "remove `trained` from the run folder, and `trainer resume` writes the last checkpoint's anew"
-        return f"an earlier version wrote it in names that diffusers reads in parts; {again}"
+        again = "remove `trained` from the run folder, and `trainer resume` writes it again from the last checkpoint"
+        return f"an earlier version wrote it, in names of which diffusers reads only some; {again}"
     return "; ".join([f"lost: {', '.join(lost[:3])}{', ...' * (len(lost) > 3)}"] * bool(lost) + warned[:1])

@@ -1,19 +1,26 @@
-"""The shape of a training method."""
+"""The interface of a training method, and the batch that it is given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sorter.plugins import Options
-from sorter.registry import Registry
+from sorter.plugins import Options, Registry
 
 if TYPE_CHECKING:
     import torch
 
-    from trainer.data import Batch
     from trainer.parts import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What goes through the network at once."""
+
+    moments: torch.Tensor  # [B, 2C, h, w]: means and log variances of the latents, on the CPU
+    captions: tuple[str, ...]
 
 
 class Method(Options):

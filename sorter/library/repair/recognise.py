@@ -9,11 +9,11 @@ from pathlib import Path
 
 from sorter.classify.ask import Questions, Seen
 from sorter.errors import PictureError
+from sorter.files import Found, first_that_holds, found_at, read_file
 from sorter.library.names import digits_of
 from sorter.library.originals import kept
 from sorter.library.store.manifest import FOLDER
 from sorter.pictures.images import load, open_picture, read_picture, render
-from sorter.pictures.scan import Found, first_that_holds, found_at, read_file
 from sorter.records import Render, Text, Unreadable
 
 AS_GOOD_AS_EQUAL = 16

@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from sorter.errors import LibraryError
+from sorter.files import Found
 from sorter.library.plan import stem
 from sorter.library.store import database
 from sorter.library.store.contents import Garbled, Placed, content_from, content_text
 from sorter.library.store.journal import Journal
 from sorter.library.store.schema import migrate
-from sorter.pictures.scan import Found
 from sorter.records import HUMAN, Label, Output, Picture, Unreadable
 
 FOLDER = ".modelsheet"

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sorter.files import read_file
 from sorter.library.names import digits_of
 from sorter.pictures.images import KEPT
-from sorter.pictures.scan import read_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,12 @@ from sorter.commands.rescan import rescan
 from sorter.commands.sort import sort
 from sorter.commands.undo import undo
 from sorter.errors import DamagedManifest, DatasetError, LibraryError
+from sorter.files import Found
 from sorter.library.repair.recognise import NO_ORIGINAL, how_it_stands
 from sorter.library.repair.rescue import damage, rescue
 from sorter.library.store.database import has_log
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
-from sorter.pictures.scan import Found
 from sorter.records import HUMAN, Label, Picture
 from tests.sorter.by_hand import move, one
 

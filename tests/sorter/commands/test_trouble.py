@@ -38,7 +38,7 @@ def heap(tmp_path: Path, draw: Any, grow: Any) -> Path:
 
 
 def no_parts(library: Path) -> bool:
-    return not list(library.rglob("*.part"))
+    return not list(library.rglob("*.modelsheet-part"))
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_disk_that_is_really_full_is_a_sentence_and_the_next_run_completes(
         sort(heap, disk / "library", job)
     assert "disk is full" in str(found.value) or "No space left on device" in str(found.value)
     assert "\n" not in str(found.value) and "; make room" in str(found.value)
-    assert not list((disk / "library").rglob("*.part"))
+    assert not list((disk / "library").rglob("*.modelsheet-part"))
     whole = {name: sha256 for name, sha256 in tree_of(disk / "library").items() if not name.endswith("/")}
     assert whole.items() <= tree_of(expected).items()
     (disk / "taken").unlink()
@@ -108,7 +108,7 @@ def test_originals_are_not_taken_where_there_is_no_room_to_keep_them(
         "cannot be copied into the library's keeping, so it was left"
     ] * (3 - taken)
     assert len(list(heap.iterdir())) == 3 - taken
-    assert not list(library.rglob("*.part"))
+    assert not list(library.rglob("*.modelsheet-part"))
     undo(library)
     assert tree_of(heap) == before
 
@@ -361,18 +361,48 @@ def test_an_original_that_became_something_else_is_not_taken(heap: Path, library
     assert len(list(heap.iterdir())) == 12
 
 
-@needs_posix
-def test_a_part_that_cannot_be_cleared_away_does_no_harm(heap: Path, library: Path, job: Job, tree_of: Tree) -> None:
+def test_what_a_killed_write_left_is_cleared_away_and_a_persons_files_are_not(
+    heap: Path, library: Path, job: Job, tree_of: Tree
+) -> None:
     sort(heap, library, job)
-    before = tree_of(library)
     place = next(library.glob("happy/left/*.png"))
-    with sqlite3.connect(library / ".modelsheet" / "manifest.sqlite") as db:  # as if it had died there
+    (place.parent / f"{place.name}.part").write_bytes(b"a person's own")
+    (place.parent / ".another.png.1f3a0c77.modelsheet-part").write_bytes(b"of no step that is open")
+    before = tree_of(library)
+    _die_at(library, place)
+    (place.parent / f".{place.name}.1f3a0c77.modelsheet-part").write_bytes(b"half")
+    assert sort(heap, library, job)[1] == ()
+    assert tree_of(library) == before
+
+
+def test_a_part_that_cannot_be_cleared_away_does_no_harm(
+    heap: Path, library: Path, job: Job, tree_of: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sort(heap, library, job)
+    place = next(library.glob("happy/left/*.png"))
+    _die_at(library, place)
+    part = place.parent / f".{place.name}.1f3a0c77.modelsheet-part"
+    part.write_bytes(place.read_bytes())  # all of it, and its place is gone
+    place.unlink()
+    unlink = Path.unlink
+
+    def held(path: Path, missing_ok: bool = False) -> None:
+        if path == part:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", held)
+        report, _ = sort(heap, library, job)
+    assert (report.corrections.moved, report.failures) == (0, [])
+    assert part.exists()
+
+
+def _die_at(library: Path, place: Path) -> None:
+    """Make the manifest what it would be if the run had died while this file was written."""
+    with sqlite3.connect(library / ".modelsheet" / "manifest.sqlite") as db:
         db.execute("UPDATE step SET done = 0 WHERE path = ?", (place.relative_to(library).as_posix(),))
     db.close()
-    (place.parent / f"{place.name}.part").mkdir()
-    assert sort(heap, library, job)[1] == ()
-    (place.parent / f"{place.name}.part").rmdir()
-    assert tree_of(library) == before
 
 
 def test_a_library_that_is_a_file_or_below_one_is_a_sentence(heap: Path, tmp_path: Path, job: Job) -> None:

@@ -18,7 +18,7 @@ from sorter.commands.job import Job
 from sorter.commands.sort import sort
 from sorter.commands.watch import POLL, _pictures, settled, watch
 from sorter.errors import LibraryError
-from sorter.pictures.scan import Found
+from sorter.files import Found
 from tests.sorter.by_hand import move, one
 
 ROOT = Path(sorter.__file__).parent.parent

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from sorter.errors import ModelError
 from sorter.library.names import LONGEST, RESERVED, UNSURE, folder_names
-from sorter.networks.labels import clean, format_labels, parse_labels
+from sorter.networks.labels import format_labels, parse_labels
+from sorter.text import clean
 
 HOSTILE = ["../../etc", "con", "CON.txt", "com¹", "a/b", "a\\b", "C:", "..", ".", "", " ", "a\nb", "😀" * 40, "x" * 300,
            "Happy", "happy", "HAPPY", "_unsure", "trailing.", " leading", "nul", ".modelsheet", "ﬁ", "fi"]  # fmt: skip

@@ -328,7 +328,7 @@ def test_originals_that_change_before_they_are_placed_are_in_the_census(
     assert code == 1
     assert len(report["failures"]) == 4
     assert all(one["reason"].startswith("the original is gone or has changed: ") for one in report["failures"])
-    assert [name for name in tree_of(library) if name.endswith((".png", ".part"))] == []
+    assert [name for name in tree_of(library) if name.endswith((".png", ".modelsheet-part"))] == []
 
 
 def apply_again(library: Path, project: Path) -> tuple[int, Any]:

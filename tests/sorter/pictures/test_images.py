@@ -14,8 +14,9 @@ from PIL import Image, ImageOps
 
 from sorter.classify.ask import Questions
 from sorter.errors import LibraryError, PictureError
+from sorter.files import Found
 from sorter.pictures import images
-from sorter.pictures.scan import Found, walk
+from sorter.pictures.scan import walk
 from sorter.records import Box, Render, Unreadable
 
 ANY = Render("0" * 64)
