@@ -14,9 +14,10 @@ import numpy as np
 
 from sorter.errors import ModelError, ModelsheetError, OptionsError, nearest
 from sorter.fit.efficientnet import efficientnet_lite0
-from sorter.networks.keras import Graph, Layer, read_graph
+from sorter.networks.convert import import_keras
+from sorter.networks.graph import Graph, Layer
+from sorter.networks.keras import read_graph
 from sorter.networks.load import load_sorter, read_card
-from sorter.networks.run import import_keras
 
 AUTO, OFFLINE = "auto", "efficientnet-lite0"
 """Words for --backbone: an export's that lies beside the new sorter, else the offline one; and the offline one."""

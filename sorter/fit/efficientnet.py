@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sorter.errors import MissingExtra, ModelError
 from sorter.files import cache_folder, write
-from sorter.networks.keras import Graph, Layer
+from sorter.networks.graph import Graph, Layer
 
 SIZE = 224
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))

@@ -31,8 +31,9 @@ from sorter.fit.features import Features, features_of, parted
 from sorter.fit.heads import Choice, Kind, choose
 from sorter.fit.readback import check_files, check_folder
 from sorter.fit.report import Validation, in_short, write_page
+from sorter.networks.convert import import_keras
 from sorter.networks.labels import format_labels, mirror_pairs
-from sorter.networks.run import Backbone, import_keras
+from sorter.networks.run import Backbone
 from sorter.networks.run import shapes as map_shapes
 from sorter.networks.write_h5 import write_h5
 from sorter.networks.write_tflite import write_tflite

@@ -30,8 +30,8 @@ from sorter.fit.solvers import (
     fit_linear,
     linear_held_out,
 )
+from sorter.networks.graph import Layer
 from sorter.networks.head import grid
-from sorter.networks.keras import Layer
 
 Kind = Literal["average", "grid"]
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from sorter.classify.askers import load_asked
 from sorter.errors import ModelError
+from sorter.networks.convert import import_keras
+from sorter.networks.graph import Graph, Layer
 from sorter.networks.head import Head
-from sorter.networks.keras import Graph, Layer
-from sorter.networks.run import VENDORS, import_keras, normalise, start
+from sorter.networks.run import VENDORS, normalise, start
 
 Array = NDArray[np.float32]
 

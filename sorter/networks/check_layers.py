@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sorter.errors import ModelError
-from sorter.networks.keras import Graph, Layer
+from sorter.networks.graph import Graph, Layer
 
 KEEPING = (
     "ZeroPadding2D",

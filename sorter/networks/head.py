@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.networks.keras import Layer
+from sorter.networks.graph import Layer
 
 Array = NDArray[np.float32]
 

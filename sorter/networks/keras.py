@@ -7,21 +7,18 @@ and words. What is built later, is built from these values alone.
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sorter.errors import ModelError
+from sorter.networks.graph import MOST_NUMBERS, Graph, Layer, Weights
 
 if TYPE_CHECKING:
     import h5py
-    from numpy.typing import NDArray
 
 CONV = ("kernel_size", "strides", "padding", "dilation_rate", "groups", "activation", "use_bias")
 KINDS: dict[str, tuple[str, ...]] = {
@@ -66,53 +63,10 @@ DEFAULTS = {
     "center": True, "keepdims": False,
 }  # fmt: skip
 """Left out when they say nothing, so that exports of both config generations hash alike."""
-Weights = dict[str, "list[NDArray[np.float32]]"]
-"""Layer name -> its arrays, in the order in which Keras keeps them: kernel, bias; gamma, beta, mean, variance."""
 FRACTIONS = ("epsilon", "max_value", "negative_slope", "threshold")
 """TensorFlow.js writes 6 where Keras writes 6.0: made alike, so that its exports hash like the others."""
 SAMPLES, SPECTROGRAM = 44032, [43, 232, 1]
 """What a sound project of the same vendor's reads, as TFLite and as Keras layers; a pose project reads 14739."""
-MOST_NUMBERS = 100_000_000
-"""The most weights that a sorter may have; the vendor's have half a million."""
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One layer: what it is, which earlier layers it reads (by place), its options and its weights."""
-
-    kind: str
-    inputs: tuple[int, ...]
-    options: Mapping[str, Any]
-    weights: tuple[NDArray[np.float32], ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """Layers in an order in which each comes after those it reads; the first is the input, the last the output."""
-
-    size: int
-    """The input is (size, size, 3), values in -1..1."""
-    layers: tuple[Layer, ...]
-
-    def key(self) -> str:
-        """A hash over structure and numbers, names left out: equal keys compute the same."""
-        return self.keys[-1]
-
-    @functools.cached_property
-    def keys(self) -> tuple[str, ...]:
-        """For each layer the key of the graph that ends with it: so a graph that begins another is known."""
-        digest, keys = hashlib.sha256(f"{self.size}".encode()), []
-        for layer in self.layers:
-            digest.update(json.dumps([layer.kind, layer.inputs, layer.options], sort_keys=True).encode())
-            for array in layer.weights:
-                digest.update(str(array.shape).encode())
-                digest.update(np.ascontiguousarray(array).tobytes())
-            keys.append(digest.hexdigest())
-        return tuple(keys)
-
-    def upto(self, place: int) -> Graph:
-        """The graph that ends with the layer at that place."""
-        return Graph(self.size, self.layers[: place + 1])
 
 
 def read_graph(data: bytes, where: str) -> Graph:

@@ -10,8 +10,8 @@ from sorter.errors import ModelError
 from sorter.networks import check_layers
 from sorter.networks import head as heads
 from sorter.networks.export_files import Files
+from sorter.networks.graph import Graph
 from sorter.networks.head import Head
-from sorter.networks.keras import Graph
 from sorter.networks.labels import format_labels, parse_labels
 from sorter.networks.run import Backbone
 from sorter.text import clean

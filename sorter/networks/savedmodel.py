@@ -1,7 +1,7 @@
 """A SavedModel with labels.txt: Export Model, Tensorflow, Savedmodel.
 
 Its functions are never loaded, let alone run: the layers come from Keras's description of them, which has lain in
-three places over the years, or are read off its graph where that is missing; the weights come from the checkpoint.
+three places over the years, and the weights from the checkpoint.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any
 from sorter.errors import ModelError
 from sorter.networks.bundle import Bundle, Damaged, Message
 from sorter.networks.export_files import LARGEST_TEXT, Files
-from sorter.networks.graphdef import Refused
-from sorter.networks.keras import CONTAINERS, MOST_NUMBERS, Graph, Weights, graph_of
-from sorter.networks.operations import read_layers
+from sorter.networks.graph import MOST_NUMBERS, Graph, Weights
+from sorter.networks.keras import CONTAINERS, graph_of
 from sorter.networks.parts import Parts, find_labels, from_graph
 
 MODEL = "saved_model.pb"
@@ -45,9 +44,6 @@ def load(files: Files, name: str) -> Parts:
         graph = _graph(reads, name, where)
     except Damaged as found:
         raise ModelError(f"{where}: is not a whole SavedModel: {found}; export again") from None
-    except Refused as found:
-        instead = "export the project as Keras (.h5) or TFLite instead"
-        raise ModelError(f"{where}: {found}; {instead}") from None
     return from_graph(graph, labels, list(reads.done.values()), where)
 
 
@@ -73,18 +69,21 @@ class _Reads:
 
 
 def _graph(reads: _Reads, name: str, where: str) -> Graph:
-    """Raises Damaged, Refused, ModelError."""
+    """Raises Damaged, ModelError."""
     try:
         config = _config(reads, name)
+        if config is None:
+            instead = "export it from Teachable Machine as Keras (.h5) instead"
+            raise ModelError(f"{where}: has no description of its layers, as SavedModels of 2020 have none; {instead}")
         bundle = Bundle(reads("variables/variables.index"), reads.shard)
         if bundle.numbers() > MOST_NUMBERS:
             raise Damaged(f"it claims over {MOST_NUMBERS:,} weights, and a sorter has far fewer")
-        weights = {} if config is None else _weights(config, bundle)
-    except Damaged:
+        weights = _weights(config, bundle)
+    except (Damaged, ModelError):
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as found:
         raise ModelError(f"{where}: is not laid out as Keras does: {str(found)[:80]!r}; export again") from None
-    return read_layers(reads(name), bundle, where) if config is None else graph_of(config, weights, where)
+    return graph_of(config, weights, where)
 
 
 def _config(reads: _Reads, name: str) -> Any:

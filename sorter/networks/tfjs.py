@@ -9,7 +9,8 @@ import numpy as np
 
 from sorter.errors import ModelError
 from sorter.networks.export_files import Files
-from sorter.networks.keras import MOST_NUMBERS, Weights, graph_of, other_project
+from sorter.networks.graph import MOST_NUMBERS, Weights
+from sorter.networks.keras import graph_of, other_project
 from sorter.networks.parts import Labels, Parts, find_labels, from_graph, named_labels
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.networks.keras import Graph, Layer
+from sorter.networks.graph import Graph, Layer
 
 KERAS_VERSION = "2.15.0"
 WEIGHTS = {

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.networks.keras import Layer
+from sorter.networks.graph import Layer
 
 
 def write_tflite(backbone: bytes, output: int, head: Sequence[Layer]) -> bytes:

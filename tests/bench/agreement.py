@@ -23,8 +23,9 @@ EXPORTS = ("arrows-2023-h5", "carlogos-2025-h5", "racecar-2019-h5", "waste-2023-
 
 def main() -> None:
     """Print, for each kind of picture, how often the top class is the same and how far probabilities differ."""
+    from sorter.networks.convert import import_keras
     from sorter.networks.load import load_sorter
-    from sorter.networks.run import Runners, import_keras
+    from sorter.networks.run import Runners
     from sorter.pictures import images
 
     keras, runners = import_keras(), Runners()

@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from sorter.networks.convert import import_keras
 from sorter.networks.load import Sorter, load_sorter
-from sorter.networks.run import Runners, import_keras, normalise
+from sorter.networks.run import Runners, normalise
 from sorter.pictures import images
 from tests.bench import data
 

@@ -87,7 +87,7 @@ def bound(network: Any, paths: list[Path]) -> Any:
 
 def vendors_loop(to: Path) -> Callable[[list[Path]], None]:
     """The vendor's own Python recipe, once for each of the four exports."""
-    from sorter.networks.run import import_keras
+    from sorter.networks.convert import import_keras
 
     keras, models = import_keras(), []
     for export in EXPORTS:

@@ -23,7 +23,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from sorter.commands.job import Job, load_job
-from sorter.networks.run import import_keras
+from sorter.networks.convert import import_keras
 
 hypothesis.settings.register_profile("sorter", deadline=None, database=None, max_examples=60)
 hypothesis.settings.load_profile("sorter")

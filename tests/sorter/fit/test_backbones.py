@@ -13,9 +13,10 @@ import pytest
 from sorter.errors import ModelError, ModelsheetError, OptionsError
 from sorter.fit import backbones
 from sorter.fit.backbones import AUTO, OFFLINE, application, find_backbone, from_keras, map_places
-from sorter.networks.keras import Graph, Layer
+from sorter.networks.convert import build
+from sorter.networks.graph import Graph, Layer
 from sorter.networks.load import load_sorter
-from sorter.networks.run import build, normalise
+from sorter.networks.run import normalise
 
 OFFLINES = Graph(32, (Layer("InputLayer", (), {}), Layer("Flatten", (0,), {})))
 
@@ -77,8 +78,8 @@ def test_neither_its_own_former_self_nor_a_sorter_made_here_nor_a_heap_of_files_
 
 
 def test_an_export_that_is_run_whole_cannot_be_built_upon(models: Path, tmp_path: Path) -> None:
+    from sorter.networks.convert import convert
     from sorter.networks.head import Head
-    from sorter.networks.run import convert
     from sorter.networks.write_tflite import write_tflite
 
     graph = Graph(16, (Layer("InputLayer", (), {}), scaled()))

@@ -31,9 +31,10 @@ from sorter.fit.features import FILE
 from sorter.fit.fit import Recipe, fit
 from sorter.fit.report import WORST
 from sorter.fit.sharpness import fit_sharpness
+from sorter.networks.convert import build
 from sorter.networks.labels import format_labels, parse_labels
 from sorter.networks.load import Sorter, load_sorter
-from sorter.networks.run import Runners, build, normalise
+from sorter.networks.run import Runners, normalise
 from sorter.pictures import images
 from sorter.pictures.images import fit_view
 from sorter.text import clean

@@ -17,9 +17,10 @@ from sorter.classify.ask import Questions
 from sorter.classify.askers import load_asked
 from sorter.errors import ModelError
 from sorter.networks import run as backbones
+from sorter.networks.convert import build
 from sorter.networks.keras import KINDS, read_graph
 from sorter.networks.load import Sorter, load_sorter
-from sorter.networks.run import Runners, build, normalise
+from sorter.networks.run import Runners, normalise
 from sorter.pictures import images
 
 Edit = Callable[[Path, Callable[[Any], Any]], None]

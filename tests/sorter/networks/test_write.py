@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 from sorter.classify.ask import Questions
+from sorter.networks.convert import build, convert
+from sorter.networks.graph import Graph, Layer
 from sorter.networks.head import Head
-from sorter.networks.keras import KINDS, Graph, Layer, read_graph
+from sorter.networks.keras import KINDS, read_graph
 from sorter.networks.load import Sorter
-from sorter.networks.run import VENDORS, Backbone, Ready, Runners, build, convert, normalise, share, start
+from sorter.networks.run import VENDORS, Backbone, Ready, Runners, normalise, share, start
 from sorter.networks.write_h5 import WEIGHTS, write_h5
 from sorter.networks.write_tflite import write_tflite
 
@@ -356,5 +358,5 @@ def test_sorters_that_share_a_pass_answer_as_each_alone(tmp_path: Path, draw: An
             assert found[axis].score == pytest.approx(label.score, abs=1e-5)
         assert found["ready"].score == pytest.approx(found["other"].score, abs=1e-4)
         passes.clear()
-        only: Any = together(path, axes=["other"])
+        only: Any = together(path, names=["other"])
         assert [label.axis for label in only.labels] == ["other"] and passes == [other.key()]
