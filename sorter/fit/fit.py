@@ -31,12 +31,13 @@ from sorter.fit.features import Features, features_of, parted
 from sorter.fit.heads import Choice, Kind, choose
 from sorter.fit.readback import check_files, check_folder
 from sorter.fit.report import Validation, in_short, write_page
+from sorter.fit.write_h5 import write_h5
+from sorter.fit.write_tflite import write_tflite
 from sorter.networks.convert import import_keras
+from sorter.networks.head import mean_of_views
 from sorter.networks.labels import format_labels, mirror_pairs
 from sorter.networks.run import Backbone
 from sorter.networks.run import shapes as map_shapes
-from sorter.networks.write_h5 import write_h5
-from sorter.networks.write_tflite import write_tflite
 from sorter.plugins import Options
 from sorter.records import Unreadable
 from sorter.text import clean
@@ -241,7 +242,7 @@ def _validation(
     scores, agree = views[0], np.ones(len(labels), bool)
     if mirror:
         swap = choice.held_out.swap
-        scores = calibrate.combine(views[0], views[1], swap)
+        scores = mean_of_views(views[0], views[1], swap)
         agree = views[0].argmax(axis=1) == swap[views[1].argmax(axis=1)]
     return Validation(
         classes=examples.classes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -67,6 +67,14 @@ def softmax(logits: Array) -> Array:
     """Rows that sum to 1, without overflow."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True), np.float32)
+
+
+def mean_of_views(plain: Array, mirrored: Array, swap: Sequence[int] | NDArray[np.int64]) -> Array:
+    """One answer from the scores (..., classes) of a picture and those of its mirror image: their mean.
+
+    `swap[i]` is the place of the class that class i becomes in a mirror: the mirrored picture gets the mirrored answer.
+    """
+    return np.asarray((plain + mirrored[..., list(swap)]) / 2, np.float32)
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {

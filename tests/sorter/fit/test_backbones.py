@@ -78,9 +78,9 @@ def test_neither_its_own_former_self_nor_a_sorter_made_here_nor_a_heap_of_files_
 
 
 def test_an_export_that_is_run_whole_cannot_be_built_upon(models: Path, tmp_path: Path) -> None:
+    from sorter.fit.write_tflite import write_tflite
     from sorter.networks.convert import convert
     from sorter.networks.head import Head
-    from sorter.networks.write_tflite import write_tflite
 
     graph = Graph(16, (Layer("InputLayer", (), {}), scaled()))
     dense = Layer(

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from sorter.classify.ask import Questions
+from sorter.fit.write_h5 import WEIGHTS, write_h5
+from sorter.fit.write_tflite import write_tflite
 from sorter.networks.convert import build, convert
 from sorter.networks.graph import Graph, Layer
 from sorter.networks.head import Head
 from sorter.networks.keras import KINDS, read_graph
 from sorter.networks.load import Sorter
 from sorter.networks.run import VENDORS, Backbone, Ready, Runners, normalise, share, start
-from sorter.networks.write_h5 import WEIGHTS, write_h5
-from sorter.networks.write_tflite import write_tflite
 
 SIZE = 16
 
