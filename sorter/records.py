@@ -48,10 +48,10 @@ class Label(NamedTuple):
     name: str
     score: float
     source: str
-    looks: str = ""
+    taken_for: str = ""
     """What the picture by itself was taken for, where that and what its mirror image was taken for contradict each
     other; empty where they agree, or where nobody asked."""
-    mirror_looks: str = ""
+    mirror_taken_for: str = ""
     """What the mirror image was taken for then, said of the mirror image."""
 
 

@@ -132,7 +132,7 @@ def _agreement(name: str, axis: Axis, classes: Sequence[str], labels: Sequence[L
     places = enumerate(classes, 1)
     pairs = tuple((one, axis.mirrored(one)) for place, one in places if axis.mirrored(one) in classes[place:])
     names = {one for pair in pairs for one in pair}
-    sided = [one for one in labels if names & ({one.looks, one.mirror_looks} if one.looks else {one.name})]
+    sided = [one for one in labels if names & ({one.taken_for, one.mirror_taken_for} if one.taken_for else {one.name})]
     share, sided_share = _share(labels), _share(sided) if sided else None
     tells = sided_share is None or sided_share >= ENOUGH
     fine = share >= ENOUGH and (tells or len(sided) < FEWEST)
@@ -141,7 +141,7 @@ def _agreement(name: str, axis: Axis, classes: Sequence[str], labels: Sequence[L
 
 
 def _share(labels: Sequence[Label]) -> float:
-    return sum(not label.looks for label in labels) / len(labels)
+    return sum(not label.taken_for for label in labels) / len(labels)
 
 
 def _praise(pairs: Sequence[tuple[str, str]], sided: int) -> str:

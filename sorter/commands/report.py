@@ -38,19 +38,20 @@ IN_DOUBT = "in doubt"
 def write_report(library: Path, to: Path, job: Job) -> Report:
     """Write the page; what it counted. Raises LibraryError where `to` cannot be written."""
     with Manifest(library, dry_run=True) as manifest:
-        report, looks = Report(failures=manifest.unreadable()), Looks()
+        report, overview = Report(failures=manifest.unreadable()), Overview()
         read_answers(manifest, job, report, "report")
         for verdict in verdicts(manifest, job):
             count(verdict, job.layout(verdict), report)
             if not verdict.unwanted:
-                looks.add(verdict)
+                overview.add(verdict)
         sections = [
             Section("In short", rows=[(name, number) for name, number in report.counts.items()]),
-            *_shown("Turned pictures, as they came and as they stand", turned_pictures(looks.turned, manifest, job)),
+            *_shown("Turned pictures, as they came and as they stand", turned_pictures(overview.turned, manifest, job)),
             *_shown(
-                "In doubt: drag them from _unsure to the right folder, and sort again", doubted(looks.doubted, manifest)
+                "In doubt: drag them from _unsure to the right folder, and sort again",
+                doubted(overview.doubted, manifest),
             ),
-            *looks.balance(job),
+            *overview.balance(job),
             *left_out(report),
         ]
     try:
@@ -61,7 +62,7 @@ def write_report(library: Path, to: Path, job: Job) -> Report:
 
 
 @dataclass
-class Looks:
+class Overview:
     """What the wanted pictures of a library look like: their classes counted, and a few of them to be shown.
 
     Those are the first that come: by their hashes, which is by chance.

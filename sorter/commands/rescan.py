@@ -215,8 +215,8 @@ class _Again:
         # Of a name that was cut, the cut may have left an end that would be cleaned off now.
         copies = map(str, self.manifest.copies(picture.sha256))
         names = [picture.path, *copies, name + "x" * (len(name) >= LONGEST_STEM)]
-        fitting = (path for path in names if file_stem(picture._replace(path=path)) == stem)
-        self.manifest.rename(picture.sha256, next(fitting, names[-1]))
+        suitable = (path for path in names if file_stem(picture._replace(path=path)) == stem)
+        self.manifest.rename(picture.sha256, next(suitable, names[-1]))
 
     def _below(self, path: Path) -> str:
         return path.relative_to(self.manifest.root).as_posix()

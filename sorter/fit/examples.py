@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 from sorter.errors import ExamplesError
@@ -71,22 +69,6 @@ def check_distinct(hashes: list[str], examples: Examples) -> None:
         other = first.setdefault(sha256, example)
         if other.label != example.label:
             raise ExamplesError(f"{example.path}: is the same picture as {other.path}; keep it in one class only")
-
-
-def split(labels: list[int], share: float, seed: int) -> tuple[list[int], list[int]]:
-    """Places of the training and of the validation pictures: of each class, `share` rounded up is kept for validation.
-
-    The vendor's split (85/15 per class, validation rounded up); a class always keeps one picture to train on.
-    """
-    draw = random.Random(seed)
-    training, validation = [], []
-    for label in sorted(set(labels)):
-        places = [place for place, one in enumerate(labels) if one == label]
-        draw.shuffle(places)
-        held = min(ceil(len(places) * share), len(places) - 1)
-        validation += places[:held]
-        training += places[held:]
-    return sorted(training), sorted(validation)
 
 
 def fingerprint(examples: Examples, hashes: list[str]) -> str:

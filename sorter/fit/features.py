@@ -33,7 +33,7 @@ class Features:
     """What is known of an example. Half precision: a quarter of a thousandth is finer than a JPEG's noise."""
 
     sha256: str
-    looks: int
+    perceptual_hash: int
     """Its perceptual hash."""
     numbers: Floats
     """(2, numbers), of the picture and of its mirror image: for each output of the backbone what `summary` says. Not
@@ -73,7 +73,7 @@ class FeatureCache:
 
     def put(self, backbone: str, found: Iterable[Features]) -> None:
         """Keep features, all of them or none."""
-        rows = [(backbone, one.sha256, one.looks.to_bytes(8, "big"), one.numbers.tobytes()) for one in found]
+        rows = [(backbone, one.sha256, one.perceptual_hash.to_bytes(8, "big"), one.numbers.tobytes()) for one in found]
         self._db.execute("BEGIN IMMEDIATE")
         self._db.executemany("INSERT OR REPLACE INTO feature VALUES (?, ?, ?, ?)", rows)
         self._db.execute("COMMIT")

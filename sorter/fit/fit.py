@@ -88,7 +88,7 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     run = Backbone(graph.key(), graph, map_places(graph))
     examples, features = usable(folder, examples, features_of([one.path for one in examples.pictures], run, track))
     labels = np.array([one.label for one in examples.pictures])
-    split = split_examples(folder, examples, [one.looks for one in features], recipe)
+    split = split_examples(folder, examples, [one.perceptual_hash for one in features], recipe)
     choice = _choose(features, labels, examples.classes, mirror, split, run, recipe)
     validation = _validation(examples, labels, choice, mirror, split, recipe)
 
@@ -149,11 +149,11 @@ def usable(folder: Path, examples: Examples, found: list[Any]) -> tuple[Examples
     return examples, good
 
 
-def split_examples(folder: Path, examples: Examples, looks: list[int], recipe: Recipe) -> folds.Split:
+def split_examples(folder: Path, examples: Examples, hashes: list[int], recipe: Recipe) -> folds.Split:
     """Which examples are held out together. Raises ExamplesError where --group does not fit them."""
     paths = [Path(*one.path.relative_to(folder.absolute()).parts[1:]) for one in examples.pictures]
     labels = np.array([one.label for one in examples.pictures])
-    return folds.split(paths, labels, np.array(looks, np.uint64), recipe.group, recipe.seed, folder)
+    return folds.split(paths, labels, np.array(hashes, np.uint64), recipe.group, recipe.seed, folder)
 
 
 def make_card(examples: Examples, hashes: list[str], found: Validation) -> dict[str, Any]:

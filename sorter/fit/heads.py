@@ -70,14 +70,14 @@ class HeldOut:
         return [float(share) for share in (self.logits.argmax(axis=2) == self.truth).mean(axis=1)]
 
     @cached_property
-    def heat(self) -> float:
+    def temperature(self) -> float:
         """The temperature that makes these answers' probabilities true."""
         return calibrate.temperature(self.logits.reshape(-1, self.logits.shape[2]), self.truth.reshape(-1))
 
     @cached_property
     def loss(self) -> float:
         """The mean negative log-likelihood of the truth at that temperature."""
-        scores = calibrate.probabilities(self.logits, self.heat)
+        scores = calibrate.probabilities(self.logits, self.temperature)
         found = np.take_along_axis(scores, self.truth[..., None], axis=2)
         return float(-np.log(np.maximum(found, 1e-9)).mean())
 
@@ -126,12 +126,12 @@ def choose(
             keep(Candidate(best.kind, UNITS), dense_held_out(spaces[best.kind], task, seed))
         allowed = [one for one in tried if ("dense" if one.units else "linear") in heads]
         best = max(allowed, key=lambda one: _merit(tried[one]))
-        heat = tried[best].heat
+        temperature = tried[best].temperature
         space = spaces[best.kind]
         dense = fit_dense(space, task, seed) if best.units else fit_linear(space, task, best.strength)
-    layers = _layers(best.kind, dense, heat, shapes[best.kind])
+    layers = _layers(best.kind, dense, temperature, shapes[best.kind])
     scores = tuple((one, found.accuracy) for one, found in tried.items())
-    return Choice(best, layers, tried[best], heat, scores)
+    return Choice(best, layers, tried[best], temperature, scores)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def _merit(found: HeldOut) -> tuple[float, float]:
     return round(float(shares[np.unique(truth)].mean()), 6), -found.loss
 
 
-def _layers(kind: Kind, dense: Dense, heat: float, shape: Sequence[int]) -> tuple[Layer, ...]:
+def _layers(kind: Kind, dense: Dense, temperature: float, shape: Sequence[int]) -> tuple[Layer, ...]:
     """The head as plain layers on a map (height, width, channels)."""
     (first, bias), *rest = dense
     if kind == "average":
@@ -166,7 +166,7 @@ def _layers(kind: Kind, dense: Dense, heat: float, shape: Sequence[int]) -> tupl
         first = np.asarray(spread.reshape(height * width * channels, -1), np.float32)
     stack = [(first, bias), *rest]
     kernel, bias = stack[-1]
-    stack[-1] = (np.asarray(kernel / heat, np.float32), np.asarray(bias / heat, np.float32))
+    stack[-1] = (np.asarray(kernel / temperature, np.float32), np.asarray(bias / temperature, np.float32))
     made = [
         Layer(
             "Dense",

@@ -28,7 +28,7 @@ STRENGTH = 100
 @dataclass(frozen=True, eq=False)
 class _Edges:
     sha256: str
-    looks: int
+    perceptual_hash: int
     ratios: NDArray[np.float64]
 
 
@@ -42,7 +42,7 @@ def fit_sharpness(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitte
     examples, edges = usable(folder, examples, list(track(in_step(_edges, paths), "measuring examples", len(paths))))
     ratios, labels = np.stack([one.ratios for one in edges]), np.array([one.label for one in examples.pictures])
     sharp = int(ratios[labels == 1].mean() >= ratios[labels == 0].mean())
-    split = split_examples(folder, examples, [one.looks for one in edges], recipe)
+    split = split_examples(folder, examples, [one.perceptual_hash for one in edges], recipe)
     scores = np.zeros((len(labels), 2), np.float32)
     for fold in np.unique(split.folds):
         out = split.folds == fold

@@ -43,9 +43,9 @@ def decide(
 def mirrored(label: Label, axis: Axis) -> Label:
     """The same answer, said of the mirrored picture."""
     name = axis.mirrored(label.name)
-    if name == label.name and not label.looks:
+    if name == label.name and not label.taken_for:
         return label
-    return Label(label.axis, name, label.score, label.source, label.mirror_looks, label.looks)
+    return Label(label.axis, name, label.score, label.source, label.mirror_taken_for, label.taken_for)
 
 
 def _doubt(name: str, axis: Axis, label: Label | None, thresholds: Mapping[str, Mapping[str, float]]) -> str:
@@ -53,10 +53,10 @@ def _doubt(name: str, axis: Axis, label: Label | None, thresholds: Mapping[str, 
         return f"{name}: no sorter has answered yet"
     if label.source == HUMAN:
         return ""
-    if label.looks:
-        too = " too" if label.looks == label.mirror_looks else ""
-        back = f'its mirror image looks "{label.mirror_looks}"{too}'
-        return f'{name}: looks "{label.looks}", but {back}, so one of the two is wrong'
+    if label.taken_for:
+        too = " too" if label.taken_for == label.mirror_taken_for else ""
+        back = f'its mirror image looks "{label.mirror_taken_for}"{too}'
+        return f'{name}: looks "{label.taken_for}", but {back}, so one of the two is wrong'
     threshold = thresholds[name][label.name] if axis.threshold == "auto" else axis.threshold
     if label.score >= threshold:
         return ""

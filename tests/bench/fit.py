@@ -113,7 +113,7 @@ def judge(folder: Path, folds: list[list[Path]], part: int, axis: str, backbone:
         name = truth(path)[axis]
         plain, mirrored, both = (ask(on).labels[0] for ask, on in ((once, path), (once, turned), (twice, path)))  # type: ignore[union-attr]
         asked_for = both if axis == "direction" else plain
-        accepted = asked_for.score >= card["thresholds"]["classes"][asked_for.name] and not asked_for.looks
+        accepted = asked_for.score >= card["thresholds"]["classes"][asked_for.name] and not asked_for.taken_for
         said += Said(
             1, plain.name == name, mirrored.name == MIRRORED.get(name, name), both.name == name,
             accepted, accepted and asked_for.name != name,

@@ -47,6 +47,8 @@ MIGRATIONS = [
         id INTEGER PRIMARY KEY, run INTEGER NOT NULL, sha256 TEXT NOT NULL, axis TEXT NOT NULL, before TEXT, after TEXT
     ) STRICT;
     CREATE INDEX answer_run ON answer (run);
+    ALTER TABLE label RENAME COLUMN looks TO taken_for;
+    ALTER TABLE label RENAME COLUMN mirror_looks TO mirror_taken_for;
     """,
 ]
 

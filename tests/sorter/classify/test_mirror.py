@@ -73,9 +73,9 @@ def test_asking_about_the_mirror_image_gives_the_mirrored_answer(plain: np.ndarr
     answer = both_ways("direction", CLASSES, "model", plain, turned, MIRROR)
     other = both_ways("direction", CLASSES, "model", turned, plain, MIRROR)
     assert other.score == answer.score
-    assert (other.looks, other.mirror_looks) == (answer.mirror_looks, answer.looks)
+    assert (other.taken_for, other.mirror_taken_for) == (answer.mirror_taken_for, answer.taken_for)
     combined = (plain + turned[list(MIRROR)]) / 2
-    if not answer.looks or np.sum(combined == combined.max()) == 1:  # two that are level may be taken either way
+    if not answer.taken_for or np.sum(combined == combined.max()) == 1:  # two that are level may be taken either way
         assert other == mirrored(answer, AXIS)
 
 
@@ -86,9 +86,9 @@ def test_a_sorter_that_contradicts_itself_says_what_each_view_looked_like(
     answer = both_ways("direction", CLASSES, "model", plain, turned, MIRROR)
     seen, seen_mirrored = CLASSES[plain.argmax()], CLASSES[turned.argmax()]
     if AXIS.mirrored(seen) == seen_mirrored:
-        assert (answer.name, answer.looks, answer.mirror_looks) == (seen, "", "")
+        assert (answer.name, answer.taken_for, answer.mirror_taken_for) == (seen, "", "")
     else:
-        assert (answer.looks, answer.mirror_looks) == (seen, seen_mirrored)
+        assert (answer.taken_for, answer.mirror_taken_for) == (seen, seen_mirrored)
     combined = (plain + turned[list(MIRROR)]) / 2
     assert answer.score == combined.max() == combined[CLASSES.index(answer.name)]
 
@@ -201,14 +201,14 @@ def only(seen: Any) -> Label:
 def test_a_mirrored_picture_gets_the_mirrored_label(sided: Sided, picture: Path) -> None:
     questions = sided.questions({"direction": sided.sorter(tells)}, PAIR)
     one, other = only(questions(picture)), only(questions(picture.with_name("mirrored.png")))
-    assert (one.name, one.looks) == ("left", "")
+    assert (one.name, one.taken_for) == ("left", "")
     assert other == mirrored(one, Axis(classes=AXIS.classes))
 
 
 def test_a_sorter_that_is_blind_to_sides_is_found_out(sided: Sided, picture: Path) -> None:
     label = only(sided.questions({"direction": sided.sorter(blind)}, PAIR)(picture))
-    assert (label.looks, label.mirror_looks) == ("left", "left")
-    assert only(sided.questions({"direction": sided.sorter(blind)})(picture)).looks == ""
+    assert (label.taken_for, label.mirror_taken_for) == ("left", "left")
+    assert only(sided.questions({"direction": sided.sorter(blind)})(picture)).taken_for == ""
 
 
 def test_the_mirrored_view_costs_a_pass_only_where_it_is_needed(sided: Sided, picture: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sorter.fit.calibrate import FLATTEST, SHARPEST, Promise, combine, probabilities, promise, temperature
+from sorter.fit.calibrate import FLATTEST, SHARPEST, Promise, probabilities, promise, temperature
+from sorter.networks.head import mean_of_views
 
 
 def drawn(draw: np.random.Generator, count: int, classes: int, spread: float) -> tuple[np.ndarray, np.ndarray]:
@@ -33,29 +34,29 @@ def accepted(found: Promise, scores: np.ndarray) -> np.ndarray:
 # --- temperature
 
 
-@pytest.mark.parametrize("heat", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("true", [0.2, 1.0, 5.0])
 @pytest.mark.parametrize("classes", [2, 6])
-def test_the_temperature_of_overconfident_answers_is_found(heat: float, classes: int) -> None:
+def test_the_temperature_of_overconfident_answers_is_found(true: float, classes: int) -> None:
     logits, truth = drawn(np.random.default_rng(1), 20_000, classes, 2.0)
-    assert temperature(logits * heat, truth) == pytest.approx(heat, rel=0.08)
+    assert temperature(logits * true, truth) == pytest.approx(true, rel=0.08)
 
 
 @pytest.mark.parametrize("count", [2, 10, 1000])
 def test_answers_that_are_all_right_are_not_certain(count: int) -> None:
     logits, truth = np.tile([[1.0, 0.0, 0.0]], (count, 1)), np.zeros(count, np.int64)
-    heat = temperature(logits, truth)
-    assert SHARPEST < heat < FLATTEST
-    assert float(probabilities(logits, heat)[0, 0]) == pytest.approx(1 - 2 / 3 / (count + 2), abs=1e-3)
+    true = temperature(logits, truth)
+    assert SHARPEST < true < FLATTEST
+    assert float(probabilities(logits, true)[0, 0]) == pytest.approx(1 - 2 / 3 / (count + 2), abs=1e-3)
     surer = temperature(np.tile(logits, (2, 1)), np.tile(truth, 2))
-    assert surer < heat
+    assert surer < true
 
 
 @given(st.lists(st.tuples(st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=3), st.integers(0, 2)), min_size=1))
 def test_a_temperature_is_always_finite(rows: list[tuple[list[float], int]]) -> None:
     logits, truth = np.array([row for row, _ in rows], np.float32), np.array([label for _, label in rows])
-    heat = temperature(logits, truth)
-    assert SHARPEST <= heat <= FLATTEST
-    assert np.isfinite(probabilities(logits, heat)).all()
+    true = temperature(logits, truth)
+    assert SHARPEST <= true <= FLATTEST
+    assert np.isfinite(probabilities(logits, true)).all()
 
 
 def test_answers_that_are_all_wrong_are_worth_nothing() -> None:
@@ -183,8 +184,8 @@ def test_both_views_are_told_the_same_way_round() -> None:
     """A picture that looks left, by four fifths; its mirror image looks right, by three."""
     plain, mirrored = np.array([[0.8, 0.1, 0.1]]), np.array([[0.2, 0.6, 0.2]])
     swap = np.array([1, 0, 2])
-    assert combine(plain, mirrored, swap) == pytest.approx(np.array([[0.7, 0.15, 0.15]]))
-    assert combine(mirrored, plain, swap)[:, swap] == pytest.approx(combine(plain, mirrored, swap))
+    assert mean_of_views(plain, mirrored, swap) == pytest.approx(np.array([[0.7, 0.15, 0.15]]))
+    assert mean_of_views(mirrored, plain, swap)[:, swap] == pytest.approx(mean_of_views(plain, mirrored, swap))
 
 
 def test_probabilities_sum_to_one_however_sure() -> None:

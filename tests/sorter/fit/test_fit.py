@@ -259,8 +259,8 @@ def test_of_two_sides_each_is_the_others_mirror_image(sided: Path, place: Path, 
     ImageOps.mirror(picture).save(place / "other.png")
     one, other = (asked(sorter, place / f"{name}.png", mirror) for name in ("one", "other"))
     assert other.score == one.score
-    assert (other.looks, other.mirror_looks) == (one.mirror_looks, one.looks)
-    if not one.looks:
+    assert (other.taken_for, other.mirror_taken_for) == (one.mirror_taken_for, one.taken_for)
+    if not one.taken_for:
         assert other.name == SWAP[one.name]
 
 

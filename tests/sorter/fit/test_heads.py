@@ -193,7 +193,7 @@ def test_the_layers_are_calibrated_and_fit_the_map(kind: str, head: str) -> None
     assert scores.shape == (60, 4) and scores.sum(axis=1) == pytest.approx(1)
     held_out = softmax(found.held_out.logits[0] / np.float32(found.temperature))
     assert np.abs(scores - held_out).mean() < 0.15
-    assert found.temperature == pytest.approx(found.held_out.heat)
+    assert found.temperature == pytest.approx(found.held_out.temperature)
 
 
 @given(st.integers(1, 40), st.integers(1, 40))

@@ -354,7 +354,11 @@ def test_sorters_that_share_a_pass_answer_as_each_alone(tmp_path: Path, draw: An
         for axis, one in alone.items():
             single: Any = one(path)
             (label,) = single.labels
-            assert (found[axis].name, found[axis].looks, found[axis].source) == (label.name, label.looks, label.source)
+            assert (found[axis].name, found[axis].taken_for, found[axis].source) == (
+                label.name,
+                label.taken_for,
+                label.source,
+            )
             assert found[axis].score == pytest.approx(label.score, abs=1e-5)
         assert found["ready"].score == pytest.approx(found["other"].score, abs=1e-4)
         passes.clear()

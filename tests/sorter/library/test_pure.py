@@ -114,7 +114,7 @@ def test_a_persons_answer_is_never_in_doubt(labels: tuple[Label, ...]) -> None:
     assert not verdict.unsure & people
     assert verdict.unsure == {name for name, one in by_axis(labels).items() if name in SCHEME.axes
                               and one.source != HUMAN
-                              and (one.looks or one.score < float(SCHEME.axes[name].threshold))} | (
+                              and (one.taken_for or one.score < float(SCHEME.axes[name].threshold))} | (
         set(SCHEME.axes) - set(by_axis(labels)))  # fmt: skip
     assert len(verdict.doubts) == len(verdict.unsure)
 
