@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 
 from sorter.errors import PictureError
 from sorter.files import cache_folder, read_file
-from sorter.fit.folds import perceptual_hash
 from sorter.networks import head
 from sorter.networks.run import Backbone, Runners
 from sorter.pictures import images
+from sorter.pictures.hashing import perceptual_hash
 from sorter.records import Unreadable
 from sorter.threads import in_step
 
 Track = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 Floats = NDArray[np.float16]
 
-FILE = "features-4.sqlite"
+FILE = "features-5.sqlite"
 """In the cache folder; counted up when what a row holds changes."""
 
 
@@ -51,7 +51,7 @@ class FeatureCache:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = NORMAL")  # a power cut may take the last rows, and no more
             self._db.execute(
-                "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, looks BLOB, numbers BLOB, "
+                "CREATE TABLE IF NOT EXISTS feature (backbone TEXT, sha256 TEXT, perceptual_hash BLOB, numbers BLOB, "
                 "PRIMARY KEY (backbone, sha256))"
             )
         except sqlite3.DatabaseError:
@@ -60,7 +60,7 @@ class FeatureCache:
 
     def get(self, backbone: str, sha256: str) -> Features | None:
         """The features of a picture, if they are known."""
-        query = "SELECT looks, numbers FROM feature WHERE backbone = ? AND sha256 = ?"
+        query = "SELECT perceptual_hash, numbers FROM feature WHERE backbone = ? AND sha256 = ?"
         row = self._db.execute(query, (backbone, sha256)).fetchone()
         if row is None:
             return None

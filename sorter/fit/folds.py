@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import ExamplesError
+from sorter.pictures.hashing import Hashes, distance
 
 SCENE, NONE = "scene", "none"
 """Words for --group: runs of near-identical frames, and every picture for itself."""
@@ -28,8 +29,6 @@ SAME = 4
 one of the same person, and 3 of another."""
 NEIGHBOURS = 4
 """A frame is compared with this many before it: in between there may be a flash or a blink."""
-
-Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,24 +104,6 @@ def count_leaks(hashes: Hashes, folds: NDArray[np.int64]) -> int:
         alike = distance(hashes[part, None], hashes[None, :]) <= SAME
         count += int((alike & (folds[part, None] != folds[None, :])).any(axis=1).sum())
     return count
-
-
-def distance(one: Hashes, other: Hashes) -> NDArray[np.uint8]:
-    """In how many bits they differ."""
-    return np.asarray(np.bitwise_count(np.bitwise_xor(one, other)))
-
-
-def perceptual_hash(view: NDArray[np.uint8]) -> int:
-    """64 bits of a picture (size, size, 3) that hardly change when it is scaled, brightened or compressed.
-
-    The signs of its 8 x 8 lowest frequencies about their median, as in pHash (Zauner 2010, section 3.2.1).
-    """
-    from PIL import Image
-    from scipy.fft import dctn
-
-    grey = Image.fromarray(view).convert("L").resize((32, 32), Image.Resampling.BOX)
-    low = dctn(np.asarray(grey, np.float32))[:8, :8].reshape(-1)
-    return sum(1 << int(place) for place in np.flatnonzero(low > np.median(low[1:])))
 
 
 def _say(group: str, count: int) -> str:
