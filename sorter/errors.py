@@ -6,7 +6,7 @@
     ├── ModelError             a sorter's files: the model, labels.txt, card.toml
     ├── PictureError           one picture that cannot be read; in bulk work it becomes a value
     ├── LibraryError           a library's folder or its manifest
-    │   └── DamagedManifest    one that `sorter rescan` builds anew
+    │   └── DamagedManifest    one that `sorter rescan` rebuilds
     ├── DatasetError           an exported dataset
     ├── ExamplesError          the class folders that `sorter fit` learns from
     ├── ClusterError           a Ray cluster, or what its workers are to read from

@@ -7,11 +7,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sorter.errors import MissingExtra, ModelsheetError
+from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
     from trainer.dataset import Dataset, Unreadable
@@ -101,7 +102,7 @@ def train(config: Path) -> tuple[dict[str, Any], str]:
     from trainer.config import read_config
     from trainer.run import start
 
-    with _Bar() as bar:
+    with Bar() as bar:
         return _train(start(read_config(config), config, bar.show), bar)
 
 
@@ -115,7 +116,7 @@ def resume(run: Path, steps: int | None) -> tuple[dict[str, Any], str]:
     _need_torch()
     from trainer.run import resume as resume_run
 
-    with _Bar() as bar:
+    with Bar() as bar:
         return _train(resume_run(run, steps, bar.show), bar)
 
 
@@ -190,9 +191,9 @@ def main() -> None:
     cli(prog_name="trainer")
 
 
-def _train(session: Session, bar: _Bar) -> tuple[dict[str, Any], str]:
+def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
     output, total, progress = session.config.output, session.config.training.steps, None
-    with _Stop() as stop:
+    with Stop() as stop:
         for progress in session.run(lambda: stop.asked):
             bar.show(f"training, loss {progress.loss:.4f}", progress.step, total)
     step = session.state.step
@@ -259,62 +260,6 @@ def _need_torch() -> None:
         library.set_verbosity_error()
         library.disable_progress_bar()
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
-
-
-class _Stop:
-    """Inside, the first interrupt or termination asks to stop after the step; a second one stops at once."""
-
-    asked = False
-
-    def __enter__(self) -> Self:
-        import signal
-
-        self._before = {which: signal.signal(which, self._ask) for which in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def _ask(self, which: int, frame: object) -> None:
-        import signal
-
-        self.asked = True
-        signal.signal(which, self._before[signal.Signals(which)])
-        click.echo("trainer: finishing this step and saving a checkpoint; interrupt again to stop at once", err=True)
-
-    def __exit__(self, *_: object) -> None:
-        import signal
-
-        for which, handler in self._before.items():
-            signal.signal(which, handler)
-
-
-class _Bar:
-    """A progress bar on standard error, where that is a terminal."""
-
-    def __enter__(self) -> Self:
-        self._progress: Any = None
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._progress = Progress(*columns, console=Console(stderr=True))
-            self._progress.start()
-            self._task = self._progress.add_task("loading", total=None)
-            self._phase = ""
-        return self
-
-    def show(self, what: str, done: int, of: int) -> None:
-        """Show `done` of `of`. The words up to the first comma name the phase; each phase has its own clock."""
-        if self._progress is None:
-            return
-        phase = what.partition(",")[0]
-        if phase != self._phase:
-            self._progress.reset(self._task, total=of)
-            self._phase = phase
-        self._progress.update(self._task, description=what, completed=done, total=of)
-
-    def __exit__(self, *_: object) -> None:
-        if self._progress is not None:
-            self._progress.stop()
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def undo(library: Path, run: int | None, dry_run: bool, as_json: bool) -> int:
 @dry_option
 @common
 def rescan(library: Path, sources: tuple[Path, ...], dry_run: bool, scheme: Path, as_json: bool) -> int:
-    """Build a damaged or lost manifest anew from the files that stand in a library.
+    """Rebuild a damaged or lost manifest from the files that stand in a library.
 
     No picture or caption is touched, and the damaged manifest is kept. Turned pictures are known again by their
     originals, so give the folders of those. Give the scheme by which the library was sorted last: what lies elsewhere

@@ -45,13 +45,14 @@ def export(
 ) -> int:
     """Write a library's certain pictures with their captions as a dataset for a trainer."""
     from sorter.commands.export import export as write
+    from sorter.dataset.crop import croppers
 
     job = load(scheme)
-    own = {"use": job.scheme.crop.use, **job.scheme.crop.options()}
-    table = own if crop in (None, own["use"]) else {"use": crop}
-    table |= {"size": size} if size else {}
+    own = job.scheme.crop
+    options = own.options() if crop in (None, own.use) else {}
+    cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
     with progress() as track:
-        report = write(library, to, job, use=use, crop=table, doubtful=doubtful, dry_run=dry_run, track=track)
+        report = write(library, to, job, use=use, crop=cropper, doubtful=doubtful, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)
 
 

@@ -52,10 +52,10 @@ def lines_of_rescan(found: Rescan, library: Path, dry_run: bool) -> list[str]:
     if not found.damage:
         lines = [f"{library}: its manifest is in order, so it was kept"]
     elif dry_run:
-        lines = [f"{library}: its manifest is damaged ({found.damage}) and would be built anew; nothing was changed"]
+        lines = [f"{library}: its manifest is damaged ({found.damage}) and would be rebuilt; nothing was changed"]
     else:
         where = f"; the damaged one is kept as {found.kept}" if found.kept else ""
-        lines = [f"{library}: its manifest was damaged ({found.damage}) and is built anew{where}"]
+        lines = [f"{library}: its manifest was damaged ({found.damage}) and is rebuilt{where}"]
     if found.damage:
         lines.append("runs before a rescan cannot be undone after it")
     if found.returning:

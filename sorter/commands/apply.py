@@ -7,8 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sorter.library.apply import Done, FindOriginal
+from sorter.library.apply import Done
 from sorter.library.apply import apply as carry_out
+from sorter.library.make import FindOriginal
 from sorter.library.originals import places, take_originals
 from sorter.library.store.manifest import Manifest
 from sorter.records import Put, Render, Step, Unreadable

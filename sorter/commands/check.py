@@ -29,7 +29,8 @@ T = TypeVar("T")
 MOST = 300
 """Pictures that the mirror check asks about; the share that it prints is then good to about 3 points."""
 ENOUGH = 0.9
-"""The least agreement that is fine. A head that keeps the sides apart came to 0.93 on faces, the vendor's to 0.6."""
+"""The least agreement that is fine. A head that keeps the sides apart came to 0.93 on faces, Teachable Machine's to
+0.6."""
 FEWEST = 10
 """Pictures of classes with a mirror class, below which their own share says nothing."""
 

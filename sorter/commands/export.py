@@ -13,7 +13,7 @@ from sorter.commands.answer import read_answers
 from sorter.commands.job import Job
 from sorter.commands.open import open_library
 from sorter.commands.plan import verdicts
-from sorter.dataset.crop import Cropper, croppers
+from sorter.dataset.crop import Cropper
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.errors import DamagedManifest, DatasetError, PictureError
 from sorter.files import found_at, read_file
@@ -32,19 +32,18 @@ def export(
     job: Job,
     *,
     use: str = "imagefolder",
-    crop: dict[str, Any] | None = None,
+    crop: Cropper | None = None,
     doubtful: bool = False,
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
     """Write the pictures of a library that are beyond doubt (or all, if `doubtful`) as a dataset to `to`.
 
-    `crop`: a cropper's `use` and options; without it, the scheme's own. Run again, it writes only what has changed.
+    `crop`: without it, the scheme's own. Run again, it writes only what has changed.
     Raises DatasetError where `to` is not ours to write to, or the library holds nothing to export.
     """
     layout = layouts.build(use, "--as")
-    table = crop or {"use": job.scheme.crop.use, **job.scheme.crop.options()}
-    cropper = croppers.build(table["use"], "[crop]", **{key: value for key, value in table.items() if key != "use"})
+    cropper = crop or job.cropper
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded

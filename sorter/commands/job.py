@@ -9,7 +9,7 @@ from typing import Any
 
 from sorter.classify.ask import Questions, load_questions
 from sorter.classify.askers import Asked
-from sorter.dataset.crop import croppers
+from sorter.dataset.crop import Cropper, croppers
 from sorter.errors import ModelError
 from sorter.library.caption import captioner_of
 from sorter.library.decide import decide
@@ -27,6 +27,8 @@ class Job:
     layout: ClassFolders
     thresholds: Mapping[str, Mapping[str, float]]
     """Axis -> class -> the score below which that answer is a doubt, where the scheme says "auto"."""
+    cropper: Cropper
+    """The scheme's own [crop]."""
 
     def decide(self, *known: Any) -> Verdict:
         """The verdict on a (picture, labels) pair of the manifest."""
@@ -36,15 +38,15 @@ class Job:
 def load_job(scheme_path: Path, exact: bool = False) -> Job:
     """Read a scheme and load its sorters. Raises SchemeError, ModelError, OptionsError.
 
-    `exact`: to look at pictures as the vendor does, to the last bit.
+    `exact`: to look at pictures as Teachable Machine does, to the last bit.
     """
     scheme = load_scheme(scheme_path)
-    croppers.build(scheme.crop.use, f"{scheme_path}: [crop]", **scheme.crop.options())
+    cropper = croppers.build(scheme.crop.use, f"{scheme_path}: [crop]", **scheme.crop.options())
     questions = load_questions(scheme, str(scheme_path), exact)
     labels = questions.labels()
     check_classes(str(scheme_path), scheme, labels)
     layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path)))
-    return Job(scheme, questions, layout, _thresholds(scheme, questions))
+    return Job(scheme, questions, layout, _thresholds(scheme, questions), cropper)
 
 
 def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, dict[str, float]]:

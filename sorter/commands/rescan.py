@@ -58,7 +58,7 @@ class Rescan:
 def rescan(
     library: Path, job: Job, sources: Collection[Path] = (), *, dry_run: bool = False, track: Track[Any] = silent
 ) -> Rescan:
-    """Build the manifest of a library anew if it is damaged or gone; else, learn the files of ours that it misses.
+    """Rebuild the manifest of a library if it is damaged or gone; else, learn the files of ours that it misses.
 
     `sources`: folders that hold originals, by which turned pictures are known again. Run again after it was cut off, it
     does the same. Raises LibraryError where this is no library, or the scheme is not the one that it was sorted by.

@@ -81,4 +81,4 @@ def _row(item: Item) -> dict[str, str | None]:
 
 
 def _misread(folder: Path, why: str) -> DatasetError:
-    return DatasetError(f"{folder / METADATA}: was written and read back, and {why}; export it anew")
+    return DatasetError(f"{folder / METADATA}: was written and read back, and {why}; export it again")

@@ -99,7 +99,7 @@ def from_keras(model: Any, name: str) -> Graph:
     except (ModelError, TypeError, ValueError) as found:  # Keras raises the latter two on layers of the network's own
         others = "MobileNetV2, ResNet50 and EfficientNetB0 are among those that can"
         raise ModelError(
-            f"--backbone {name}: cannot be exported in the vendor's format ({_line(found)}); {others}"
+            f"--backbone {name}: cannot be exported in Teachable Machine's format ({_line(found)}); {others}"
         ) from None
     options = {"filters": 3, "kernel_size": [1, 1], "strides": [1, 1], "padding": "valid"}
     scale = Layer("Conv2D", (0,), options, (kernel, bias))

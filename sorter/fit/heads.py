@@ -1,8 +1,10 @@
 """Features -> the small end of a sorter, chosen by what it answers on pictures that it was not fitted on.
 
-Two ways to sum up a picture. `average` is the vendor's: each channel's mean over the last map, which hardly changes
+Two ways to sum up a picture. `average` is Teachable Machine's: each channel's mean over the last map, which hardly
+changes
 when the picture is mirrored. `grid` keeps what is where: 4 x 4 cells of the map that the last convolution reads. Two
-heads on top of it: linear, fitted by regularised least squares on one-hot answers, and the vendor's Dense(100, relu),
+heads on top of it: linear, fitted by regularised least squares on one-hot answers, and Teachable Machine's
+Dense(100, relu),
 Dense(classes). Which of them and how strongly regularised, cross-validation on the user's own pictures says.
 """
 

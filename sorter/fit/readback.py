@@ -20,7 +20,7 @@ from sorter.errors import ModelError
 from sorter.networks.convert import import_keras
 from sorter.networks.graph import Graph, Layer
 from sorter.networks.head import Head
-from sorter.networks.run import VENDORS, normalise, start
+from sorter.networks.run import TEACHABLE_MACHINE, normalise, start
 
 Array = NDArray[np.float32]
 
@@ -60,7 +60,7 @@ def check_folder(to: Path, classes: tuple[str, ...], card: dict[str, Any]) -> No
 
 def _tflite(data: bytes, views: Sequence[NDArray[np.uint8]]) -> tuple[Array, None]:
     """Its weights are LiteRT's own, folded, so only the answers can be compared."""
-    engine = start(VENDORS, model_content=data)
+    engine = start(TEACHABLE_MACHINE, model_content=data)
     return np.stack([engine(view)[0] for view in views]), None
 
 

@@ -22,7 +22,7 @@ MOST_WEIGHT = 10
 """A picture of a small class counts at most so many times one of the largest. With 6 examples for some classes and 32
 for others, weighing raised the share found of every class by 4 to 12 points, and of the worst one by 19 to 38."""
 UNITS = 100
-"""Of the hidden layer: the vendor's."""
+"""Of the hidden layer: Teachable Machine's."""
 DIRECTIONS = 128
 """The hidden layer is fitted on this many principal directions: as good, and in a tenth of the time."""
 EPOCHS, BATCH, LEARNING_RATE, DECAY = 25, 128, 0.003, 0.001
@@ -196,7 +196,7 @@ class LeastSquares:
 
 
 def _hidden(along: Floats, answers: Places, classes: int, seed: int) -> Dense:
-    """The vendor's head, fitted by Adam; a class that is not among the answers is never likely."""
+    """Teachable Machine's head, fitted by Adam; a class that is not among the answers is never likely."""
     from sklearn.neural_network import MLPClassifier
 
     network = MLPClassifier(

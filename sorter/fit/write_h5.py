@@ -1,4 +1,4 @@
-"""A graph -> the vendor's own file: a Keras 2 `.h5` that a stranger's script loads. The reverse of graph.py.
+"""A graph -> Teachable Machine's own file: a Keras 2 `.h5` that a stranger's script loads. The reverse of graph.py.
 
 Written with h5py, as plain values: no network is built for it. Layout: tf_keras's `hdf5_format.py`, version 2.15.
 """
@@ -21,7 +21,6 @@ WEIGHTS = {
     "DepthwiseConv2D": ("depthwise_kernel", "bias"),
     "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel", "bias"),
     "BatchNormalization": ("gamma", "beta", "moving_mean", "moving_variance"),
-    "LayerNormalization": ("gamma", "beta"),
     "Normalization": ("mean", "variance", "count"),
     "Dense": ("kernel", "bias"),
 }
@@ -33,7 +32,7 @@ Named = list[tuple[str, NDArray[np.float32]]]
 
 
 def write_h5(trunk: Graph, head: Sequence[Layer]) -> bytes:
-    """The bytes of keras_model.h5, nested as the vendor's: [[network, pooling], [dense layers]]."""
+    """The bytes of keras_model.h5, nested as Teachable Machine's: [[network, pooling], [dense layers]]."""
     import h5py
 
     pool, dense = _parted(head)

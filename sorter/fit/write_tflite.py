@@ -1,4 +1,5 @@
-"""A converted backbone and a head -> one LiteRT file that answers a picture, as the vendor's `model_unquant.tflite`.
+"""A converted backbone and a head -> one LiteRT file that answers a picture, as Teachable Machine's
+`model_unquant.tflite`.
 
 The head's operators are added to the backbone's own flatbuffer, so that nothing is converted a second time.
 Operators: tensorflow/lite/schema/schema.fbs.

@@ -7,31 +7,26 @@ its place and move it there in one step, journal that it is done. While one batc
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain, groupby, islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from sorter import files
-from sorter.classify.ask import Seen
-from sorter.errors import LibraryError, PictureError
-from sorter.files import Found, found_at, read_file, read_if
+from sorter.errors import LibraryError
+from sorter.files import Found, found_at
+from sorter.library.make import FindOriginal, Maker, Ready, inside, sha256_at
 from sorter.library.plan import stem
 from sorter.library.store.contents import Intent, Placed, content_from
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.images import render
-from sorter.records import Drop, Output, Put, Render, Step, Text, Unreadable
+from sorter.records import Drop, Output, Put, Step, Unreadable
 from sorter.threads import in_step
 
 BATCH = 128
 """Steps between two writings of the journal; the most that a crash makes to be done again, twice over."""
 WRITERS = 4
 """Threads that write files; they mostly wait for the disk."""
-
-FindOriginal = Callable[[str], Iterable[Path | Seen]]
-"""sha256 -> the picture of that hash as it was read just now, or the files that may hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +37,6 @@ class Done:
 
 
 Outcome = Done | Unreadable
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    step: Step
-    data: bytes
-    sha256: str
-    """Of the bytes to write; empty for a drop."""
-    held: Output | None
-    """What we placed there before."""
-    same_file: bool = False
-    """A drop of what is, on a disk that ignores case, also the name of a file that stays."""
 
 
 def apply(steps: Iterable[Step], manifest: Manifest, run: int, originals: FindOriginal) -> Iterator[Outcome]:
@@ -78,7 +61,7 @@ def recover(manifest: Manifest) -> int:
     _clear_away([inside(manifest.root, intent.path) for intent in open_steps])
     for intent in open_steps:
         target = inside(manifest.root, intent.path)
-        stands = _sha256(target)
+        stands = sha256_at(target)
         with manifest.change():
             if intent.after is None:
                 if stands is None:
@@ -101,14 +84,6 @@ def _clear_away(targets: list[Path]) -> None:
         files.clear_away(folder, there)
 
 
-def inside(root: Path, path: str) -> Path:
-    """The place of an output. Raises LibraryError where it would lie outside the library."""
-    parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or any(part == ".." or "\\" in part or ":" in part for part in parts):
-        raise LibraryError(f"{path!r}: would lie outside {root}; this is a fault in a layout")
-    return root.joinpath(*parts)
-
-
 @dataclass
 class _Batches:
     """Two batches of steps at most are in hand: one that is being written, and one that is made ready."""
@@ -119,7 +94,7 @@ class _Batches:
     writers: ThreadPoolExecutor
     failed: set[str] = field(default_factory=set)
     """Stems of pictures of which a step failed."""
-    writing: list[tuple[list[tuple[_Ready, Intent]], Future[list[Found | Unreadable | None]]]] = field(
+    writing: list[tuple[list[tuple[Ready, Intent]], Future[list[Found | Unreadable | None]]]] = field(
         default_factory=list
     )
     """Each writer's share of the batch that is being written, and what will have become of it."""
@@ -127,7 +102,7 @@ class _Batches:
     def begin(self, batch: list[Step]) -> Iterator[Outcome]:
         """Make a batch ready, finish the one before, and have this one written. What became of the one before."""
         standing = self.manifest.placed_with(stem(step.output) for step in batch)
-        worker = _Worker(self.manifest, self.originals, standing)
+        worker = Maker(self.manifest, self.originals, standing)
         ready = []
         makes = in_step(worker.make, _without(batch, self.failed), is_light=worker.is_light)
         for step, made in zip(batch, makes, strict=True):
@@ -185,87 +160,11 @@ class _Batches:
         return done
 
 
-@dataclass(frozen=True, eq=False)
-class _Worker:
-    """Makes the bytes of a step; called from several threads."""
-
-    manifest: Manifest
-    originals: FindOriginal
-    standing: dict[str, list[Placed]]
-    """Stem -> what we placed with that name."""
-
-    def is_light(self, step: Step | Unreadable) -> bool:
-        """Whether there is hardly anything to make: a text, or a picture that is at hand and stays as it is."""
-        if not isinstance(step, Put):
-            return isinstance(step, Unreadable)
-        wanted = step.output.content
-        return isinstance(wanted, Text) or self._at_hand(wanted, PurePosixPath(step.output.path).suffix) is not None
-
-    def make(self, step: Step | Unreadable) -> _Ready | Unreadable:
-        if isinstance(step, Unreadable):
-            return step
-        target = inside(self.manifest.root, step.output.path)
-        ours = self.standing.get(stem(step.output), [])
-        held = next((one for one in ours if one.output.path == step.output.path), None)
-        before = held.output if held else None
-        stands = _sha256(target)
-        if isinstance(step, Drop):
-            if stands is not None and (held is None or stands != held.sha256):
-                return Unreadable(target, "changed by hand, so it was left")
-            return _Ready(step, b"", "", before, same_file=self._stays_by_another_name(step.output, target, ours))
-        try:
-            data, sha256 = self._content(step.output, ours)
-        except PictureError as found:
-            return Unreadable(target, str(found))
-        if stands is not None and stands not in (held and held.sha256, sha256):
-            return Unreadable(target, "a file that is not ours stands there, so it was left")
-        return _Ready(step, data, sha256, before)
-
-    def _stays_by_another_name(self, output: Output, target: Path, ours: list[Placed]) -> bool:
-        """After `Happy` became `happy`, both names mean one folder on Windows and macOS."""
-        others = [one.output.path for one in ours if one.output.path != output.path]
-        return target.exists() and any(
-            other.casefold() == output.path.casefold() and target.samefile(self.manifest.root / other)
-            for other in others
-            if (self.manifest.root / other).exists()
-        )
-
-    def _content(self, output: Output, ours: list[Placed]) -> tuple[bytes, str]:
-        """The bytes of an output and their hash."""
-        if not isinstance(output.content, Render):
-            return _hashed(output.content.text.encode())
-        suffix, wanted = PurePosixPath(output.path).suffix, output.content.sha256
-        for placed in ours:
-            # The same content in another folder: it need not be decoded and encoded again, nor the original be there.
-            if placed.output.content == output.content and PurePosixPath(placed.output.path).suffix == suffix:
-                found = read_if(inside(self.manifest.root, placed.output.path), placed.sha256)
-                if found is not None:
-                    return found, placed.sha256
-        if (data := self._at_hand(output.content, suffix)) is not None:
-            return data, wanted
-        tried: Path | None = None
-        for original in self.originals(wanted):
-            if isinstance(original, Seen):
-                data = original.data
-            else:
-                tried, data = original, read_if(original, wanted)
-            if data is not None:
-                is_whole = isinstance(original, Seen) or self.manifest.knows(wanted)
-                made = render(data, output.content, suffix, is_whole)
-                return (made, wanted) if made is data else _hashed(made)
-        raise PictureError(f"the original is gone or has changed: {tried or wanted[:10]}")
-
-    def _at_hand(self, wanted: Render, suffix: str) -> bytes | None:
-        """The bytes, where they were read just now and are placed as they are."""
-        original = next(iter(self.originals(wanted.sha256)), None) if wanted.is_plain else None
-        return original.data if isinstance(original, Seen) and original.suffix == suffix else None
-
-
-def _touch_all(root: Path, share: list[_Ready]) -> list[Found | Unreadable | None]:
+def _touch_all(root: Path, share: list[Ready]) -> list[Found | Unreadable | None]:
     return [_touch(root, one) for one in share]
 
 
-def _touch(root: Path, ready: _Ready) -> Found | Unreadable | None:
+def _touch(root: Path, ready: Ready) -> Found | Unreadable | None:
     """Write or remove one file; what stands there afterwards, or why it could not be touched."""
     target = inside(root, ready.step.output.path)
     try:
@@ -299,17 +198,3 @@ def _in_batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
 
 def _placed(output: Output, sha256: str, file: Found) -> Placed:
     return Placed(output, sha256, file.size, file.modified)
-
-
-def _hashed(data: bytes) -> tuple[bytes, str]:
-    return data, hashlib.sha256(data).hexdigest()
-
-
-def _sha256(path: Path) -> str | None:
-    """The hash of the file that stands there; None if nothing does, and "" if it is no file, or may not be read."""
-    try:
-        return hashlib.sha256(read_file(path)).hexdigest()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:
-        return ""

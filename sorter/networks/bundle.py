@@ -20,7 +20,7 @@ MAGIC = 0xDB4775248B80FB57
 FLOAT, STRING = 1, 7
 """Of DataType in tensorflow/core/framework/types.proto."""
 MOST_FIELDS = 1_000_000
-"""Of one message; each takes many times its size once it is read. The vendor's have some thousands."""
+"""Of one message; each takes many times its size once it is read. Teachable Machine's have some thousands."""
 
 
 class Damaged(ValueError):

@@ -1,6 +1,6 @@
 """What shape each operator of a .tflite file gives: nothing may become larger than the file says. Pure.
 
-LiteRT works out the shapes anew and asks for that much memory, so a file whose shapes are not those is refused.
+LiteRT works the shapes out again and asks for that much memory, so a file whose shapes are not those is refused.
 """
 
 from __future__ import annotations

@@ -16,9 +16,10 @@ from sorter.errors import ModelError
 from sorter.files import read_file
 
 LARGEST = 400 * 2**20
-"""Bytes; a larger model file is refused unread. The vendor's exports have 2.5 MB."""
+"""Bytes; a larger model file is refused unread. Teachable Machine's exports have 2.5 MB."""
 LARGEST_TEXT = 16 * 2**20
-"""Bytes; of a file of labels or JSON, which takes many times its size once it is read. The vendor's have 92 kB."""
+"""Bytes; of a file of labels or JSON, which takes many times its size once it is read. Teachable Machine's have 92
+kB."""
 DEEPEST = 3
 """Folders below the one that was named: my_model/model.savedmodel/variables."""
 MOST = 10_000

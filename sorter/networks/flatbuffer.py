@@ -55,7 +55,7 @@ NEEDED = (
 )
 """Where the options may not be left out: LiteRT would take strides of 0."""
 MOST_PARTS = 4000
-"""The most tensors, operators or buffers; the vendor's have 182."""
+"""The most tensors, operators or buffers; Teachable Machine's have 182."""
 MOST_NUMBERS = 2**26
 """The most numbers in a tensor: 256 MB."""
 

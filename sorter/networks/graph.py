@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Weights = dict[str, list[NDArray[np.float32]]]
 """Layer name -> its arrays, in the order in which Keras keeps them: kernel, bias; gamma, beta, mean, variance."""
 MOST_NUMBERS = 100_000_000
-"""The most weights that a sorter may have; the vendor's have half a million."""
+"""The most weights that a sorter may have; Teachable Machine's have half a million."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,7 +66,7 @@ DEFAULTS = {
 FRACTIONS = ("epsilon", "max_value", "negative_slope", "threshold")
 """TensorFlow.js writes 6 where Keras writes 6.0: made alike, so that its exports hash like the others."""
 SAMPLES, SPECTROGRAM = 44032, [43, 232, 1]
-"""What a sound project of the same vendor's reads, as TFLite and as Keras layers; a pose project reads 14739."""
+"""What a sound project of Teachable Machine's reads, as TFLite and as Keras layers; a pose project reads 14739."""
 
 
 def read_graph(data: bytes, where: str) -> Graph:
@@ -101,7 +101,7 @@ def graph_of(config: Any, weights: Weights, where: str) -> Graph:
 
 
 def other_project(where: str, project: str) -> ModelError:
-    """What to say to a pose or sound project of the same vendor's."""
+    """What to say to a pose or sound project of Teachable Machine's."""
     judged = {"pose": "the key points of a body", "sound": "sounds"}[project]
     needed = "make an image project in Teachable Machine and export that"
     return ModelError(f"{where}: is a {project} project, which judges {judged} and not pictures; {needed}")

@@ -8,7 +8,8 @@ from sorter.networks.parts import Parts, find_labels, from_graph
 
 
 def find(files: Files) -> str | None:
-    """The model's file, if there is one: the vendor's own spelling where keras_model.h5 and keras_Model.h5 stand."""
+    """The model's file, if there is one: Teachable Machine's own spelling where keras_model.h5 and keras_Model.h5
+    stand."""
     found = files.ending(".h5")
     return "keras_model.h5" if "keras_model.h5" in found else next(iter(found), None)
 

@@ -16,7 +16,7 @@ def parse_labels(text: str, where: str) -> tuple[str, ...]:
     """Class names in the order of the outputs.
 
     Takes "0 name", a bare "name" a line, a byte-order mark, CRLF, blank lines and doubled spaces; two classes that
-    come out alike (the vendor cuts names to 12 characters) are kept apart by their number. Raises ModelError.
+    come out alike (Teachable Machine cuts names to 12 characters) are kept apart by their number. Raises ModelError.
     """
     lines = [line for line in text.lstrip("\ufeff").splitlines() if line.strip()]
     found = [INDEXED.fullmatch(line) for line in lines]
@@ -32,7 +32,7 @@ def parse_labels(text: str, where: str) -> tuple[str, ...]:
 
 
 def format_labels(names: tuple[str, ...]) -> str:
-    """The vendor's own form: "{index} {name}", one line a class."""
+    """Teachable Machine's own form: "{index} {name}", one line a class."""
     return "".join(f"{index} {name}\n" for index, name in enumerate(names))
 
 

@@ -38,8 +38,8 @@ class Scaling:
     offset: float = -1.0
 
 
-VENDORS = Scaling()
-"""-1..1, as the vendor's Python recipe does: x / 127.5 - 1."""
+TEACHABLE_MACHINE = Scaling()
+"""-1..1, as Teachable Machine's Python recipe does: x / 127.5 - 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Ready:
     data: bytes
     size: int
     """It reads (1, size, size, 3): float32 that is scaled, or the uint8 values themselves."""
-    scaling: Scaling = VENDORS
+    scaling: Scaling = TEACHABLE_MACHINE
 
     def key(self) -> str:
         """A hash over the file and the scaling, told from a graph's by its first letters."""
@@ -108,7 +108,7 @@ class Backbone:
 
         Of a ready file, to its answer (classes).
         """
-        scaling = self.network.scaling if isinstance(self.network, Ready) else VENDORS
+        scaling = self.network.scaling if isinstance(self.network, Ready) else TEACHABLE_MACHINE
         return start(scaling, model_path=str(self.compiled()))
 
 
@@ -164,7 +164,7 @@ def start(scaling: Scaling, **source: Any) -> Run:
     return run
 
 
-def normalise(view: NDArray[np.uint8], scaling: Scaling = VENDORS) -> NDArray[np.float32]:
+def normalise(view: NDArray[np.uint8], scaling: Scaling = TEACHABLE_MACHINE) -> NDArray[np.float32]:
     """0..255 -> what a network wants, -1..1 unless it says otherwise."""
     return np.asarray(view.astype(np.float32) / scaling.divisor + scaling.offset, np.float32)
 

@@ -15,7 +15,7 @@ from sorter.networks.flatbuffer import Network, is_edge_tpu, read_network
 from sorter.networks.head import Head
 from sorter.networks.keras import SAMPLES, other_project
 from sorter.networks.parts import Labels, Parts, digest, find_labels
-from sorter.networks.run import VENDORS, Backbone, Ready, Scaling, start
+from sorter.networks.run import TEACHABLE_MACHINE, Backbone, Ready, Scaling, start
 
 
 def find(files: Files) -> str | None:
@@ -26,7 +26,7 @@ def find(files: Files) -> str | None:
 
 def load(files: Files, name: str) -> Parts:
     """Read it. Raises ModelError: damaged, made for an Edge TPU, not allowed, or labels that do not fit."""
-    return load_with(files, name, find_labels(files), VENDORS)
+    return load_with(files, name, find_labels(files), TEACHABLE_MACHINE)
 
 
 def load_with(files: Files, name: str, labels: Labels, scaling: Scaling) -> Parts:

@@ -84,7 +84,7 @@ def open_picture(data: bytes) -> Image:
 
 
 def load(image: Image) -> Image:
-    """Decode into upright RGB; transparency is laid on black, as the vendor's page sees it.
+    """Decode into upright RGB; transparency is laid on black, as Teachable Machine's page sees it.
 
     Raises PictureError where the bytes end early or make no sense.
     """
@@ -125,7 +125,7 @@ def load_grey(image: Image) -> NDArray[np.uint8]:
 
 
 def exact_view(image: Image, size: int) -> NDArray[np.uint8]:
-    """The same as the vendor's own recipe has it, to the last bit: decoded at full size, scaled by Pillow."""
+    """The same as Teachable Machine's own recipe has it, to the last bit: decoded at full size, scaled by Pillow."""
     import numpy as np
     from PIL import Image, ImageOps
 

@@ -1,6 +1,7 @@
-"""Do pictures that are decoded small get the answers that they get from the vendor's own recipe?
+"""Do pictures that are decoded small get the answers that they get from Teachable Machine's own recipe?
 
-The vendor's: full decode, ImageOps.fit with Lanczos, x / 127.5 - 1, the Keras model. Ours: as `sorter sort` reads them,
+Teachable Machine's: full decode, ImageOps.fit with Lanczos, x / 127.5 - 1, the Keras model. Ours: as `sorter sort`
+reads them,
 and with --exact. Every real picture is asked about with every real Keras export.
 
     python -m tests.bench.agreement

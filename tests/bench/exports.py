@@ -1,4 +1,5 @@
-"""Every real export against the vendor's own recipe: full decode, Lanczos fit, x / 127.5 - 1, tf_keras or LiteRT.
+"""Every real export against Teachable Machine's own recipe: full decode, Lanczos fit, x / 127.5 - 1, tf_keras or
+LiteRT.
 
     python -m tests.bench.exports
 
@@ -37,7 +38,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Export:
-    """An export alone in a folder, and the vendor's probabilities for views (n, 224, 224, 3)."""
+    """An export alone in a folder, and Teachable Machine's probabilities for views (n, 224, 224, 3)."""
 
     name: str
     folder: Path
@@ -107,7 +108,7 @@ def copied(to: Path, *paths: Path) -> Path:
 
 
 def vendor_view(path: Path) -> Array:
-    """The vendor's Python recipe for one picture."""
+    """Teachable Machine's Python recipe for one picture."""
     with Image.open(path) as image:
         return np.asarray(ImageOps.fit(image.convert("RGB"), (224, 224), Image.Resampling.LANCZOS))
 

@@ -3,7 +3,7 @@
     python -m tests.bench.fit
 
 Real faces, split by person into five parts: four are fitted on, with the head, its strength and its thresholds chosen
-among these alone; the fifth is judged. The vendor's head (Dense 100 on means, no mirrored copies) beside it.
+among these alone; the fifth is judged. Teachable Machine's head (Dense 100 on means, no mirrored copies) beside it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,8 @@ def judge(folder: Path, folds: list[list[Path]], part: int, axis: str, backbone:
 
 
 def vendors_head(folds: list[list[Path]], axis: str, export: Path) -> Said:
-    """Means of the last map, Dense(100, relu), Dense(classes), 50 epochs of Adam in batches of 16, as the vendor's page
+    """Means of the last map, Dense(100, relu), Dense(classes), 50 epochs of Adam in batches of 16, as Teachable
+    Machine's page
     has it; without mirrored copies."""
     import warnings
 

@@ -111,6 +111,7 @@ def report(folder: Path) -> None:
 def _job() -> Any:
     """A scheme of two axes, whose sorters are not asked."""
     from sorter.commands.job import Job
+    from sorter.dataset.crop import Whole
     from sorter.library.caption import captioner_of
     from sorter.library.layout import class_folders
     from sorter.scheme import Axis, Class, Scheme
@@ -122,7 +123,7 @@ def _job() -> Any:
     turned = {"left": Class(mirror="right"), "right": Class(mirror="left")}
     axes = {"mood": Axis(model="mood"), "direction": Axis(model="direction", canonical="left", classes=turned)}
     scheme = Scheme(name="large", trigger="lbay", folders="{mood}/{direction}", axes=axes)
-    return Job(scheme, Sources(), class_folders(scheme, AXES, captioner_of(scheme)), {})  # type: ignore[arg-type]
+    return Job(scheme, Sources(), class_folders(scheme, AXES, captioner_of(scheme)), {}, Whole())  # type: ignore[arg-type]
 
 
 def _pictures() -> Iterator[tuple[Any, Any]]:

@@ -1,8 +1,9 @@
-"""Sorting by four axes against the vendor's loop, and against the least that any sorter must do.
+"""Sorting by four axes against Teachable Machine's loop, and against the least that any sorter must do.
 
     python -m tests.bench.speed
 
-Real film frames scaled to 1920x1080 JPEG, four real exports. The vendor's loop: each picture opened, decoded, fitted
+Real film frames scaled to 1920x1080 JPEG, four real exports. Teachable Machine's loop: each picture opened, decoded,
+fitted
 and predicted for each model, then copied into its class folder. The bound: as many threads as we use do nothing but
 decode and one backbone pass. Both warm; all in one run, since only ratios mean anything.
 """
@@ -22,7 +23,7 @@ from PIL import Image, ImageOps
 from tests.bench import data
 
 EXPORTS = ("waste-2023-h5", "arrows-2023-h5", "carlogos-2025-h5", "racecar-2019-h5")
-PICTURES, VENDORS = 1500, 24
+PICTURES, TEACHABLE_MACHINE = 1500, 24
 ROUNDS = 3
 
 
@@ -44,13 +45,13 @@ def main() -> None:
         vendor(paths[:2])
         ours, least, theirs = [], [], []
         for number in range(ROUNDS):  # in turn, so that a noisy minute falls on all of them
-            theirs.append(rate(lambda: vendor(paths[:VENDORS]), VENDORS))
+            theirs.append(rate(lambda: vendor(paths[:TEACHABLE_MACHINE]), TEACHABLE_MACHINE))
             least.append(rate(lambda: list(bound(network, paths)), len(paths)))
             ours.append(rate(lambda: sort(heap, folder / f"library{number}", job), len(paths)))  # noqa: B023
     print(f"vendor's loop, four models: {max(theirs):7.1f} pictures a second")
     print(f"the bound:                  {max(least):7.1f}")
     print(f"sorter sort, files placed:  {max(ours):7.1f}")
-    print(f"against the vendor's loop:  {max(ours) / max(theirs):7.1f} times (bar: 50, goal: 75)")
+    print(f"against Teachable Machine's loop:  {max(ours) / max(theirs):7.1f} times (bar: 50, goal: 75)")
     print(f"of the bound:               {max(ours) / max(least):7.2f} (bar: 0.85)")
 
 
@@ -86,7 +87,7 @@ def bound(network: Any, paths: list[Path]) -> Any:
 
 
 def vendors_loop(to: Path) -> Callable[[list[Path]], None]:
-    """The vendor's own Python recipe, once for each of the four exports."""
+    """Teachable Machine's own Python recipe, once for each of the four exports."""
     from sorter.networks.convert import import_keras
 
     keras, models = import_keras(), []

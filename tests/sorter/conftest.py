@@ -144,7 +144,7 @@ def detector(keras: Any, size: int = 32) -> Any:
 
 
 def _export(keras: Any, folder: Path, classes: Mapping[str, str], sharpness: float = 20.0) -> Path:
-    """The vendor's nesting with the vendor's head: Dense relu with bias, Dense softmax without."""
+    """Teachable Machine's nesting with Teachable Machine's head: Dense relu with bias, Dense softmax without."""
     layers = keras.layers
     trunk = keras.Sequential([detector(keras), layers.GlobalAveragePooling2D()], name="trunk")
     head = keras.Sequential(
@@ -175,7 +175,7 @@ def keras() -> Any:
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
-    """models/direction and models/mood, as the vendor exports them today."""
+    """models/direction and models/mood, as Teachable Machine exports them today."""
     folder = tmp_path_factory.mktemp("exports")
     _export(keras, folder / "direction", DIRECTIONS)
     _export(keras, folder / "mood", MOODS)
@@ -199,7 +199,8 @@ def edit_config() -> Callable[[Path, Callable[[Any], Any]], None]:
 
 @pytest.fixture(scope="session")
 def old_exports(tmp_path_factory: pytest.TempPathFactory, exports: Path, edit_config: Any) -> Path:
-    """The same in the vendor's older config generation: class `Model`, and no InputLayer entry in a Sequential."""
+    """The same in Teachable Machine's older config generation: class `Model`, and no InputLayer entry in a
+    Sequential."""
 
     def older(entry: Any) -> Any:
         if isinstance(entry, list):

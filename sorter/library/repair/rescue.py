@@ -95,14 +95,14 @@ def rescue(root: Path) -> Rescued:
 
 
 def clear_away(root: Path) -> None:
-    """Remove what was being built anew by a run that was cut off."""
+    """Remove what was being rebuilt by a run that was cut off."""
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             beside(root / FOLDER / FILE, NEW + ending).unlink()
 
 
 def put_in_place(root: Path) -> Path | None:
-    """Move the manifest that was built anew into its place. Where the damaged one lies now; None if there was none.
+    """Move the manifest that was rebuilt into its place. Where the damaged one lies now; None if there was none.
 
     Killed in between, it leaves a library without a manifest, which every command refuses. Raises LibraryError.
     """

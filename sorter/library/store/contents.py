@@ -75,3 +75,14 @@ def _content_from(text: str) -> Render | Text:
 
 _text_from = lru_cache(maxsize=4096)(_content_from)
 """The captions of a library are few, and each stands beside many pictures."""
+
+
+def placed_from(row: tuple[Any, ...]) -> Placed:
+    """What a row of the manifest (path, content, sha256, size, modified) says. Raises Garbled."""
+    return Placed(Output(row[0], content_from(row[1])), *row[2:])
+
+
+def placed_row(placed: Placed, stem: str) -> tuple[Any, ...]:
+    """The row of a placed file: path, stem, content, sha256, size, modified."""
+    path, content = placed.output.path, content_text(placed.output.content)
+    return path, stem, content, placed.sha256, placed.size, placed.modified

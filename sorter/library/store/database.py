@@ -17,7 +17,7 @@ from sorter.library.store.standing import is_sorted
 T = TypeVar("T")
 
 NEW, DAMAGED = ".new", ".damaged-"
-"""Endings of a manifest that is being built anew, and of one that was found damaged and kept."""
+"""Endings of a manifest that is being rebuilt, and of one that was found damaged and kept."""
 MEANS_DAMAGE = {None, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_NOTADB}
 """What SQLite says of bytes that make no sense, such as tables that are not there (sqlite.org/rescode.html); None is
 Python's own, of a text that is not UTF-8. Other codes are about the disk, or about who else is at work."""
@@ -145,7 +145,7 @@ def refuse_lost(path: Path, root: Path) -> None:
     """Raise DamagedManifest where there was another one: pictures bear their own hash, or it left files beside it."""
     what = "is empty" if path.exists() else "is gone"
     if is_sorted(root) or (what == "is gone" and (has_log(path) or any(path.parent.glob(f"{path.name}{DAMAGED}*")))):
-        raise DamagedManifest(f'{path}: {what}; "sorter rescan {root}" builds it anew from the files that stand there')
+        raise DamagedManifest(f'{path}: {what}; "sorter rescan {root}" rebuilds it from the files that stand there')
 
 
 def means_damage(found: Exception) -> bool:
@@ -158,7 +158,7 @@ def trouble(path: Path, root: Path, found: Exception) -> LibraryError:
     """The sentence for what SQLite found wrong with the manifest of the library at `root`."""
     if means_damage(found):
         return DamagedManifest(
-            f'{path}: is damaged ({found}); "sorter rescan {root}" builds it anew from the files that stand there'
+            f'{path}: is damaged ({found}); "sorter rescan {root}" rebuilds it from the files that stand there'
         )
     code = getattr(found, "sqlite_errorcode", 0) & 0xFF
     return LibraryError(f"{path}: cannot be used: {found}; {REMEDIES.get(code, 'choose a folder of your own')}")

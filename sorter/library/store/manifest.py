@@ -16,7 +16,7 @@ from sorter.errors import LibraryError
 from sorter.files import Found
 from sorter.library.plan import stem
 from sorter.library.store import database
-from sorter.library.store.contents import Garbled, Placed, content_from, content_text
+from sorter.library.store.contents import Garbled, Placed, content_from, placed_from, placed_row
 from sorter.library.store.journal import Journal
 from sorter.library.store.schema import migrate
 from sorter.records import HUMAN, Label, Output, Picture, Unreadable
@@ -263,12 +263,12 @@ class Manifest:
 
     def placed(self) -> Iterator[Placed]:
         """Every file that we wrote and that is believed to stand, by path."""
-        return map(_placed, self._db.execute(f"SELECT {PLACED} FROM placed ORDER BY path"))
+        return map(placed_from, self._db.execute(f"SELECT {PLACED} FROM placed ORDER BY path"))
 
     def placed_at(self, path: str) -> Placed | None:
         """What we wrote at this path."""
         row = self._db.execute(f"SELECT {PLACED} FROM placed WHERE path = ?", (path,)).fetchone()
-        return row and _placed(row)
+        return row and placed_from(row)
 
     def outputs(self) -> Iterator[Output]:
         """The outputs of every file that we wrote, in no order."""
@@ -280,13 +280,13 @@ class Manifest:
         for some in database.parts(sorted(set(stems))):
             query = f"SELECT {PLACED} FROM placed WHERE stem IN ({database.marks(some)}) ORDER BY path"
             for row in self._db.execute(query, some):
-                one = _placed(row)
+                one = placed_from(row)
                 found.setdefault(stem(one.output), []).append(one)
         return found
 
     def set_placed(self, *placed: Placed) -> None:
         """Record files as written."""
-        database.insert(self._db, "OR REPLACE INTO placed", map(_placed_row, placed))
+        database.insert(self._db, "OR REPLACE INTO placed", (placed_row(one, stem(one.output)) for one in placed))
 
     def forget_placed(self, path: str) -> None:
         """Record that a file of ours no longer stands."""
@@ -301,12 +301,3 @@ def _in_force(rows: Iterable[Any], sources: dict[str, str]) -> tuple[Label, ...]
         if label.source == HUMAN or (label.axis not in chosen and label.source == sources.get(label.axis)):
             chosen[label.axis] = label
     return tuple(chosen.values())
-
-
-def _placed(row: tuple[Any, ...]) -> Placed:
-    return Placed(Output(row[0], content_from(row[1])), *row[2:])
-
-
-def _placed_row(placed: Placed) -> tuple[Any, ...]:
-    path, content = placed.output.path, content_text(placed.output.content)
-    return path, stem(placed.output), content, placed.sha256, placed.size, placed.modified

@@ -18,7 +18,7 @@ from sorter.errors import DatasetError, OptionsError
 from sorter.records import Box, Picture, Render, Verdict
 
 Tree = Callable[..., dict[str, str]]
-PAD = {"use": "pad", "size": 64, "fill": "#00ff00"}
+PAD = croppers.build("pad", size=64, fill="#00ff00")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_a_picture_that_left_the_library_leaves_the_dataset(
 
 
 def test_centre_and_pad_make_squares_of_the_asked_size(library: Path, dataset: Path, job: Job, tmp_path: Path) -> None:
-    export(library, dataset, job, crop={"use": "centre", "size": 16})
+    export(library, dataset, job, crop=croppers.build("centre", size=16))
     assert {opened(path).size for path in pictures(dataset)} == {(16, 16)}
     export(library, tmp_path / "padded", job, crop=PAD)
     (left,) = (tmp_path / "padded").glob("left_happy-*")
@@ -142,7 +142,7 @@ def test_a_picture_that_was_edited_by_hand_is_exported_as_it_is_now(
     path = next(library.rglob("front-*.png"))
     edited = draw("front", "happy", 77, size=(100, 20))
     edited.save(path)
-    export(library, dataset, job, crop={"use": "centre", "size": 20})
+    export(library, dataset, job, crop=croppers.build("centre", size=20))
     exported = opened(dataset / rows(dataset)["front"]["file_name"])
     assert exported.tobytes() == edited.crop((40, 0, 60, 20)).tobytes()
 
@@ -209,7 +209,7 @@ def test_what_an_export_cannot_do_is_a_sentence(library: Path, dataset: Path, jo
     with pytest.raises(OptionsError, match='"imagefoldr" is not a dataset layout; did you mean "imagefolder"'):
         export(library, dataset, job, use="imagefoldr")
     with pytest.raises(OptionsError, match='"center" is not a cropper; did you mean "centre"'):
-        export(library, dataset, job, crop={"use": "center"})
+        croppers.build("center")
     for path in library.rglob("*.png"):
         path.unlink()
     for path in library.rglob("*.jpg"):

@@ -122,7 +122,7 @@ def test_a_library_in_order_is_in_order_again(
     spoil(lived_in, how)
     code, _, err = run_cli("sort", heap, "--to", lived_in, "--scheme", project / "scheme.toml")
     assert (code, err.count("\n")) == (2, 1)
-    assert f'"sorter rescan {lived_in}" builds it anew from the files that stand there' in err
+    assert f'"sorter rescan {lived_in}" rebuilds it from the files that stand there' in err
     found = rescan(lived_in, job, [heap])
     assert found.damage and (found.steps, found.returning, found.report.failures) == ((), 0, [])
     assert sort(heap, lived_in, job)[1] == ()
@@ -141,7 +141,7 @@ def test_wherever_a_manifest_is_cut_off_it_is_noticed_when_it_is_opened(lived_in
     for length in [1, 15, 16, 99, 100, 4095, *range(PAGE, len(data), 1021), len(data) - 1]:
         manifest_of(lived_in).write_bytes(data[:length])
         for dry_run in (True, False):
-            with pytest.raises(DamagedManifest, match="builds it anew"):
+            with pytest.raises(DamagedManifest, match="rebuilds it"):
                 Manifest(lived_in, dry_run=dry_run)
         assert damage(lived_in)
         assert manifest_of(lived_in).read_bytes() == data[:length]
@@ -308,7 +308,7 @@ def test_it_says_what_was_wrong_and_what_comes_next(
             assert found["damage"] == "file is not a database" and found["kept"].endswith(f"{FILE}.damaged-1")
             assert (found["planned"], found["returning"], found["counts"]["known again"]) == (2, 1, 12)
         else:
-            for said in ("was damaged (file is not a database) and is built anew", "damaged-1", "cannot be undone",
+            for said in ("was damaged (file is not a database) and is rebuilt", "damaged-1", "cannot be undone",
                          "1 known pictures stand nowhere in it", "you had deleted come back", "12 known again",
                          "4 moved, 0 deleted, 1 captions written"):  # fmt: skip
                 assert said in out
@@ -659,7 +659,7 @@ def test_whenever_a_rescan_is_killed_the_next_one_completes_it(
         if how == "noise":
             assert kept[0].read_bytes() == manifest_of(damaged).read_bytes()
         if damage(lived_in):
-            with pytest.raises(DamagedManifest, match="builds it anew"):
+            with pytest.raises(DamagedManifest, match="rebuilds it"):
                 sort(heap, lived_in, job)
         assert rescan(lived_in, job, [heap]).steps == ()
         assert sort(heap, lived_in, job)[1] == ()

@@ -215,7 +215,7 @@ def test_a_network_with_layers_of_its_own_is_a_sentence(keras: Any) -> None:
     entry = keras.Input((16, 16, 3))
     for made in (Scale()(entry), keras.layers.PReLU()(entry)):
         with pytest.raises(
-            ModelError, match=r"--backbone VGG16: cannot be exported in the vendor's format \(.*ResNet50"
+            ModelError, match=r"--backbone VGG16: cannot be exported in Teachable Machine's format \(.*ResNet50"
         ):
             from_keras(keras.Model(entry, made), "VGG16")
 

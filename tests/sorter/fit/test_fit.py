@@ -161,7 +161,7 @@ def asked(axis: Any, path: Path, mirror: tuple[int, ...] | None = None) -> Any:
 def test_keras_and_litert_answer_as_we_do(
     which: tuple[str, str], fitted: dict[tuple[str, str], Path], moods: Path, keras: Any
 ) -> None:
-    """A stranger's script, as the vendor's page has it, for either file."""
+    """A stranger's script, as Teachable Machine's page has it, for either file."""
     from ai_edge_litert.interpreter import Interpreter
 
     folder, views = fitted[which], views_of(moods)

@@ -18,7 +18,7 @@ from sorter.networks.graph import Graph, Layer
 from sorter.networks.head import Head
 from sorter.networks.keras import KINDS, read_graph
 from sorter.networks.load import Sorter
-from sorter.networks.run import VENDORS, Backbone, Ready, Runners, normalise, share, start
+from sorter.networks.run import TEACHABLE_MACHINE, Backbone, Ready, Runners, normalise, share, start
 
 SIZE = 16
 
@@ -220,7 +220,10 @@ def test_every_head_is_written(kind: str, units: int, tmp_path: Path, keras: Any
     loaded = keras.models.load_model(path, compile=False)
     ours = Head(head)(np.asarray(build(graph)(views(4))))
     assert np.abs(np.asarray(loaded(views(4))) - ours).max() < 1e-5
-    assert [type(one).__name__ for one in loaded.layers] == ["Sequential", "Sequential"]  # nested as the vendor's
+    assert [type(one).__name__ for one in loaded.layers] == [
+        "Sequential",
+        "Sequential",
+    ]  # nested as Teachable Machine's
     data = write_tflite(backbone(graph).compiled().read_bytes(), 0, head)
     assert np.abs(asked(data, views(4)) - ours).max() < 1e-5
 
@@ -272,7 +275,7 @@ def test_a_tflite_holds_what_its_head_reads_and_nothing_else(output: int) -> Non
 def test_outputs_come_in_the_order_asked_for() -> None:
     graph = other_depths()
     wanted = (5, 2, len(graph.layers) - 1, 4)
-    run = start(VENDORS, model_content=convert(graph, wanted))
+    run = start(TEACHABLE_MACHINE, model_content=convert(graph, wanted))
     view = np.random.default_rng(3).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
     maps = run(view)
     assert len(maps) == 4

@@ -77,7 +77,7 @@ def write_tfjs(h5: Path, folder: Path, shards: int = 1) -> Path:
 
 
 def quantised(model: Any, answers_in_float: bool = False) -> bytes:
-    """As the vendor's converter makes model.tflite: uint8 in, int8 within, uint8 out."""
+    """As Teachable Machine's converter makes model.tflite: uint8 in, int8 within, uint8 out."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
@@ -547,7 +547,7 @@ def test_the_description_may_lie_in_the_graph_itself(copy: Any, formats: Path) -
 
 
 def test_the_description_may_lie_in_the_assets(copy: Any, formats: Path) -> None:
-    """TensorFlow 1.15: the vendor's exports of 2019 and 2020."""
+    """TensorFlow 1.15: Teachable Machine's exports of 2019 and 2020."""
     folder = copy("savedmodel")
     inner = folder / "model.savedmodel"
     config = json.loads(metadata_of(inner))["model_config"]
@@ -949,7 +949,7 @@ def test_what_the_vendor_has_besides_is_refused(shared: Path, tmp_path: Path) ->
 
 @pytest.fixture
 def vendors(shared: Path, tmp_path: Path) -> Path:
-    """The vendor's SavedModel of 2020 without the .h5 beside it."""
+    """Teachable Machine's SavedModel of 2020 without the .h5 beside it."""
     source, to = shared / "tm" / "multiclass-2020-savedmodel", tmp_path / "vendors"
     shutil.copytree(source, to, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("*.h5"))
     for folder in (to, *to.rglob("*")):
@@ -965,7 +965,7 @@ def test_a_savedmodel_of_2020_is_refused_where_its_h5_is_gone(shared: Path, vend
 
 @pytest.mark.parametrize("name", ["model_unquant.tflite", "model.tflite"])
 def test_the_vendors_tflite_files_answer_as_its_recipe(shared: Path, tmp_path: Path, name: str) -> None:
-    """The vendor's: ImageOps.fit with Lanczos; x / 127.5 - 1 for float32, x itself for uint8."""
+    """Teachable Machine's: ImageOps.fit with Lanczos; x / 127.5 - 1 for float32, x itself for uint8."""
     from ai_edge_litert.interpreter import Interpreter
 
     source = shared / "tm" / "mask-2021-tflite"

@@ -1,4 +1,4 @@
-"""Exports on disk -> sorters: what is taken, what is refused, and that the answers are the vendor's."""
+"""Exports on disk -> sorters: what is taken, what is refused, and that the answers are Teachable Machine's."""
 
 from __future__ import annotations
 
@@ -420,7 +420,7 @@ def test_every_real_export_loads_and_shares_one_backbone(real: list[Path]) -> No
 def test_every_real_export_answers_as_the_vendors_recipe(
     real: list[Path], real_pictures: list[Path], keras: Any, tmp_path: Path
 ) -> None:
-    """The vendor's: full decode, ImageOps.fit with Lanczos, x / 127.5 - 1, the model."""
+    """Teachable Machine's: full decode, ImageOps.fit with Lanczos, x / 127.5 - 1, the model."""
     seen = np.stack([
         np.asarray(ImageOps.fit(Image.open(path).convert("RGB"), (224, 224), Image.Resampling.LANCZOS))
         for path in real_pictures

@@ -33,6 +33,7 @@ import sorter
 from sorter.commands.export import export
 from sorter.commands.job import Job
 from sorter.commands.sort import sort
+from sorter.dataset.crop import croppers
 from sorter.errors import PictureError
 from sorter.pictures import images, limits
 from sorter.records import Render
@@ -508,7 +509,7 @@ def test_a_heap_of_them_is_sorted_and_exported_and_every_file_accounted_for(
     assert np.abs(flat(Image.open(by_name["held_7"])) - flat(ImageOps.mirror(odd["held 7.jpg"].shows))).max() < 12
     report, steps = sort(heap, library, job)
     assert (steps, len(report.failures)) == ((), len(bad))
-    report = export(library, dataset, job, crop={"use": "centre", "size": 32}, doubtful=True)
+    report = export(library, dataset, job, crop=croppers.build("centre", size=32), doubtful=True)
     assert report.failures == []
     rows = [json.loads(line) for line in (dataset / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
     # Greys of more bits than 8 come to the same file as those of 8.

@@ -1,0 +1,64 @@
+"""What a terminal has beside lines: a bar, and a first Ctrl-C that is a wish."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Self
+
+import click
+
+
+class Stop:
+    """Inside, the first interrupt or termination asks to stop after the step; a second one stops at once."""
+
+    asked = False
+
+    def __enter__(self) -> Self:
+        import signal
+
+        self._before = {which: signal.signal(which, self._ask) for which in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, which: int, frame: object) -> None:
+        import signal
+
+        self.asked = True
+        signal.signal(which, self._before[signal.Signals(which)])
+        click.echo("trainer: finishing this step and saving a checkpoint; interrupt again to stop at once", err=True)
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        for which, handler in self._before.items():
+            signal.signal(which, handler)
+
+
+class Bar:
+    """A progress bar on standard error, where that is a terminal."""
+
+    def __enter__(self) -> Self:
+        self._progress: Any = None
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._progress = Progress(*columns, console=Console(stderr=True))
+            self._progress.start()
+            self._task = self._progress.add_task("loading", total=None)
+            self._phase = ""
+        return self
+
+    def show(self, what: str, done: int, of: int) -> None:
+        """Show `done` of `of`. The words up to the first comma name the phase; each phase has its own clock."""
+        if self._progress is None:
+            return
+        phase = what.partition(",")[0]
+        if phase != self._phase:
+            self._progress.reset(self._task, total=of)
+            self._phase = phase
+        self._progress.update(self._task, description=what, completed=done, total=of)
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
