@@ -29,7 +29,7 @@ JOBS = {
         ["-m", "ruff", "check", *SOURCES],
         ["-m", "mypy"],
         ["-c", "from importlinter.cli import lint_imports_command as main; main()"],
-        ["tests/docs.py"],
+        ["-m", "tests.docs"],
     ],
     "bench": [["-m", "tests.bench"]],
 }

@@ -1,4 +1,4 @@
-"""docs/cli.md is the commands' own --help: `python tests/docs.py` says whether it is fresh, `--write` makes it so."""
+"""docs/cli.md is the commands' own --help: `python -m tests.docs` says whether it is fresh, `--write` makes it so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 
 def text() -> str:
     """The whole file."""
-    parts = ["# Commands\n\nMade from the commands' own `--help`: `python tests/docs.py --write`.\n"]
+    parts = ["# Commands\n\nMade from the commands' own `--help`: `python -m tests.docs --write`.\n"]
     return "\n".join([*parts, section(sorter, "sorter"), section(trainer, "trainer")])
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     if "--write" in sys.argv:
         FILE.write_text(text(), encoding="utf-8")
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text():
-        sys.exit(f"{FILE}: is not what --help says; write it anew: python tests/docs.py --write")
+        sys.exit(f"{FILE}: is not what --help says; write it anew: python -m tests.docs --write")
 
 
 if __name__ == "__main__":

@@ -224,3 +224,19 @@ def test_a_mistake_is_one_sentence(
 def size(path: Path) -> tuple[int, int]:
     with Image.open(path) as picture:
         return picture.size
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14) or os.name == "nt", reason="Ray has no build here")
+def test_a_cluster_asks_what_is_missing(
+    project: Path, frames: Path, run: Callable[..., Any], asked: Callable[[], Counter[str]]
+) -> None:
+    scheme = project / "scheme.toml"
+    whole = scheme.read_text()
+    scheme.write_text(whole.partition("\n[ask.tags]")[0])
+    pictures = run("sort", frames, "--to", "library", code=1)["counts"]["pictures"]
+    assert not asked()
+    scheme.write_text(whole)
+    run("classify", "library", "--on", "local")
+    assert once(asked(), pictures)
+    run("sort", frames, "--to", "library", code=1)
+    assert once(asked(), pictures)

@@ -22,6 +22,7 @@ from sorter.commands.scan import scan
 from sorter.commands.sort import sort
 from sorter.commands.undo import undo
 from sorter.library import apply as applying
+from sorter.library import make as making
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.scan import walk
 from sorter.tally import Report
@@ -79,7 +80,7 @@ def test_a_picture_is_placed_before_the_last_one_is_read(
 def test_each_file_is_opened_once(many: Path, library: Path, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """A turned picture as well: its bytes go from the reading to the placing."""
     opened: list[Path] = []
-    for module in (scanning, applying):
+    for module in (scanning, making):
 
         def counting(path: Path, read: Callable[[Path], bytes] = module.read_file) -> bytes:  # type: ignore[attr-defined]
             opened.append(path)
