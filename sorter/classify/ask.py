@@ -58,6 +58,8 @@ class Questions:
         self._shared = share(one.backbone for one in self.asked.values() if isinstance(one, Sorter))
         questions = [*map(self._about, self.asked), *(Open(*pair) for pair in self.others.items())]
         self._questions = dict(zip([*self.asked, *self.others], questions, strict=True))
+        # Measures first: they decode in grey, and what is opened already serves them.
+        self._in_order = sorted(self._questions.items(), key=lambda pair: isinstance(pair[1], BySorter))
         self._sources = {name: question.source for name, question in self._questions.items()}
         self._largest = max((network.size for network in self.networks()), default=0)
         self._runners = Runners()
@@ -100,19 +102,17 @@ class Questions:
         self, path: Path, data: bytes, names: Collection[str] | None = None, sha256: str = ""
     ) -> Seen | Unreadable:
         """The same of the bytes of a file, wherever they came from. `sha256`: their hash, if it is known."""
-        chosen = [one for name, one in self._questions.items() if names is None or name in names]
+        chosen = [(name, one) for name, one in self._in_order if names is None or name in names]
         try:
             with images.opened(data) as image:
                 picture = images.described(path, sha256 or hashlib.sha256(data).hexdigest(), image)
                 suffix = images.as_it_is(image)
                 view = View(picture, data, image, self._runners, self._largest, self.exact)
-                # Measures first: they decode in grey, and what is opened already serves them.
-                order = sorted(chosen, key=lambda one: isinstance(one, BySorter))
-                labels = {id(one): one.answer(view) for one in order}
+                labels = {name: question.answer(view) for name, question in chosen}
                 if not view.is_decoded:
                     _ = view.grey  # what cannot be decoded is no picture
                 held = data if len(data) <= MOST_HELD else None
-                return Seen(picture, tuple(labels[id(one)] for one in chosen), held, suffix)
+                return Seen(picture, tuple([labels[name] for name in self._questions if name in labels]), held, suffix)
         except PictureError as error:
             return Unreadable(path, str(error))
 

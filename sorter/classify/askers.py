@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -58,7 +59,7 @@ class Open:
     name: str
     asker: Asker
 
-    @property
+    @cached_property
     def source(self) -> str:
         """Whose answer it is."""
         return self.asker.sha256()
@@ -97,7 +98,7 @@ class BySorter:
     mirror: tuple[int, ...] | None = None
     """As `mirror_places` says, where it is asked about the mirror image too."""
 
-    @property
+    @cached_property
     def source(self) -> str:
         """Whose answer it is; asked in another way, a sorter gives other answers, and what was kept does not count."""
         if self.mirror is None:

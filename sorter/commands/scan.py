@@ -102,6 +102,9 @@ class _Once:
 
     def __init__(self, manifest: Manifest, questions: Questions, sources: dict[str, str]) -> None:
         self.manifest, self.questions, self.sources = manifest, questions, sources
+        self.knows_none = not manifest.counts()["pictures"]
+        self.known: set[int] = set()
+        """The first digits of the hashes that were recorded in this run: of an empty library, nothing else is known."""
         self.in_hand: dict[str, Future[Seen | Unreadable]] = {}
         """Hash -> what is being answered, until it is recorded."""
         self.lock = threading.Lock()
@@ -126,11 +129,13 @@ class _Once:
                 answer.set_exception(error)
         seen = answer.result()
         if isinstance(seen, Unreadable):
+            self.in_hand.pop(sha256, None)  # only pictures are recorded by their hash
             return task, Unreadable(path, seen.reason)
         return task, seen if mine else replace(seen, picture=seen.picture._replace(path=str(path)))
 
     def _ask(self, path: Path, data: bytes, sha256: str) -> Seen | Unreadable:
-        known = self.manifest.known_bytes(sha256, self.sources)
+        is_new = self.knows_none and int(sha256[:16], 16) not in self.known
+        known = None if is_new else self.manifest.known_bytes(sha256, self.sources)
         if known is None:
             return self.questions.answer(path, data, None, sha256)
         picture, missing = known
@@ -140,6 +145,7 @@ class _Once:
         """Forget what the manifest knows now."""
         with self.lock:
             for sha256 in hashes:
+                self.known.add(int(sha256[:16], 16))
                 self.in_hand.pop(sha256, None)
 
 

@@ -23,7 +23,7 @@ from PIL import Image, ImageOps
 from tests.bench import data
 
 EXPORTS = ("waste-2023-h5", "arrows-2023-h5", "carlogos-2025-h5", "racecar-2019-h5")
-PICTURES, TEACHABLE_MACHINE = 1500, 24
+PICTURES, FEW = 1500, 24
 ROUNDS = 3
 
 
@@ -45,7 +45,7 @@ def main() -> None:
         vendor(paths[:2])
         ours, least, theirs = [], [], []
         for number in range(ROUNDS):  # in turn, so that a noisy minute falls on all of them
-            theirs.append(rate(lambda: vendor(paths[:TEACHABLE_MACHINE]), TEACHABLE_MACHINE))
+            theirs.append(rate(lambda: vendor(paths[:FEW]), FEW))
             least.append(rate(lambda: list(bound(network, paths)), len(paths)))
             ours.append(rate(lambda: sort(heap, folder / f"library{number}", job), len(paths)))  # noqa: B023
     print(f"vendor's loop, four models: {max(theirs):7.1f} pictures a second")
