@@ -110,7 +110,7 @@ def report(folder: Path) -> None:
     from sorter.files import Found
     from sorter.library import corrections
 
-    corrections.found_at = lambda path: Found(path, 1, 1)
+    corrections.found_at = lambda path: Found(path, 1, 1)  # type: ignore[attr-defined]
     _timed(lambda: write_report(folder / "large", folder / "report.html", _job()).counts["pictures"])
 
 
