@@ -162,10 +162,8 @@ class Manifest:
         """Picture -> the axes that neither their present sorter nor a person has answered for it, if there are any."""
         found: dict[str, list[str]] = {}
         for some in database.parts(sorted(set(hashes))):
-            rows = self._db.execute(
-                f"SELECT sha256, axis, source FROM label WHERE sha256 IN ({database.marks(some)})", some
-            )
-            given = set(rows)
+            query = f"SELECT sha256, axis, source FROM label WHERE sha256 IN ({database.marks(some)})"
+            given = set(self._db.execute(query, some))
             for sha256 in some:
                 answers = ((a, s) for a, s in sources.items() if (sha256, a, s) not in given)
                 if axes := [axis for axis, _ in answers if (sha256, axis, HUMAN) not in given]:
@@ -239,8 +237,8 @@ class Manifest:
 
     def copies(self, sha256: str) -> list[Path]:
         """Where files with these bytes were found."""
-        rows = self._db.execute("SELECT path FROM source WHERE sha256 = ? ORDER BY path", (sha256,))
-        return [Path(path) for (path,) in rows]
+        query = "SELECT path FROM source WHERE sha256 = ? ORDER BY path"
+        return [Path(path) for (path,) in self._db.execute(query, (sha256,))]
 
     def unreadable(self) -> list[Unreadable]:
         """The files that were found to be no pictures."""
@@ -256,8 +254,7 @@ class Manifest:
     def counts(self) -> dict[str, int]:
         """How many pictures are known, and how many files they were found in."""
         query = "SELECT (SELECT count(*) FROM picture), (SELECT count(*) FROM source WHERE reason = '')"
-        pictures, files = self._db.execute(query).fetchone()
-        return {"pictures": pictures, "files": files}
+        return dict(zip(("pictures", "files"), self._db.execute(query).fetchone(), strict=True))
 
     # --- what is placed
 
