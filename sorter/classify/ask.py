@@ -11,7 +11,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sorter.classify.askers import Asked, Asker, ByMeasure, BySorter, Open, Question, askers, load_asked, mirror_places
+from sorter.classify.askers import (
+    Asked,
+    Asker,
+    ByAsker,
+    ByMeasure,
+    BySorter,
+    Question,
+    askers,
+    load_asked,
+    mirror_places,
+)
 from sorter.classify.measures import measure
 from sorter.classify.view import View
 from sorter.errors import PictureError
@@ -56,7 +66,7 @@ class Questions:
         self.exact = exact
         self.asked, self.mirrors, self.others = dict(asked), dict(mirrors or {}), dict(others or {})
         self._shared = share(one.backbone for one in self.asked.values() if isinstance(one, Sorter))
-        questions = [*map(self._about, self.asked), *(Open(*pair) for pair in self.others.items())]
+        questions = [*map(self._about, self.asked), *(ByAsker(*pair) for pair in self.others.items())]
         self._questions = dict(zip([*self.asked, *self.others], questions, strict=True))
         # Measures first: they decode in grey, and what is opened already serves them.
         self._in_order = sorted(self._questions.items(), key=lambda pair: isinstance(pair[1], BySorter))

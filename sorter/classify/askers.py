@@ -53,7 +53,7 @@ askers: Registry[Asker] = Registry("asker", "modelsheet.askers")
 
 
 @dataclass(frozen=True, eq=False)
-class Open:
+class ByAsker:
     """A question of a scheme's [ask]: the answer is kept as JSON in the place of a class's name."""
 
     name: str
@@ -117,7 +117,7 @@ class BySorter:
         return scores
 
 
-Question = BySorter | ByMeasure | Open
+Question = BySorter | ByMeasure | ByAsker
 
 
 def load_asked(folder: Path) -> Asked:
