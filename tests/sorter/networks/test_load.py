@@ -19,9 +19,10 @@ from sorter.errors import ModelError
 from sorter.networks import run as backbones
 from sorter.networks.convert import build
 from sorter.networks.keras import KINDS, read_graph
-from sorter.networks.load import Sorter, load_sorter
+from sorter.networks.load import load_sorter
 from sorter.networks.run import Runners, normalise
 from sorter.pictures import images
+from tests.sorter.networks.exports_of import ours, sentence, views
 
 Edit = Callable[[Path, Callable[[Any], Any]], None]
 
@@ -30,23 +31,6 @@ Edit = Callable[[Path, Callable[[Any], Any]], None]
 def export(tmp_path: Path, exports: Path) -> Path:
     """A copy of a good export, to be spoilt."""
     return Path(shutil.copytree(exports / "direction", tmp_path / "direction"))
-
-
-def views(count: int = 4) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, 256, (count, 32, 32, 3), np.uint8)
-
-
-def ours(sorter: Sorter, pictures: np.ndarray) -> np.ndarray:
-    runners = Runners()
-    return np.concatenate([sorter.head(runners(sorter.backbone, view)[None]) for view in pictures])
-
-
-def sentence(folder: Path) -> str:
-    with pytest.raises(ModelError) as found:
-        load_asked(folder)
-    assert "\n" not in str(found.value)
-    assert str(folder) in str(found.value)
-    return str(found.value)
 
 
 def test_an_export_answers_as_keras_does(exports: Path, keras: Any) -> None:
