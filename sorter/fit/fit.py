@@ -1,9 +1,8 @@
 """Class folders -> a sorter in Teachable Machine's format, with its card and a report.
 
 As Teachable Machine does it, a frozen network is asked once about each picture, and only a small head is fitted. What
-Teachable Machine leaves to chance is measured here: which head, and how far its answers can be trusted, is decided
-on pictures
-that it was not fitted on (fit_head.py, folds.py, calibrate.py).
+Teachable Machine leaves to chance is measured here: which head, and how far its answers can be trusted, is decided on
+pictures that it was not fitted on (heads.py, folds.py, calibrate.py).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ are taken; any other is refused, so that nothing of the file is ever called.
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import struct
 from collections import OrderedDict
@@ -24,6 +25,11 @@ from sorter.errors import ModelError
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 KINDS = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 """The storages of torch that are read, little-endian."""
+DAMAGE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, OverflowError, MemoryError, struct.error,
+    pickle.UnpicklingError,
+)  # fmt: skip
+"""What bytes that make no sense come to: numbers that claim too much among them, of which nothing is kept."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,8 @@ class _Tensor:
         last = self.start + sum((side - 1) * step for side, step in zip(self.shape, self.strides, strict=True))
         if self.start < 0 or min((*self.strides, 0)) < 0 or min((*self.shape, 1)) < 1 or last >= len(numbers):
             raise ValueError("a tensor reaches beyond its numbers")
+        if math.prod(self.shape) > len(numbers):  # with a stride of 0, four numbers could fill the memory
+            raise ValueError("a tensor is larger than its numbers")
         steps = [step * numbers.itemsize for step in self.strides]
         return np.lib.stride_tricks.as_strided(numbers[self.start :], self.shape, steps).copy()
 
@@ -64,11 +72,9 @@ def read_pth(path: Path) -> dict[str, NDArray[Any]]:
         kinds = {tensor.storage.key: tensor.storage.kind for tensor in tensors.values()}
         storages = {key: _numbers(file, kinds[key]) for key in keys}
         return {str(name): tensor.array(storages) for name, tensor in tensors.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, EOFError, struct.error) as error:
-        why = str(error)
-    except pickle.UnpicklingError as error:
-        why = str(error)
-    raise ModelError(f"{path}: cannot be read as weights of torch's: {why}; reinstall the package")
+    except DAMAGE as error:
+        why = str(error) or type(error).__name__
+        raise ModelError(f"{path}: cannot be read as weights of torch's: {why}; reinstall the package") from None
 
 
 class _Reader(pickle.Unpickler):
@@ -90,5 +96,7 @@ class _Reader(pickle.Unpickler):
 
 def _numbers(file: io.BytesIO, kind: np.dtype[Any]) -> NDArray[Any]:
     (count,) = struct.unpack("<q", file.read(8))
-    data = file.read(count * kind.itemsize) if count >= 0 else b""
+    if not 0 <= count <= len(file.getbuffer()) // kind.itemsize:
+        raise ValueError("it claims more numbers than it holds")
+    data = file.read(count * kind.itemsize)
     return np.frombuffer(data, kind, count)

@@ -25,7 +25,7 @@ def import_keras() -> Any:
             tf.config.set_visible_devices([], "GPU")  # small models: a GPU would only cost start-up time
         tf.get_logger().setLevel("ERROR")  # advice to developers; what concerns the user is an error here
     except ModuleNotFoundError:
-        raise MissingExtra("fit", "converting or fitting a sorter") from None
+        raise MissingExtra("fit", "converting a sorter or making one") from None
     return tf_keras
 
 

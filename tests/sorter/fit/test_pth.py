@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import pickle
+import struct
+import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from sorter.errors import ModelError
+from sorter.errors import MissingExtra, ModelError
 from sorter.fit.pth import MAGIC, VERSION, read_pth
+from sorter.pictures.hashing import perceptual_hash
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +64,65 @@ def test_another_layout_is_refused(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps(1) + pickle.dumps(2))
     with pytest.raises(ModelError, match="another layout"):
         read_pth(path)
+
+
+def written(path: Path, tensor: Any, count: int, numbers: bytes = b"\0" * 16) -> Path:
+    """A file of one tensor over one storage of four numbers, as torch lays it out; `count` is what it claims."""
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing: Any) -> Any:
+            return thing if isinstance(thing, tuple) and thing[:1] == ("storage",) else None
+
+    def dumped(thing: Any) -> bytes:
+        out = io.BytesIO()
+        Pickler(out, 2).dump(thing)
+        return out.getvalue()
+
+    parts = [pickle.dumps(MAGIC), pickle.dumps(VERSION), pickle.dumps({}), dumped({"a": tensor}), pickle.dumps(["0"])]
+    path.write_bytes(b"".join(parts) + struct.pack("<q", count) + numbers)
+    return path
+
+
+def tensor_of(shape: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    import torch
+
+    class View:
+        def __reduce__(self) -> Any:
+            storage = ("storage", torch.FloatStorage, "0", "cpu", 4, None)
+            return torch._utils._rebuild_tensor_v2, (storage, 0, shape, strides, False, OrderedDict())
+
+    return View()
+
+
+def test_a_small_file_of_this_layout_is_read(tmp_path: Path) -> None:
+    numbers = np.arange(4, dtype="<f4").tobytes()
+    arrays = read_pth(written(tmp_path / "x.pth", tensor_of((2, 2), (1, 2)), 4, numbers))
+    assert arrays["a"].tolist() == [[0, 2], [1, 3]]
+
+
+@pytest.mark.parametrize(
+    ("shape", "strides", "count"),
+    [
+        ((2, 2), (2, 1), 2**62), ((2, 2), (2, 1), -1), ((2**70,), (1,), 4), ((2**40,), (0,), 4),
+        ((50_000, 2), (0, 1), 4), ((3, 2), (2, 1), 4), ((2,), (2, 1), 4),
+    ],
+)  # fmt: skip
+def test_what_claims_more_than_it_holds_is_refused(
+    tmp_path: Path, shape: tuple[int, ...], strides: tuple[int, ...], count: int
+) -> None:
+    path = written(tmp_path / "x.pth", tensor_of(shape, strides), count)
+    with pytest.raises(ModelError, match="cannot be read as weights of torch's"):
+        read_pth(path)
+
+
+def test_a_huge_place_in_the_memo_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    path.write_bytes(b"\x80\x02Nr\xff\xff\xff\xff.")
+    with pytest.raises(ModelError, match="cannot be read as weights of torch's"):
+        read_pth(path)
+
+
+def test_without_imagehash_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imagehash", None)
+    with pytest.raises(MissingExtra, match='needs the "fit" part'):
+        perceptual_hash(np.zeros((32, 32, 3), np.uint8))
