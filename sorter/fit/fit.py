@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sorter.errors import ExamplesError, LibraryError, MissingExtra, nearest
+from sorter.errors import ExamplesError, LibraryError, nearest
 from sorter.files import write
 from sorter.fit import calibrate, folds
 from sorter.fit import examples as folders
@@ -33,7 +33,6 @@ from sorter.fit.readback import check_files, check_folder
 from sorter.fit.report import Validation, in_short, write_page
 from sorter.fit.write_h5 import write_h5
 from sorter.fit.write_tflite import write_tflite
-from sorter.networks.convert import import_keras
 from sorter.networks.head import mean_of_views
 from sorter.networks.labels import format_labels, mirror_pairs
 from sorter.networks.run import Backbone
@@ -111,18 +110,16 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
         "model_unquant.tflite": write_tflite(run.compiled().read_bytes(), which, choice.layers),
     }
     engine = run.runner()
-    check_files(to, files, trunk, lambda view: engine(view)[which], choice.layers)
+    check_files(to, files, run.key, trunk, lambda view: engine(view)[which], choice.layers)
     write_sorter(to, files, examples.classes, card, validation)
     return Fitted(card, examples.unreadable, tuple(in_short(card, validation)))
 
 
 def _import() -> None:
-    """scikit-learn takes a second to import and tensorflow some more, better spent while pictures are looked at."""
-    with suppress(ImportError, MissingExtra):  # whoever needs it will say so
+    """scikit-learn takes a second to import, better spent while pictures are looked at."""
+    with suppress(ImportError):  # whoever needs it will say so
         import sklearn.model_selection
         import sklearn.neural_network  # noqa: F401
-
-        import_keras()
 
 
 def examples_in(folder: Path) -> Examples:

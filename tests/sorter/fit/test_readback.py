@@ -14,6 +14,7 @@ import pytest
 
 from sorter.errors import ModelError
 from sorter.fit import fit as fitting
+from sorter.fit import readback
 from sorter.fit.fit import Recipe, fit
 
 
@@ -70,3 +71,27 @@ def test_a_sorter_that_is_not_the_fitted_one_is_an_error(
     assert "\n" not in str(found.value)
     if name != "format_labels":
         assert not (tmp_path / "to").exists()  # nothing was replaced
+
+
+def test_keras_reads_what_is_built_on_a_backbone_once(
+    moods: Path, exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSHEET_CACHE", str(tmp_path / "cache"))
+    asked: list[int] = []
+    honest = readback._by_keras
+    monkeypatch.setattr(readback, "_by_keras", lambda *given: (asked.append(1), honest(*given))[1])
+    for seed in range(2):
+        recipe = Recipe(backbone=str(exports / "direction"), seed=seed)
+        fit(moods, tmp_path / "to", recipe, lambda items, *_: items)
+    assert len(asked) == 1
+
+
+def test_what_keras_reads_otherwise_is_an_error_each_time(
+    moods: Path, exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSHEET_CACHE", str(tmp_path / "cache"))
+    honest = readback._by_keras
+    monkeypatch.setattr(readback, "_by_keras", lambda *given: (1 - honest(*given)[0], honest(*given)[1]))
+    for _ in range(2):
+        with pytest.raises(ModelError, match=r"keras_model\.h5: was written and read back.* answers otherwise"):
+            fit(moods, tmp_path / "to", Recipe(backbone=str(exports / "direction")), lambda items, *_: items)
