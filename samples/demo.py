@@ -30,7 +30,7 @@ AXES = (*NETWORKS, "blur")
 
 
 def main() -> None:
-    """Do all of it in demo/, which is made anew."""
+    """Do all of it in demo/, which is emptied first."""
     started = time.monotonic()
     shutil.rmtree(DEMO, ignore_errors=True)
     DEMO.mkdir()

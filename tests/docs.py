@@ -37,7 +37,7 @@ def main() -> None:
     if "--write" in sys.argv:
         FILE.write_text(text(), encoding="utf-8")
     elif not FILE.exists() or FILE.read_text(encoding="utf-8") != text():
-        sys.exit(f"{FILE}: is not what --help says; write it anew: python -m tests.docs --write")
+        sys.exit(f"{FILE}: is not what --help says; write it again: python -m tests.docs --write")
 
 
 if __name__ == "__main__":

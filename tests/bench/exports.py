@@ -42,7 +42,7 @@ class Export:
 
     name: str
     folder: Path
-    vendor: Callable[[Array], Array]
+    theirs: Callable[[Array], Array]
     tolerance: float = TOLERANCE
 
 
@@ -51,7 +51,7 @@ def main() -> None:
     pictures = (
         sorted(data.folder("frames").glob("*.jpg"))[:5] + sorted(data.folder("cmu_faces").glob("*/*.png"))[::90][:5]
     )
-    views = np.stack([vendor_view(path) for path in pictures])
+    views = np.stack([their_view(path) for path in pictures])
     scaled = np.stack([our_view(path) for path in pictures])
     runners = Runners()
     with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +61,7 @@ def main() -> None:
         print(f"{'export':42} classes  shared with  same view  from the file  same class")
         missed = []
         for export, sorter in zip(found, sorters, strict=True):
-            theirs = export.vendor(views)
+            theirs = export.theirs(views)
             ours, ours_scaled = (answers(sorter, runners, some) for some in (views, scaled))
             difference, from_file = float(np.abs(ours - theirs).max()), float(np.abs(ours_scaled - theirs).max())
             same = f"{int((ours_scaled.argmax(1) == theirs.argmax(1)).sum())} of {len(pictures)}"
@@ -107,7 +107,7 @@ def copied(to: Path, *paths: Path) -> Path:
     return to
 
 
-def vendor_view(path: Path) -> Array:
+def their_view(path: Path) -> Array:
     """Teachable Machine's Python recipe for one picture."""
     with Image.open(path) as image:
         return np.asarray(ImageOps.fit(image.convert("RGB"), (224, 224), Image.Resampling.LANCZOS))

@@ -23,7 +23,7 @@ from PIL import Image
 from tests.bench import data
 
 KILLS, PICTURES = 200, 120
-COMMANDS = ("sort", "sort anew", "undo", "export")
+COMMANDS = ("sort", "sort again", "undo", "export")
 EXPORTS = {"a": "waste-2023-h5", "b": "carlogos-2025-h5"}
 
 
@@ -58,9 +58,9 @@ class _Rounds:
             )
             (folder / name).write_text(f"trigger = '{name}'\nfolders = '{folders}'\n{axes}")
         self.originals = _tree(self.heap)
-        self.start = {"sort": None, "sort anew": "sorted", "undo": "sorted anew", "export": "sorted"}
+        self.start = {"sort": None, "sort again": "sorted", "undo": "sorted again", "export": "sorted"}
         self.whole: dict[str, tuple[float, dict[str, str]]] = {}
-        for what, then in (("sort", "sorted"), ("sort anew", "sorted anew"), ("undo", None), ("export", None)):
+        for what, then in (("sort", "sorted"), ("sort again", "sorted again"), ("undo", None), ("export", None)):
             self._set_up(what)
             started = time.perf_counter()
             self._run(what)
@@ -95,7 +95,7 @@ class _Rounds:
         library, scheme = str(self.folder / "library"), str(self.folder / "first.toml")
         words = {
             "sort": ["sort", str(self.heap), "--to", library, "--scheme", scheme],
-            "sort anew": ["sort", str(self.heap), "--to", library, "--scheme", str(self.folder / "second.toml")],
+            "sort again": ["sort", str(self.heap), "--to", library, "--scheme", str(self.folder / "second.toml")],
             "undo": ["undo", library, "2"],
             "export": ["export", library, "--to", str(self.folder / "dataset"), "--doubtful", "--scheme", scheme],
         }

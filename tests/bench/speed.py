@@ -41,14 +41,14 @@ def main() -> None:
         job = load_job(folder / "scheme.toml")
         network = next(iter(job.questions.asked.values())).backbone  # type: ignore[union-attr]
         list(bound(network, paths[:8]))
-        vendor = vendors_loop(folder / "vendor")
-        vendor(paths[:2])
+        loop = their_loop(folder / "theirs")
+        loop(paths[:2])
         ours, least, theirs = [], [], []
         for number in range(ROUNDS):  # in turn, so that a noisy minute falls on all of them
-            theirs.append(rate(lambda: vendor(paths[:FEW]), FEW))
+            theirs.append(rate(lambda: loop(paths[:FEW]), FEW))
             least.append(rate(lambda: list(bound(network, paths)), len(paths)))
             ours.append(rate(lambda: sort(heap, folder / f"library{number}", job), len(paths)))  # noqa: B023
-    print(f"vendor's loop, four models: {max(theirs):7.1f} pictures a second")
+    print(f"Teachable Machine's loop, four models: {max(theirs):7.1f} pictures a second")
     print(f"the bound:                  {max(least):7.1f}")
     print(f"sorter sort, files placed:  {max(ours):7.1f}")
     print(f"against Teachable Machine's loop:  {max(ours) / max(theirs):7.1f} times (bar: 50, goal: 75)")
@@ -86,7 +86,7 @@ def bound(network: Any, paths: list[Path]) -> Any:
     return in_step(look, paths)
 
 
-def vendors_loop(to: Path) -> Callable[[list[Path]], None]:
+def their_loop(to: Path) -> Callable[[list[Path]], None]:
     """Teachable Machine's own Python recipe, once for each of the four exports."""
     from sorter.networks.convert import import_keras
 

@@ -205,7 +205,7 @@ def test_drawing_with_a_checkpoint(write_config: WriteConfig) -> None:
 
 
 def test_a_run_killed_before_the_very_end_is_finished(write_config: WriteConfig) -> None:
-    """The last checkpoint is there and `trained` is not; that of the checkpoint is written anew, too."""
+    """The last checkpoint is there and `trained` is not; that of the checkpoint is written again, too."""
     import shutil
 
     run = run_whole(write_config())

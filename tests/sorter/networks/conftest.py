@@ -67,9 +67,9 @@ def copy(formats: Path, tmp_path: Path) -> Callable[[str], Path]:
 
 
 @pytest.fixture
-def vendors(shared: Path, tmp_path: Path) -> Path:
+def theirs(shared: Path, tmp_path: Path) -> Path:
     """Teachable Machine's SavedModel of 2020 without the .h5 beside it."""
-    source, to = shared / "tm" / "multiclass-2020-savedmodel", tmp_path / "vendors"
+    source, to = shared / "tm" / "multiclass-2020-savedmodel", tmp_path / "theirs"
     shutil.copytree(source, to, copy_function=shutil.copyfile, ignore=shutil.ignore_patterns("*.h5"))
     for folder in (to, *to.rglob("*")):
         folder.chmod(0o755)

@@ -58,11 +58,11 @@ def test_a_tflite_file_is_run_as_litert_runs_it(formats: Path, name: str) -> Non
     assert np.abs(ours(load_sorter(formats / name), views()) - np.stack(theirs)).max() < 1e-6
 
 
-def test_lobes_scaling_is_another_backbone_than_the_vendors(formats: Path) -> None:
-    lobe, vendors = load_sorter(formats / "lobe"), load_sorter(formats / "float")
-    assert lobe.labels == vendors.labels
-    assert lobe.backbone.key != vendors.backbone.key
-    assert not np.allclose(ours(lobe, views()), ours(vendors, views()))
+def test_lobes_scaling_is_another_backbone_than_teachable_machines(formats: Path) -> None:
+    lobe, theirs = load_sorter(formats / "lobe"), load_sorter(formats / "float")
+    assert lobe.labels == theirs.labels
+    assert lobe.backbone.key != theirs.backbone.key
+    assert not np.allclose(ours(lobe, views()), ours(theirs, views()))
 
 
 def test_a_tflite_file_lies_whole_in_the_cache(formats: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_labels_that_are_paths_do_no_harm(copy: Any) -> None:
     assert not any(set("/\\") & set(name) or name.strip(".") == "" for name in names.values())
 
 
-def test_every_format_of_the_vendors_own_loads(shared: Path) -> None:
+def test_every_format_of_teachable_machine_loads(shared: Path) -> None:
     tm = shared / "tm"
     h5, tfjs = load_sorter(tm / "arrows-2023-h5"), load_sorter(tm / "posture-2025-tfjs")
     assert tfjs.labels == ("Good posture", "Bad posture", "Neutral postion/Undetected")
@@ -217,7 +217,7 @@ def test_every_format_of_the_vendors_own_loads(shared: Path) -> None:
     assert load_sorter(tm / "mask-2021-tflite").labels == ("Mask", "No Mask")
 
 
-def test_what_the_vendor_has_besides_is_refused(shared: Path, tmp_path: Path) -> None:
+def test_what_teachable_machine_has_besides_is_refused(shared: Path, tmp_path: Path) -> None:
     assert "is a pose project" in sentence(shared / "tm" / "pose-project-2024" / "my-pose-model")
     assert "is a pose project" in sentence(shared / "tm" / "pose-project-2024")
     for name in ("model_edgetpu.tflite", "labels.txt"):

@@ -318,7 +318,7 @@ def test_a_spoilt_card_is_refused(export: Path, card: str) -> None:
 # --- spellings and zips
 
 
-def test_keras_model_in_another_case_is_found_and_the_vendors_own_spelling_wins(export: Path) -> None:
+def test_keras_model_in_another_case_is_found_and_teachable_machines_own_spelling_wins(export: Path) -> None:
     good = (export / "keras_model.h5").read_bytes()
     (export / "keras_Model.h5").write_bytes(b"another one")
     assert load_sorter(export).labels[0] == "left"
@@ -401,7 +401,7 @@ def test_every_real_export_loads_and_shares_one_backbone(real: list[Path]) -> No
     assert sorted(len(sorter.labels) for sorter in sorters)[-1] == 22
 
 
-def test_every_real_export_answers_as_the_vendors_recipe(
+def test_every_real_export_answers_as_teachable_machines_recipe(
     real: list[Path], real_pictures: list[Path], keras: Any, tmp_path: Path
 ) -> None:
     """Teachable Machine's: full decode, ImageOps.fit with Lanczos, x / 127.5 - 1, the model."""

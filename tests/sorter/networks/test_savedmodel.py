@@ -120,7 +120,7 @@ def test_without_a_description_it_is_refused_and_says_what_to_export(copy: Any) 
     assert "export it from Teachable Machine as Keras (.h5)" in sentence(folder)
 
 
-def test_a_savedmodel_of_2020_is_refused_where_its_h5_is_gone(shared: Path, vendors: Path) -> None:
+def test_a_savedmodel_of_2020_is_refused_where_its_h5_is_gone(shared: Path, theirs: Path) -> None:
     """This copy has no description of its layers; the .h5 lies beside every one that was found."""
     assert len(load_sorter(shared / "tm" / "multiclass-2020-savedmodel").labels) == 4
-    assert "has no description of its layers" in sentence(vendors)
+    assert "has no description of its layers" in sentence(theirs)

@@ -279,7 +279,7 @@ def test_no_damage_to_a_tflite_file_ends_the_process(every: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["model_unquant.tflite", "model.tflite"])
-def test_the_vendors_tflite_files_answer_as_its_recipe(shared: Path, tmp_path: Path, name: str) -> None:
+def test_teachable_machines_tflite_files_answer_as_its_recipe(shared: Path, tmp_path: Path, name: str) -> None:
     """Teachable Machine's: ImageOps.fit with Lanczos; x / 127.5 - 1 for float32, x itself for uint8."""
     from ai_edge_litert.interpreter import Interpreter
 

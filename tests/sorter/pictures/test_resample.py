@@ -90,9 +90,9 @@ def test_a_jpeg_that_ends_early_is_found_out(keep: float) -> None:
         images.load_small(cut, images.open_picture(cut), 100)
 
 
-def test_real_frames_are_seen_as_the_vendor_sees_them(shared: Path) -> None:
+def test_real_frames_are_seen_as_teachable_machine_sees_them(shared: Path) -> None:
     for path in sorted((shared / "frames").glob("*.jpg"))[::5]:
         data = path.read_bytes()
         view = images.fit_view(images.load_small(data, images.open_picture(data), 448), 224)
-        vendors = pillows(np.asarray(Image.open(path).convert("RGB")), 224)
-        assert np.abs(view.astype(int) - vendors).mean() < 0.5
+        theirs = pillows(np.asarray(Image.open(path).convert("RGB")), 224)
+        assert np.abs(view.astype(int) - theirs).mean() < 0.5
