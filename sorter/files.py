@@ -57,6 +57,32 @@ def copy(source: Path, target: Path, sha256: str) -> None:
             raise OSError(errno.EIO, "what was written is not what can be read", str(target))
 
 
+def append(target: Path, data: bytes) -> None:
+    """Add to the end of a file, made if need be, and bring that to the disk. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "ab", buffering=0) as file:
+        _fill(file, data)
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file within one disk, its bytes untouched. Raises OSError: EXDEV where it is another disk, and
+    FileExistsError where anything stands at `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":  # refuses to replace a file by itself
+        _patiently(lambda: source.rename(target))
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)  # never replaces a file that somebody has made meanwhile
+    except OSError as found:
+        if found.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
+            raise
+        if os.path.lexists(target):  # a disk without links, such as a memory stick
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+        return
+    source.unlink()
+
+
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
     """An empty folder to write into, which becomes `folder` when the block ends well, and is removed when it fails.
@@ -195,14 +221,15 @@ def _discard(path: Path) -> None:
             path.unlink()
 
 
-def _patiently(act: Callable[[], None]) -> None:
+def _patiently(act: Callable[[], object]) -> None:
     """On Windows a virus scanner or a viewer may hold a file for a moment."""
     for pause in (0.1, 0.3, 1.0) if os.name == "nt" else ():
         try:
-            return act()
+            act()
+            return
         except PermissionError:
             time.sleep(pause)
-    return act()
+    act()
 
 
 def _sync(path: Path) -> None:

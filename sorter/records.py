@@ -14,8 +14,9 @@ HUMAN = "human"
 """The source of a label that a person gave; it hides every model's label of that axis."""
 CAPTION, LIBRARY = "caption", "library"
 """What a person can answer beside a scheme's axes: a caption in their own words, and whether they want the picture."""
-REMOVED, ELSEWHERE = "removed", "elsewhere"
-"""The answers to LIBRARY of a person who deleted a picture, and of one who moved it out of the class folders."""
+REMOVED, ELSEWHERE, WANTED = "removed", "elsewhere", "wanted"
+"""The answers to LIBRARY of a person who deleted a picture, of one who moved it out of the class folders, and of one
+who put a picture into them that was left out."""
 
 
 class Picture(NamedTuple):
@@ -67,8 +68,8 @@ class Verdict(NamedTuple):
     mirror: bool = False
     unwanted: str = ""
     """Why the picture is not wanted in the library; empty if it is."""
-    caption: str = ""
-    """A person's own words; they hide every captioner's."""
+    caption: str | None = None
+    """A person's own words, which may be none at all; they hide every captioner's."""
     answers: tuple[Label, ...] = ()
     """What the askers of the scheme's [ask] said of the picture as it was found."""
 

@@ -26,14 +26,27 @@ class Corrections:
     moved: int = 0
     """Pictures that lie in another class folder now."""
     captions: int = 0
-    """Captions that a person has written."""
+    """Captions that a person has written, or rewritten."""
     removed: int = 0
     """Pictures that a person has deleted; they stay away."""
     held: frozenset[str] = frozenset()
-    """File stems to leave as they are: pictures that were edited, or moved to where the scheme has no folder."""
-    edited: int = 0
+    """Pictures to leave as they are, by the first digits of their hashes: those that were edited, that stand in several
+    places, or that were moved to where the scheme has no folder."""
+    surplus: frozenset[str] = frozenset()
+    """Files of ours that stand where a person has copied them from: of these pictures too, they are not needed."""
+    changed: tuple[str, ...] = ()
+    """Pictures of ours that a person has edited."""
     misplaced: tuple[str, ...] = ()
-    """Files of ours that lie in a folder which is no class of the scheme."""
+    """Pictures of ours that lie in a folder which is no class of the scheme."""
+    strangers: tuple[str, ...] = ()
+    """Pictures in the library's folders that are not ours; they are left alone."""
+    failures: tuple[Unreadable, ...] = ()
+    """What could not be understood."""
+
+    @property
+    def edited(self) -> int:
+        """How many pictures a person has edited."""
+        return len(self.changed)
 
 
 @dataclass
@@ -48,6 +61,10 @@ class Report:
     doubts: Counter[str] = field(default_factory=Counter)
     """Axis -> pictures whose class on it is in doubt."""
     failures: list[Unreadable] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
+    """The endings of files that are taken for no pictures, and how many of each there were."""
+    notes: list[str] = field(default_factory=list)
+    """What a person should know of, in sentences; none of it is a failure."""
     corrections: Corrections = field(default_factory=Corrections)
     run: int | None = None
 

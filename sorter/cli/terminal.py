@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from sorter.tally import Report
 
 
+CORRECTIONS = ("moved", "captions", "removed", "edited", "misplaced", "strangers")
+"""What --json says of a person's work."""
+
+
 def say_report(as_json: bool, report: Report, job: Job | None, where: Path, planned: int | None = None) -> int:
     """Print a report; the exit code."""
     lines = lines_of(report, job, where)
@@ -30,7 +34,7 @@ def say_report(as_json: bool, report: Report, job: Job | None, where: Path, plan
 def lines_of(report: Report, job: Job | None, where: Path) -> list[str]:
     """A report as a person reads it: what was done, what was left out and why, what failed and why."""
     shown = [f"{count} {name}" for name, count in report.counts.items() if count]
-    lines = [f"{where}: {', '.join(shown) or 'nothing to do'}"]
+    lines = [*report.notes, f"{where}: {', '.join(shown) or 'nothing to do'}"]
     if report.unwanted:
         lines.append("left out: " + ", ".join(f"{count} {why}" for why, count in report.unwanted.most_common()))
     if report.doubts:
@@ -40,11 +44,19 @@ def lines_of(report: Report, job: Job | None, where: Path) -> list[str]:
         said = f"{found.moved} moved, {found.removed} deleted, {found.captions} captions written, {found.edited} edited"
         lines.append(f"taken over from you: {said}")
     lines += [f"in no class folder, so left alone: {path}" for path in found.misplaced]
+    if found.strangers:
+        lines.append(f"not from the frames, so left alone: {some(found.strangers)}")
     if report.failures:
         lines.append(f"{len(report.failures)} failed:")
         lines += [f"  {count} x {reason}" for reason, count in report.reasons().most_common(20)]
         lines += [f"    {failure.path}" for failure in report.failures[:10]]
     return lines
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names, and how many there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def lines_of_rescan(found: Rescan, library: Path, dry_run: bool) -> list[str]:
@@ -73,14 +85,16 @@ def as_dict(report: Report) -> dict[str, Any]:
         "folders": dict(report.folders),
         "doubts": dict(report.doubts),
         "unwanted": dict(report.unwanted),
-        "corrections": {name: getattr(found, name) for name in ("moved", "captions", "removed", "edited", "misplaced")},
+        "corrections": {name: getattr(found, name) for name in CORRECTIONS},
+        "passed_over": dict(report.passed_over),
+        "notes": report.notes,
         "failures": [{"path": str(one.path), "reason": one.reason} for one in report.failures],
     }
 
 
 def say(as_json: bool, data: dict[str, Any], lines: Iterable[str], failed: bool = False) -> int:
     """Print either the data or the lines; the exit code: 1 if some pictures failed."""
-    echo(*([json.dumps(data, ensure_ascii=False, default=str)] if as_json else lines))
+    echo(*([json.dumps(data, default=str)] if as_json else lines))
     return int(failed)
 
 

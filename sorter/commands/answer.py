@@ -6,8 +6,9 @@ from __future__ import annotations
 from sorter.commands.job import Job
 from sorter.errors import LibraryError, nearest
 from sorter.library.corrections import read_corrections
+from sorter.library.folders import Folders
 from sorter.library.store.manifest import Manifest
-from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, Label, Output
+from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, WANTED, Label, Output
 from sorter.tally import Report
 
 
@@ -17,19 +18,20 @@ class Door:
     def __init__(self, manifest: Manifest, command: str, report: Report) -> None:
         self.manifest, self.command, self.report = manifest, command, report
 
-    def answer(self, sha256: str, axis: str, value: str | None) -> None:
-        """The answer `value` about the picture of this hash; None takes an earlier one back."""
+    def answer(self, sha256: str, axis: str, value: str | None) -> bool:
+        """The answer `value` about the picture of this hash; None takes an earlier one back. Whether it is news."""
         before = self.manifest.given(sha256, axis)
         if value == before:
-            return
+            return False
         if value is None:
             self.manifest.forget_label(sha256, axis, HUMAN)
         else:
             self.manifest.add_labels(sha256, [Label(axis, value, 1.0, HUMAN)])
         self.manifest.journal.add_answer(self._run(), sha256, axis, before, value)
+        return True
 
-    def moved(self, before: Output, after: Output | None) -> None:
-        """A file of ours that a person has moved, or removed: where it stood, and where it stands now."""
+    def moved(self, before: Output | None, after: Output | None) -> None:
+        """A file of ours that a person has moved, copied or removed: where it stood, and where it stands now."""
         self.manifest.journal.add_move(self._run(), before, after)
 
     def _run(self) -> int:
@@ -46,7 +48,7 @@ def answer(manifest: Manifest, job: Job, sha256: str, axis: str, value: str | No
     """
     if not manifest.knows(sha256):
         raise LibraryError(f"{manifest.root}: has no picture {sha256[:10]}")
-    classes = job.questions.labels() | {LIBRARY: (REMOVED, ELSEWHERE)}
+    classes = job.questions.labels() | {LIBRARY: (REMOVED, ELSEWHERE, WANTED)}
     if axis not in (*classes, CAPTION):
         raise LibraryError(f'{manifest.root}: "{axis}" is not asked here{nearest(axis, [*classes, CAPTION])}')
     if value is not None and axis != CAPTION and value not in classes[axis]:
@@ -63,4 +65,15 @@ def read_answers(manifest: Manifest, job: Job, report: Report, command: str, res
         with manifest.change():
             for sha256 in manifest.answered(LIBRARY, REMOVED):
                 door.answer(sha256, LIBRARY, None)
-    report.corrections = read_corrections(manifest, job.layout, door)
+    read_hands(manifest, report, door, job.layout.folders)
+
+
+def read_hands(manifest: Manifest, report: Report, door: Door, now: Folders | None = None) -> None:
+    """Take over what a person did to the library's files, and write into the report what that was.
+
+    `now`: the class folders of the scheme; without it, those by which the library was laid out last.
+    """
+    folders = [one for one in (now, manifest.journal.folders()) if one is not None]
+    if folders:
+        report.corrections = read_corrections(manifest, folders, door)
+        report.failures += report.corrections.failures

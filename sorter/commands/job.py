@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ class Job:
     """Axis -> class -> the score below which that answer is a doubt, where the scheme says "auto"."""
     cropper: Cropper
     """The scheme's own [crop]."""
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Axis -> the classes that its sorter knows."""
 
     def decide(self, *known: Any) -> Verdict:
         """The verdict on a (picture, labels) pair of the manifest."""
-        return decide(known[0], known[1], self.scheme, self.thresholds)
+        return decide(known[0], known[1], self.scheme, self.thresholds, self.classes)
 
 
 def load_job(scheme_path: Path, exact: bool = False) -> Job:
@@ -46,7 +48,7 @@ def load_job(scheme_path: Path, exact: bool = False) -> Job:
     labels = questions.labels()
     check_classes(str(scheme_path), scheme, labels)
     layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path)))
-    return Job(scheme, questions, layout, _thresholds(scheme, questions), cropper)
+    return Job(scheme, questions, layout, _thresholds(scheme, questions), cropper, labels)
 
 
 def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, dict[str, float]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sorter.errors import LibraryError
 from sorter.library.apply import recover
+from sorter.library.originals import adopt_list
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import Manifest
 
@@ -24,6 +25,7 @@ def open_library(library: Path, command: str, dry_run: bool = False) -> Iterator
         return
     with locked(library, command), Manifest(library, create=True) as manifest:
         recover(manifest)
+        adopt_list(manifest)
         yield manifest
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sorter.commands.job import Job
-from sorter.library.names import file_stem
 from sorter.library.plan import steps_between
 from sorter.library.store.manifest import Manifest
 from sorter.records import Output, Step, Verdict
@@ -24,10 +23,10 @@ def plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = N
         known, placed = verdicts(manifest, job), manifest.outputs()
     else:
         known = list(verdicts(manifest, job, only))
-        stems = (file_stem(verdict.picture) for verdict in known)
-        placed = (one.output for some in manifest.placed_with(stems).values() for one in some)
+        keys = (verdict.picture.sha256[:10] for verdict in known)
+        placed = (one.output for some in manifest.placed_with(keys).values() for one in some)
     wanted = (output for verdict in known for output in count(verdict, job.layout(verdict), report))
-    return steps_between(wanted, placed, report.corrections.held)
+    return steps_between(wanted, placed, report.corrections.held, report.corrections.surplus)
 
 
 def count(verdict: Verdict, outputs: tuple[Output, ...], report: Report) -> tuple[Output, ...]:

@@ -16,7 +16,6 @@ from sorter.commands.plan import count, verdicts
 from sorter.errors import LibraryError, PictureError
 from sorter.files import first_that_holds, read_file, write
 from sorter.library import originals
-from sorter.library.names import file_stem
 from sorter.library.store.manifest import Manifest
 from sorter.page import Section, Shown, page, shown, side_by_side
 from sorter.pictures import images
@@ -117,9 +116,9 @@ def doubted(some: list[Verdict], manifest: Manifest) -> Iterator[Shown]:
 
 def _standing(some: list[Verdict], manifest: Manifest) -> Iterator[tuple[Verdict, Render, Path]]:
     """Those of the pictures that are placed, as what, and where."""
-    placed = manifest.placed_with(file_stem(verdict.picture) for verdict in some)
+    placed = manifest.placed_with(verdict.picture.sha256[:10] for verdict in some)
     for verdict in some:
-        for one in placed.get(file_stem(verdict.picture), ()):
+        for one in placed.get(verdict.picture.sha256[:10], ()):
             if isinstance(one.output.content, Render):
                 yield verdict, one.output.content, manifest.root / one.output.path
 

@@ -21,9 +21,11 @@ from sorter.commands.scan import scan
 from sorter.errors import LibraryError
 from sorter.files import Found, found_at, read_file
 from sorter.library.apply import recover
-from sorter.library.corrections import read_caption, read_corrections, record_caption
+from sorter.library.captions_by_hand import Captions, read_caption
+from sorter.library.corrections import UNKNOWN, read_corrections
 from sorter.library.decide import mirrored
-from sorter.library.names import LONGEST_STEM, digits_of, file_stem
+from sorter.library.names import LONGEST_STEM, digits_in, digits_of, file_stem
+from sorter.library.originals import BEFORE_ALL, Taken, note_taken, taken
 from sorter.library.repair.recognise import Recogniser, Shown, originals_in_keeping
 from sorter.library.repair.rescue import Rescued, clear_away, damage, put_in_place, rescue
 from sorter.library.store.contents import Placed
@@ -35,9 +37,6 @@ from sorter.records import HUMAN, LIBRARY, Output, Picture, Render, Step, Text, 
 from sorter.scheme import Scheme
 from sorter.tally import Report, Track, silent
 from sorter.threads import in_step
-
-UNKNOWN = ""
-"""In place of the hash of a file that we leave alone: no file has this one, so it always counts as edited by hand."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,22 @@ def rescan(
             if wrong:
                 _refuse_other_scheme(library, found.report, sum(bool(one.pictures) for one in there.values()))
         if wrong and not dry_run:
+            _keep_originals(library, rescued)
             return replace(found, damage=wrong, kept=put_in_place(library))
         return replace(found, damage=wrong)
+
+
+def _keep_originals(library: Path, rescued: Rescued) -> None:
+    """Note that the originals in keeping were taken before all runs of the new manifest, whose numbers begin again."""
+    known = [replace(one, run=BEFORE_ALL) for one in taken(library)]
+    paths = {one.path for one in known}
+    old = [(str(path), sha256) for path, sha256 in rescued.taken if str(path) not in paths]
+    try:
+        note_taken(
+            library, [*known, *(Taken(path, sha256, f"{sha256[:2]}/{sha256}", BEFORE_ALL) for path, sha256 in old)]
+        )
+    except OSError as error:
+        raise LibraryError(f"{library}: cannot be written: {error.strerror}; make room") from None
 
 
 @dataclass
@@ -115,14 +128,14 @@ class _Again:
                 pass
             self._look(pictures)
         door = Door(manifest, "rescan", self.unjournalled)
-        moved = read_corrections(manifest, self.job.layout, door).moved
+        moved = read_corrections(manifest, [self.job.layout.folders], door, captions=False).moved
         with manifest.change():
             written = sum(self._caption(one) for one in captions)
             for stem in self.edited:
                 if row := self._placed(stem, Render):
                     manifest.set_placed(replace(row, sha256=UNKNOWN, size=0, modified=0))
-        found = read_corrections(manifest, self.job.layout, door)
-        report.corrections = replace(found, moved=moved, captions=written, edited=len(self.edited))
+        found = read_corrections(manifest, [self.job.layout.folders], door)
+        report.corrections = replace(found, moved=moved, captions=written, changed=tuple(self.edited))
         steps = plan(manifest, self.job, report)
         planned = {step.output.content.sha256 for step in steps if isinstance(step.output.content, Render)}
         stands = {row.output.content.sha256 for row in manifest.placed() if isinstance(row.output.content, Render)}
@@ -134,7 +147,7 @@ class _Again:
         return row is not None and any(_holds(path, row) for path in paths)
 
     def _placed(self, stem: str, kind: type[Render | Text]) -> Placed | None:
-        rows = self.manifest.placed_with([stem]).get(stem, [])
+        rows = self.manifest.placed_with([digits_in(stem)]).get(digits_in(stem), [])
         return next((row for row in rows if isinstance(row.output.content, kind)), None)
 
     def _remember(self) -> None:
@@ -145,8 +158,6 @@ class _Again:
                 if label.name in classes.get(label.axis, (label.name,)):
                     self.manifest.add_labels(sha256, [label])
                     self.report.counts["answers rescued"] += 1
-            for path, sha256 in self.rescued.taken:
-                self.manifest.journal.take(path, sha256, run=0)
 
     def _sources(self, files: list[Found | Unreadable]) -> Iterator[Found]:
         """The files that the damaged manifest knew, where they are still there and not among `files`."""
@@ -180,7 +191,7 @@ class _Again:
                     self.manifest.set_placed(Placed(output, UNKNOWN, 0, 0))
 
     def _task(self, one: Standing) -> tuple[Standing, str | None, list[Path]]:
-        known = self.manifest.hash_of_stem(one.stem)
+        known = self.manifest.hash_of(digits_in(one.stem))
         return one, known, self.manifest.copies(known) if known else []
 
     def _record(self, one: Standing, shown: list[Shown]) -> None:
@@ -225,7 +236,7 @@ class _Again:
 
     def _caption(self, one: Standing) -> int:
         """Record a caption, as ours or as a person's own: 1 if it is that."""
-        sha256 = self.manifest.hash_of_stem(one.stem)
+        sha256 = self.manifest.hash_of(digits_in(one.stem))
         if sha256 is None:
             return 0
         picture = self._placed(one.stem, Render)
@@ -244,7 +255,7 @@ class _Again:
                 return 0
         unlike_ours = Placed(Output(self._below(path), ours), UNKNOWN, 0, 0)
         self.manifest.set_placed(unlike_ours)
-        return record_caption(self.manifest, Door(self.manifest, "rescan", self.unjournalled), unlike_ours)
+        return Captions(self.manifest, Door(self.manifest, "rescan", self.unjournalled)).record(sha256, unlike_ours)
 
     def _text(self, verdict: Verdict) -> str:
         return self.job.layout.caption(verdict) + "\n"

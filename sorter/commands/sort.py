@@ -14,7 +14,7 @@ from typing import Any
 
 from sorter.classify.ask import Seen
 from sorter.commands.answer import read_answers
-from sorter.commands.apply import apply, apply_steps
+from sorter.commands.apply import apply, apply_steps, begin_run
 from sorter.commands.classify import classify
 from sorter.commands.job import Job
 from sorter.commands.open import check_apart, open_library
@@ -102,4 +102,5 @@ def settle(
     steps = plan(manifest, job, report)
     if not manifest.is_dry_run:
         apply(steps, manifest, command, report, take, track)
+        manifest.journal.lay_out(begin_run(manifest, command, report), job.layout.folders)
     return steps

@@ -17,7 +17,7 @@ from sorter import files
 from sorter.errors import LibraryError
 from sorter.files import Found, found_at
 from sorter.library.make import FindOriginal, Maker, Ready, inside, sha256_at
-from sorter.library.plan import stem
+from sorter.library.plan import digits, key
 from sorter.library.store.contents import Intent, Placed, content_from
 from sorter.library.store.manifest import Manifest
 from sorter.records import Drop, Output, Put, Step, Unreadable
@@ -93,7 +93,7 @@ class _Batches:
     originals: FindOriginal
     writers: ThreadPoolExecutor
     failed: set[str] = field(default_factory=set)
-    """Stems of pictures of which a step failed."""
+    """Of which a step failed: see `_names`."""
     writing: list[tuple[list[tuple[Ready, Intent]], Future[list[Found | Unreadable | None]]]] = field(
         default_factory=list
     )
@@ -101,13 +101,13 @@ class _Batches:
 
     def begin(self, batch: list[Step]) -> Iterator[Outcome]:
         """Make a batch ready, finish the one before, and have this one written. What became of the one before."""
-        standing = self.manifest.placed_with(stem(step.output) for step in batch)
+        standing = self.manifest.placed_with(key(step.output.path) for step in batch)
         worker = Maker(self.manifest, self.originals, standing)
         ready = []
         makes = in_step(worker.make, _without(batch, self.failed), is_light=worker.is_light)
         for step, made in zip(batch, makes, strict=True):
             if isinstance(made, Unreadable):
-                self.failed.add(stem(step.output))
+                self.failed |= _names(step)
                 yield made
             else:
                 ready.append(made)
@@ -153,7 +153,7 @@ class _Batches:
             elif outcome is None:
                 self.manifest.forget_placed(intent.path)
             else:
-                self.failed.add(stem(ready.step.output))
+                self.failed |= _names(ready.step)
             done.append(outcome if isinstance(outcome, Unreadable) else Done(ready.step))
         self.manifest.set_placed(*placed)
         self.manifest.journal.settle(settled)
@@ -180,10 +180,15 @@ def _touch(root: Path, ready: Ready) -> Found | Unreadable | None:
         return Unreadable(target, "a file that is not ours stands there, so it was left")
 
 
+def _names(step: Step) -> set[str]:
+    """By what the files of one picture know each other, be they renamed by hand or not."""
+    return {key(step.output.path), digits(step.output)}
+
+
 def _without(batch: list[Step], failed: set[str]) -> Iterator[Step | Unreadable]:
     """The batch, with the drops of pictures whose put failed turned into reports."""
     for step in batch:
-        if isinstance(step, Drop) and stem(step.output) in failed:
+        if isinstance(step, Drop) and not failed.isdisjoint(_names(step)):
             yield Unreadable(Path(step.output.path), "kept, since its new place could not be written")
         else:
             yield step

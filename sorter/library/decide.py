@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, Label, Picture, Verdict
+from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, WANTED, Label, Picture, Verdict
 from sorter.scheme import Axis, Scheme
 
 
@@ -13,15 +13,17 @@ def decide(
     labels: tuple[Label, ...],
     scheme: Scheme,
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    classes: Mapping[str, Collection[str]] | None = None,
 ) -> Verdict:
     """The verdict on a picture whose labels describe it as it was found.
 
     `thresholds`: axis to class to the score below which that answer is a doubt, for axes whose scheme says "auto".
+    `classes`: axis to the classes that its sorter knows now; a person's answer of another one is a doubt.
     """
     given = {label.axis: label for label in labels}
     doubts: dict[str, str] = {}
     for name, axis in scheme.axes.items():
-        doubt = _doubt(name, axis, given.get(name), thresholds or {})
+        doubt = _doubt(name, axis, given.get(name), thresholds or {}, (classes or {}).get(name))
         if doubt:
             doubts[name] = doubt
     unsure = frozenset(doubts)
@@ -35,7 +37,7 @@ def decide(
         unsure,
         mirror,
         _unwanted(given, scheme, unsure),
-        given[CAPTION].name if CAPTION in given else "",
+        given[CAPTION].name if CAPTION in given else None,
         tuple([given[name] for name in scheme.ask if name in given]) if scheme.ask else (),
     )
 
@@ -48,11 +50,18 @@ def mirrored(label: Label, axis: Axis) -> Label:
     return Label(label.axis, name, label.score, label.source, label.mirror_taken_for, label.taken_for)
 
 
-def _doubt(name: str, axis: Axis, label: Label | None, thresholds: Mapping[str, Mapping[str, float]]) -> str:
+def _doubt(
+    name: str,
+    axis: Axis,
+    label: Label | None,
+    thresholds: Mapping[str, Mapping[str, float]],
+    classes: Collection[str] | None,
+) -> str:
     if label is None:
         return f"{name}: no sorter has answered yet"
     if label.source == HUMAN:
-        return ""
+        known = classes is None or label.name in classes
+        return "" if known else f'{name}: "{label.name}", as a person said, is no class of its sorter any more'
     if label.taken_for:
         too = " too" if label.taken_for == label.mirror_taken_for else ""
         back = f'its mirror image looks "{label.mirror_taken_for}"{too}'
@@ -75,8 +84,11 @@ def _is_to_be_turned(given: Mapping[str, Label], scheme: Scheme, unsure: frozens
 
 
 def _unwanted(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> str:
-    if LIBRARY in given and given[LIBRARY].name == REMOVED:
+    asked = given[LIBRARY].name if LIBRARY in given else None
+    if asked == REMOVED:
         return "removed by hand"
+    if asked == WANTED:
+        return ""
     for name, classes in scheme.dropped.items():
         if name in given and given[name].name in classes and name not in unsure:
             return f"{name}: {given[name].name}"

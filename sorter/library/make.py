@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from sorter.classify.ask import Seen
 from sorter.errors import LibraryError, PictureError
 from sorter.files import read_file, read_if
-from sorter.library.plan import stem
+from sorter.library.plan import key
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.images import render
@@ -41,7 +41,7 @@ class Maker:
     manifest: Manifest
     originals: FindOriginal
     standing: dict[str, list[Placed]]
-    """Stem -> what we placed with that name."""
+    """`key` -> what we placed with that name."""
 
     def is_light(self, step: Step | Unreadable) -> bool:
         """Whether there is hardly anything to make: a text, or a picture that is at hand and stays as it is."""
@@ -55,7 +55,7 @@ class Maker:
         if isinstance(step, Unreadable):
             return step
         target = inside(self.manifest.root, step.output.path)
-        ours = self.standing.get(stem(step.output), [])
+        ours = self.standing.get(key(step.output.path), [])
         held = next((one for one in ours if one.output.path == step.output.path), None)
         before = held.output if held else None
         stands = sha256_at(target)

@@ -14,6 +14,7 @@ UNSURE = "_unsure"
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
 """Names that Windows keeps for devices, whatever comes after a dot
 (learn.microsoft.com/windows/win32/fileio/naming-a-file)."""
+DIGITS = re.compile(r"(?<![0-9a-z])[0-9a-f]{10}(?![0-9a-z])")
 NO_WORD = re.compile(r"[^\w-]+")
 LONGEST = 60
 """Characters of a name; four nested folders of it stay below Windows' 260 for a path."""
@@ -57,3 +58,9 @@ def digits_of(stem: str) -> str:
     """The first ten digits of the picture's hash, where `stem` is one that `file_stem` makes; else nothing."""
     match = re.fullmatch(r".+-([0-9a-f]{10})", stem, re.DOTALL)
     return match[1] if match else ""
+
+
+def digits_in(name: str) -> str:
+    """The ten digits of a hash that a file's name says, wherever a person's renaming has left them; else nothing."""
+    found = DIGITS.findall(name.casefold())
+    return found[-1] if found else ""

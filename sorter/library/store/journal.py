@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
+from sorter.library.folders import Folders, folders_from
 from sorter.library.store import database
 from sorter.library.store.contents import Intent, content_from, content_text
-from sorter.records import Output, Put, Step
+from sorter.records import Output, Put, Render, Step, Text
 
 
 class Journal:
@@ -41,12 +42,13 @@ class Journal:
         database.insert(self._db, "INTO step (id, run, path, before, after, sha256)", rows)
         return intents
 
-    def add_move(self, run: int, before: Output, after: Output | None) -> None:
-        """Note a file of ours that a person has moved, or removed, as steps that are carried out already."""
-        content = content_text(before.content)
-        rows: list[tuple[int, str, str | None, str | None]] = [(run, before.path, content, None)]
+    def add_move(self, run: int, before: Output | None, after: Output | None) -> None:
+        """Note a file of ours that a person has moved, copied or removed, as steps that are carried out already."""
+        rows: list[tuple[int, str, str | None, str | None]] = []
+        if before:
+            rows.append((run, before.path, content_text(before.content), None))
         if after:
-            rows.append((run, after.path, None, content))
+            rows.append((run, after.path, None, content_text(after.content)))
         for row in rows:
             insert = "INSERT INTO step (run, path, before, after, sha256, done) VALUES (?, ?, ?, ?, '', 1)"
             self._db.execute(insert, row)
@@ -56,10 +58,26 @@ class Journal:
         row = run, sha256, axis, before, after
         self._db.execute("INSERT INTO answer (run, sha256, axis, before, after) VALUES (?, ?, ?, ?, ?)", row)
 
-    def answers(self, since: int) -> list[tuple[str, str, str | None]]:
-        """Picture, axis and the answer before, of every answer that came in run `since` or later; the last first."""
-        query = "SELECT sha256, axis, before FROM answer WHERE run >= ? ORDER BY id DESC"
-        return list(self._db.execute(query, (since,)))
+    def answers(self, since: int, until: int) -> list[tuple[str, str, str | None]]:
+        """Picture, axis and the answer before, of every answer of run `since` or later, but before run `until`; the
+        last first."""
+        query = "SELECT sha256, axis, before FROM answer WHERE run >= ? AND run < ? ORDER BY id DESC"
+        return list(self._db.execute(query, (since, until)))
+
+    def wrote(self, sha256: str) -> Render | Text | None:
+        """What a file shows or says that we wrote once, by the hash of its bytes."""
+        query = "SELECT after FROM step WHERE sha256 = ? AND sha256 != '' AND after IS NOT NULL LIMIT 1"
+        row = self._db.execute(query, (sha256,)).fetchone()
+        return row and content_from(row[0])
+
+    def lay_out(self, run: int, folders: Folders) -> None:
+        """Note by which class folders a run has laid out the library."""
+        self._db.execute("UPDATE run SET folders = ? WHERE id = ?", (folders.text(), run))
+
+    def folders(self) -> Folders | None:
+        """The class folders by which the library was laid out last."""
+        row = self._db.execute("SELECT folders FROM run WHERE folders IS NOT NULL ORDER BY id DESC LIMIT 1").fetchone()
+        return row and folders_from(row[0])
 
     def settle(self, intents: Sequence[tuple[Intent, bool]]) -> None:
         """Journal that steps were carried out (True), or given up."""
@@ -80,11 +98,12 @@ class Journal:
         )
         return [dict(zip(("id", "command", "started", "steps", "undone"), row, strict=True)) for row in rows]
 
-    def before(self, run: int, placed: Iterable[Output]) -> list[Output]:
-        """What was placed before `run`, by reading backwards from what is placed now."""
+    def before(self, run: int, until: int, placed: Iterable[Output]) -> list[Output]:
+        """What was placed before `run`, by reading backwards from what is placed now; runs from `until` on stay."""
         standing = {output.path: output for output in placed}
         moved = {PurePosixPath(path).name: path for path in standing}  # by hand: of that the journal knows nothing
-        rows = self._db.execute("SELECT path, before FROM step WHERE run >= ? AND done = 1 ORDER BY id DESC", (run,))
+        query = "SELECT path, before FROM step WHERE run >= ? AND run < ? AND done = 1 ORDER BY id DESC"
+        rows = self._db.execute(query, (run, until))
         for path, content in rows:
             if content is None:
                 standing.pop(path if path in standing else moved.get(PurePosixPath(path).name, path), None)
@@ -92,19 +111,14 @@ class Journal:
                 standing[path] = Output(path, content_from(content))
         return [standing[path] for path in sorted(standing)]
 
-    def mark_undone(self, run: int) -> None:
-        """Note that this run and those after it were taken back."""
-        self._db.execute("UPDATE run SET undone = 1 WHERE id >= ?", (run,))
+    def mark_undone(self, run: int, until: int) -> None:
+        """Note that this run and those after it, but before `until`, were taken back."""
+        self._db.execute("UPDATE run SET undone = 1 WHERE id >= ? AND id < ?", (run, until))
 
-    def take(self, path: Path, sha256: str, run: int) -> None:
-        """Note that an original is about to be moved into the library's keeping."""
-        self._db.execute("INSERT OR REPLACE INTO taken VALUES (?, ?, ?)", (str(path), sha256, run))
+    def taken(self) -> list[tuple[str, str, int]]:
+        """Path, hash and run of the originals that earlier versions have taken, and noted here."""
+        return list(self._db.execute("SELECT path, sha256, run FROM taken ORDER BY path"))
 
-    def taken(self, since: int) -> list[tuple[Path, str]]:
-        """The originals that were taken in this run and later ones."""
-        rows = self._db.execute("SELECT path, sha256 FROM taken WHERE run >= ? ORDER BY path", (since,))
-        return [(Path(path), sha256) for path, sha256 in rows]
-
-    def give_back(self, path: Path) -> None:
-        """Note that an original lies where it came from again."""
-        self._db.execute("DELETE FROM taken WHERE path = ?", (str(path),))
+    def forget_taken(self) -> None:
+        """These are noted in the list beside the originals now."""
+        self._db.execute("DELETE FROM taken")

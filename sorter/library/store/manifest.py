@@ -14,23 +14,21 @@ from typing import Any, Self, cast
 
 from sorter.errors import LibraryError
 from sorter.files import Found
-from sorter.library.plan import stem
 from sorter.library.store import database
-from sorter.library.store.contents import Garbled, Placed, content_from, placed_from, placed_row
+from sorter.library.store.contents import Garbled
 from sorter.library.store.journal import Journal
+from sorter.library.store.placed import PlacedFiles
 from sorter.library.store.schema import migrate
-from sorter.records import HUMAN, Label, Output, Picture, Unreadable
+from sorter.records import HUMAN, Label, Picture, Unreadable
 
 FOLDER = ".modelsheet"
 """The folder inside a library that is ours; hidden, so that no trainer and no scan looks into it."""
 FILE = "manifest.sqlite"
 LABEL = ", ".join(Label._fields)
 """The columns that make a Label, in its order."""
-PLACED = "path, content, sha256, size, modified"
-"""The columns that make a Placed."""
 
 
-class Manifest:
+class Manifest(PlacedFiles):
     """The open manifest of the library at `root`. A context manager; every change is one transaction."""
 
     def __init__(self, root: Path, create: bool = False, dry_run: bool = False, rebuild: bool = False) -> None:
@@ -100,8 +98,6 @@ class Manifest:
             if database.means_damage(found):
                 raise
             raise LibraryError(f"{self.root}: its manifest cannot be written: {found}; make room or free it") from None
-
-    # --- pictures, their sources and their labels
 
     def known(self, files: Sequence[Found]) -> list[Picture | Unreadable | None]:
         """What each file was when it was last read; None where it has changed since, or was never read."""
@@ -213,9 +209,10 @@ class Manifest:
         rows = self._db.execute(f"SELECT sha256 FROM picture WHERE sha256 NOT IN ({full})", values)
         return list(self.missing((sha256 for (sha256,) in rows), sources).items())
 
-    def hash_of_stem(self, stem: str) -> str | None:
-        """The picture whose files have this stem, which ends in the first digits of its hash."""
-        digits = stem.rpartition("-")[2]
+    def hash_of(self, digits: str) -> str | None:
+        """The picture whose hash begins with these digits."""
+        if not digits:
+            return None
         rows = self._db.execute("SELECT sha256 FROM picture WHERE sha256 BETWEEN ? AND ?", (digits, digits + "g"))
         found = [sha256 for (sha256,) in rows]
         return found[0] if len(found) == 1 else None
@@ -255,39 +252,6 @@ class Manifest:
         """How many pictures are known, and how many files they were found in."""
         query = "SELECT (SELECT count(*) FROM picture), (SELECT count(*) FROM source WHERE reason = '')"
         return dict(zip(("pictures", "files"), self._db.execute(query).fetchone(), strict=True))
-
-    # --- what is placed
-
-    def placed(self) -> Iterator[Placed]:
-        """Every file that we wrote and that is believed to stand, by path."""
-        return map(placed_from, self._db.execute(f"SELECT {PLACED} FROM placed ORDER BY path"))
-
-    def placed_at(self, path: str) -> Placed | None:
-        """What we wrote at this path."""
-        row = self._db.execute(f"SELECT {PLACED} FROM placed WHERE path = ?", (path,)).fetchone()
-        return row and placed_from(row)
-
-    def outputs(self) -> Iterator[Output]:
-        """The outputs of every file that we wrote, in no order."""
-        return (Output(path, content_from(text)) for path, text in self._db.execute("SELECT path, content FROM placed"))
-
-    def placed_with(self, stems: Iterable[str]) -> dict[str, list[Placed]]:
-        """Stem -> the files that we wrote with it, for those of `stems` that there are any of."""
-        found: dict[str, list[Placed]] = {}
-        for some in database.parts(sorted(set(stems))):
-            query = f"SELECT {PLACED} FROM placed WHERE stem IN ({database.marks(some)}) ORDER BY path"
-            for row in self._db.execute(query, some):
-                one = placed_from(row)
-                found.setdefault(stem(one.output), []).append(one)
-        return found
-
-    def set_placed(self, *placed: Placed) -> None:
-        """Record files as written."""
-        database.insert(self._db, "OR REPLACE INTO placed", (placed_row(one, stem(one.output)) for one in placed))
-
-    def forget_placed(self, path: str) -> None:
-        """Record that a file of ours no longer stands."""
-        self._db.execute("DELETE FROM placed WHERE path = ?", (path,))
 
 
 def _in_force(rows: Iterable[Any], sources: dict[str, str]) -> tuple[Label, ...]:

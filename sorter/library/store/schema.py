@@ -50,6 +50,11 @@ MIGRATIONS = [
     ALTER TABLE label RENAME COLUMN looks TO taken_for;
     ALTER TABLE label RENAME COLUMN mirror_looks TO mirror_taken_for;
     """,
+    """
+    ALTER TABLE run ADD COLUMN folders TEXT;  -- the class folders by which a library was laid out, and what they mean
+    UPDATE placed SET stem = substr(stem, -10)  -- what a picture's files share is their ten digits alone
+        WHERE stem GLOB '*-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]';
+    """,
 ]
 
 

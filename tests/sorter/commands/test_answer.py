@@ -15,6 +15,7 @@ from sorter.commands.report import write_report
 from sorter.commands.sort import sort
 from sorter.commands.undo import undo
 from sorter.errors import LibraryError
+from sorter.library.names import digits_in
 from sorter.library.store.manifest import Manifest
 from sorter.records import CAPTION, LIBRARY, REMOVED
 from sorter.tally import Report
@@ -31,7 +32,7 @@ def sorted_library(frames: Path, library: Path, job: Job) -> Path:
 
 def picture_of(library: Path, pattern: str) -> str:
     with Manifest(library) as manifest:
-        return str(manifest.hash_of_stem(one(library, pattern).stem))
+        return str(manifest.hash_of(digits_in(one(library, pattern).stem)))
 
 
 def give(library: Path, job: Job, sha256: str, axis: str, value: str | None) -> None:

@@ -105,7 +105,7 @@ def test_originals_are_not_taken_where_there_is_no_room_to_keep_them(
     report, _ = sort(heap, library, job, take=True)
     taken = report.counts["originals taken"]
     assert taken < 3 and [failure.reason for failure in report.failures] == [
-        "cannot be copied into the library's keeping, so it was left"
+        "cannot be moved into the library's keeping, so it was left: No space left on device"
     ] * (3 - taken)
     assert len(list(heap.iterdir())) == 3 - taken
     assert not list(library.rglob("*.modelsheet-part"))

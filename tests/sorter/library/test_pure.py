@@ -17,7 +17,7 @@ from sorter.library.layout import ClassFolders, class_folders
 from sorter.library.names import file_stem
 from sorter.library.plan import steps_between
 from sorter.library.store.contents import content_from, content_text
-from sorter.records import (
+from sorter.records import Drop, (
     CAPTION,
     HUMAN,
     LIBRARY,
@@ -155,7 +155,7 @@ def test_only_a_certain_class_drops_a_picture() -> None:
 def test_outputs_lie_in_the_library_and_a_caption_lies_beside_its_picture(labels: tuple[Label, ...]) -> None:
     verdict = decide(PICTURE, labels, SCHEME)
     outputs = list(LAYOUT(verdict))
-    assert len(outputs) == (0 if verdict.unwanted else 2)
+    assert len(outputs) == (0 if verdict.unwanted else 1 if verdict.caption == "" else 2)
     for output in outputs:
         assert inside(Path("/library"), output.path).is_relative_to("/library")
         assert output.path.rsplit(".", 1)[0] == f"{LAYOUT.folder(verdict)}/{file_stem(PICTURE)}"
@@ -164,13 +164,13 @@ def test_outputs_lie_in_the_library_and_a_caption_lies_beside_its_picture(labels
 @given(labelled())
 def test_reading_a_folder_inverts_naming_it(labels: tuple[Label, ...]) -> None:
     verdict = decide(PICTURE, labels, SCHEME)
-    assert LAYOUT.read(LAYOUT.folder(verdict)) == verdict.sure()
-    assert LAYOUT.read(LAYOUT.folder(verdict).upper()) == verdict.sure()
+    assert LAYOUT.folders.read(LAYOUT.folder(verdict)) == verdict.sure()
+    assert LAYOUT.folders.read(LAYOUT.folder(verdict).upper()) == verdict.sure()
 
 
 @pytest.mark.parametrize("folder", ["", ".", "anna", "anna/all happy", "anna/happy/left", "anna/all happy/left/more"])
 def test_another_folder_is_none_of_the_scheme(folder: str) -> None:
-    assert LAYOUT.read(folder) is None
+    assert LAYOUT.folders.read(folder) is None
 
 
 def test_an_axis_in_doubt_has_a_folder_of_its_own() -> None:
@@ -181,8 +181,8 @@ def test_an_axis_in_doubt_has_a_folder_of_its_own() -> None:
 def test_an_axis_named_twice_must_say_the_same_twice() -> None:
     scheme = Scheme(folders="{mood}/{mood} faces", axes={"mood": Axis()})
     layout = class_folders(scheme, {"mood": ("happy", "sad")}, captioner_of(scheme))
-    assert layout.read("happy/happy faces") == {"mood": "happy"}
-    assert layout.read("happy/sad faces") is None
+    assert layout.folders.read("happy/happy faces") == {"mood": "happy"}
+    assert layout.folders.read("happy/sad faces") is None
 
 
 @given(labelled())
@@ -250,28 +250,38 @@ def test_any_name_gives_a_stem_that_every_system_takes(name: str) -> None:
     assert not set(stem) & set('<>:"/\\|?*. ')
 
 
-PATHS = st.sampled_from([f"{folder}/{name}" for folder in "abc" for name in ("x.png", "x.txt", "y.png", "y.txt")])
-CONTENTS = st.sampled_from([Render("1" * 64), Render("1" * 64, mirror=True), Text("one\n"), Text("two\n")])
-FILES = st.dictionaries(PATHS, CONTENTS)
+DIGITS = ("1" * 10, "2" * 10)
+PATHS = st.sampled_from([f"{folder}/x-{ten}{end}" for folder in "abc" for ten in DIGITS for end in (".png", ".txt")])
+FILES = st.dictionaries(PATHS, st.booleans())
 
 
 def outputs(files: dict[str, Any]) -> list[Output]:
-    return [Output(path, content) for path, content in files.items()]
+    """One of two contents at each path: turned or not, one text or the other."""
+    return [
+        Output(path, Render(path[4] * 64, mirror=which) if path.endswith(".png") else Text(f"{which}\n"))
+        for path, which in files.items()
+    ]
 
 
-@given(FILES, FILES, st.frozensets(st.sampled_from("xy")))
+@given(FILES, FILES, st.frozensets(st.sampled_from(DIGITS)))
 def test_carrying_out_the_plan_gives_what_is_wanted(
     wanted: dict[str, Any], placed: dict[str, Any], held: frozenset[str]
 ) -> None:
-    now = dict(placed)
+    now = dict(outputs(placed))
     for step in steps_between(outputs(wanted), outputs(placed), held):
         if isinstance(step, Put):
             now[step.output.path] = step.output.content
         else:
             assert now.pop(step.output.path) == step.output.content
-    kept = {path: content for path, content in placed.items() if path[2] in held}
-    assert now == {path: content for path, content in wanted.items() if path[2] not in held} | kept
-    assert steps_between(outputs(wanted), outputs(now), held) == ()
+    kept = {path: content for path, content in outputs(placed) if path[4:14] in held}
+    assert now == {path: content for path, content in outputs(wanted) if path[4:14] not in held} | kept
+    assert steps_between(outputs(wanted), [Output(*one) for one in now.items()], held) == ()
+
+
+def test_what_was_copied_away_is_dropped_even_where_its_picture_is_in_hand() -> None:
+    here, there = (Output(f"{folder}/x-{DIGITS[0]}.png", Render("1" * 64)) for folder in "ab")
+    assert steps_between([here], [here, there], frozenset(DIGITS)) == ()
+    assert steps_between([here], [here, there], frozenset(DIGITS), frozenset([there.path])) == (Drop(there),)
 
 
 @given(FILES, FILES)
@@ -308,6 +318,6 @@ def test_a_census_counts_reasons_most_frequent_first() -> None:
 
 def test_the_layout_is_a_plain_value() -> None:
     assert isinstance(LAYOUT, ClassFolders)
-    assert LAYOUT.folders["mood"] == {
+    assert LAYOUT.folders.names["mood"] == {
         "happy": "happy", "con": "_con", "a/b": "a_b", "Happy": "Happy-2", "_unsure": "_unsure-2",
     }  # fmt: skip
