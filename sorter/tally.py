@@ -38,6 +38,8 @@ class Corrections:
     """Pictures of ours that a person has edited."""
     misplaced: tuple[str, ...] = ()
     """Pictures of ours that lie in a folder which is no class of the scheme."""
+    astray: frozenset[str] = frozenset()
+    """The hashes of those, and of pictures that stand in several class folders: what they show is not certain."""
     strangers: tuple[str, ...] = ()
     """Pictures in the library's folders that are not ours; they are left alone."""
     failures: tuple[Unreadable, ...] = ()

@@ -122,6 +122,9 @@ def _choose(
     for verdict in verdicts(library, job):
         if verdict.unwanted or verdict.picture.sha256 not in standing:
             continue
+        if verdict.picture.sha256 in report.corrections.astray:
+            report.counts["left out, in no class folder or in several"] += 1
+            continue
         if verdict.doubts and not doubtful:
             report.counts["left out, in doubt"] += 1
             report.doubts.update(verdict.unsure)

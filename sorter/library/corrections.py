@@ -58,6 +58,7 @@ def read_corrections(manifest: Manifest, folders: Sequence[Folders], door: Door,
         frozenset(reader.surplus | reader.captions.surplus),
         tuple(sorted(reader.changed)),
         tuple(sorted(output.path for output in rows if isinstance(output.content, Render))),
+        frozenset(reader.several) | elsewhere,
         tuple(sorted({one.path for one in (*strangers, *reader.strangers)})),
         tuple(reader.failures + reader.captions.failures),
     )
@@ -126,6 +127,7 @@ class _Reader:
     removed: int = 0
     changed: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
+    several: set[str] = field(default_factory=set)
     surplus: set[str] = field(default_factory=set)
     strangers: list[Stranger] = field(default_factory=list)
     failures: list[Unreadable] = field(default_factory=list)
@@ -240,6 +242,7 @@ class _Reader:
             Unreadable(path, f"stands in several class folders, {listed}; delete all but the right one")
         )
         self._hold(hand)
+        self.several.add(hand.sha256)
 
     def _hold(self, hand: Hand) -> None:
         self.held.add(hand.sha256[:10])

@@ -17,7 +17,7 @@ from sorter.library.layout import ClassFolders, class_folders
 from sorter.library.names import file_stem
 from sorter.library.plan import steps_between
 from sorter.library.store.contents import content_from, content_text
-from sorter.records import Drop, (
+from sorter.records import (
     CAPTION,
     HUMAN,
     LIBRARY,
