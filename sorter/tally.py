@@ -38,6 +38,8 @@ class Corrections:
     """Pictures of ours that a person has edited."""
     misplaced: tuple[str, ...] = ()
     """Pictures of ours that lie in a folder which is no class of the scheme."""
+    answered: frozenset[str] = frozenset()
+    """The hashes of pictures whose place a person has changed."""
     astray: frozenset[str] = frozenset()
     """The hashes of those, and of pictures that stand in several class folders: what they show is not certain."""
     strangers: tuple[str, ...] = ()

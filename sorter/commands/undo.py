@@ -10,7 +10,7 @@ from sorter.commands.apply import apply, begin_run
 from sorter.commands.open import open_library
 from sorter.errors import LibraryError
 from sorter.library.originals import BEFORE_ALL, give_back_originals, taken
-from sorter.library.plan import steps_between
+from sorter.library.plan import digits, steps_between
 from sorter.library.store.manifest import Manifest
 from sorter.records import CAPTION, Unreadable
 from sorter.tally import Report, Track, silent
@@ -32,13 +32,19 @@ def undo(library: Path, run: int | None = None, *, dry_run: bool = False, track:
         held = report.corrections
         _give_back(manifest, chosen, report, dry_run)
         before = manifest.journal.before(chosen, now, manifest.outputs())
-        steps = steps_between(before, manifest.outputs(), held.held, held.surplus)
+        before = [output for output in before if output.path not in held.surplus]
+        # What a person has just put somewhere stays there, unless the picture was not in the library then.
+        stays = {sha256[:10] for sha256 in held.answered} & {digits(output) for output in before}
+        steps = steps_between(before, manifest.outputs(), held.held | stays, held.surplus)
         report.counts["steps"] = len(steps)
         wanted = {output.path for output in before}
         report.failures += [
             Unreadable(library / path, "changed by hand, so it was left") for path in held.changed if path not in wanted
         ]
-        answers = [row for row in manifest.journal.answers(chosen, now) if row[1] != CAPTION]
+        left = held.held | {sha256[:10] for sha256 in held.answered}
+        answers = [
+            row for row in manifest.journal.answers(chosen, now) if row[1] != CAPTION and row[0][:10] not in left
+        ]
         report.counts["answers taken back"] = len({row[:2] for row in answers})
         if not dry_run:
             apply(steps, manifest, command, report, track=track)

@@ -55,7 +55,9 @@ class Captions:
         """Take over a picture's caption. `rows`: the captions that we wrote; `home`: where the picture stands."""
         written = [one for one in hand.strangers if one.is_caption]
         stands = [one for one in rows if one not in hand.gone]
-        moved = _beside(home, written) or (None if stands or not written else written[0])
+        moved = _beside(home, written)
+        if moved is None and written and (home is None or not stands):
+            moved = written[0]
         self.surplus.update(one.output.path for one in stands if moved and one not in hand.changed)
         ours = next(iter(rows), None)
         for row in stands:
@@ -92,8 +94,9 @@ class Captions:
 
 
 def _beside(home: str | None, written: list[Stranger]) -> Stranger | None:
-    """The text that lies beside a picture and is called as it."""
+    """The text that lies beside a picture: that which is called as it, where there are several."""
     if home is None:
         return None
-    place = PurePosixPath(home).with_suffix("")
-    return next((one for one in written if PurePosixPath(one.path).with_suffix("") == place), None)
+    here = [one for one in written if one.folder == home.rpartition("/")[0]]
+    name = PurePosixPath(home).stem
+    return min(here, key=lambda one: (PurePosixPath(one.path).stem != name, one.path), default=None)

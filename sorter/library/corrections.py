@@ -58,6 +58,7 @@ def read_corrections(manifest: Manifest, folders: Sequence[Folders], door: Door,
         frozenset(reader.surplus | reader.captions.surplus),
         tuple(sorted(reader.changed)),
         tuple(sorted(output.path for output in rows if isinstance(output.content, Render))),
+        frozenset(reader.answered),
         frozenset(reader.several) | elsewhere,
         tuple(sorted({one.path for one in (*strangers, *reader.strangers)})),
         tuple(reader.failures + reader.captions.failures),
@@ -128,6 +129,7 @@ class _Reader:
     changed: set[str] = field(default_factory=set)
     held: set[str] = field(default_factory=set)
     several: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
     surplus: set[str] = field(default_factory=set)
     strangers: list[Stranger] = field(default_factory=list)
     failures: list[Unreadable] = field(default_factory=list)
@@ -147,7 +149,7 @@ class _Reader:
             self.removed += 1
             self.door.answer(hand.sha256, LIBRARY, REMOVED)
             self._forget(pictures)
-        if self.reads_captions:
+        if self.reads_captions and hand.sha256 not in self.several:
             self.captions.read(hand.sha256, [one for one in rows if isinstance(one.output.content, Text)], hand, home)
 
     def _rows(self, hand: Hand) -> list[Placed]:
@@ -160,8 +162,9 @@ class _Reader:
         gone, new = set(hand.gone), [one for one in hand.strangers if not one.is_caption]
         stands = [one for one in rows if one not in gone]
         here = {_folder(one) for one in stands}
-        places = {one.folder for one in new if self._read(one.folder) is not None} - here
-        if len(places) > 1 or (places and any(one in hand.changed for one in stands)):
+        there = {one.folder for one in new if self._read(one.folder) is not None}
+        places = there - here
+        if len(places) > 1 or (places and (there & here or any(one in hand.changed for one in stands))):
             self._in_several(hand, places | here)
             return None
         chosen = self._chosen(new, places, rows) if places or not stands else None
@@ -183,6 +186,7 @@ class _Reader:
     def _adopt(self, new: Stranger, sha256: str, rows: list[Placed], stands: list[Placed]) -> None:
         """Record a file as the picture's, and its folder as what a person answered."""
         before = next(iter(stands or rows), None)
+        self.answered.add(sha256)
         digest = new.sha256
         content = before.output.content if before else self._content(digest, sha256)
         output = Output(new.path, content or Render(sha256))

@@ -130,6 +130,7 @@ class Person:
         path.unlink()
         if how % 2:
             path.with_suffix(".txt").unlink(missing_ok=True)
+            self.words.pop(digits_in(path.stem), None)
 
     def aside(self, path: Path, how: int) -> None:
         """Put a picture where the scheme has no folder."""
