@@ -63,13 +63,23 @@ class Captions:
         for row in stands:
             if row in hand.changed:
                 self.record(sha256, row)
-        if moved is not None:
-            content = ours.output.content if ours else Text("")
-            self.record(sha256, Placed(Output(moved.path, content), "", 0, 0))
+        for one in written:
+            content = self._said(sha256, one, ours)
+            if one is moved or content is not None:  # of our own words, so that it is cleared away
+                self.record(sha256, Placed(Output(one.path, content or Text("")), "", 0, 0))
         for row in rows:
             if row in hand.gone:
                 self.manifest.forget_placed(row.output.path)
                 self.door.moved(row.output, Output(moved.path, row.output.content) if moved and row is ours else None)
+
+    def _said(self, sha256: str, one: Stranger, ours: Placed | None) -> Text | None:
+        """What a text says, if these are no words of a person's but ours, as we have written them some time."""
+        try:
+            words = read_caption(read_file(one.file.path))
+        except OSError:
+            return None
+        written = [ours.output.content] if ours else self.manifest.journal.texts(sha256[:10])
+        return next((text for text in written if isinstance(text, Text) and tidy(text.text) == words), None)
 
     def record(self, sha256: str, placed: Placed) -> bool:
         """Record a caption file as it stands; whether a person wrote other words into it than `placed` says."""

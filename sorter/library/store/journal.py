@@ -70,6 +70,11 @@ class Journal:
         row = self._db.execute(query, (sha256,)).fetchone()
         return row and content_from(row[0])
 
+    def texts(self, digits: str) -> list[Render | Text]:
+        """The texts that we ever wrote under names with these digits."""
+        query = "SELECT DISTINCT after FROM step WHERE path LIKE ? AND after LIKE '{\"text\"%'"
+        return [content_from(text) for (text,) in self._db.execute(query, (f"%{digits}.txt",))]
+
     def lay_out(self, run: int, folders: Folders) -> None:
         """Note by which class folders a run has laid out the library."""
         self._db.execute("UPDATE run SET folders = ? WHERE id = ?", (folders.text(), run))
