@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ class Captions:
 
     manifest: Manifest
     door: Door
+    is_class: Callable[[str], bool] = lambda folder: False
+    """Whether this is one of the class folders."""
     taken: int = 0
     """Captions in words that are news."""
     surplus: set[str] = field(default_factory=set)
@@ -64,7 +67,7 @@ class Captions:
             if row in hand.changed:
                 self.record(sha256, row)
         for one in written:
-            content = self._said(sha256, one, ours)
+            content = self._said(sha256, one, ours) if one is moved or self.is_class(one.folder) else None
             if one is moved or content is not None:  # of our own words, so that it is cleared away
                 self.record(sha256, Placed(Output(one.path, content or Text("")), "", 0, 0))
         for row in rows:

@@ -135,7 +135,7 @@ class _Reader:
     failures: list[Unreadable] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.captions = Captions(self.manifest, self.door)
+        self.captions = Captions(self.manifest, self.door, lambda folder: self._read(folder) is not None)
 
     def read(self, hand: Hand) -> None:
         """Take over what was done with the files of one picture."""
