@@ -25,6 +25,11 @@ OURS = re.compile(r"\.(.+)\.[0-9a-f]{8}\.modelsheet-(part|old)", re.DOTALL)
 """The name of what is not finished, and of a folder that was moved aside, around the name of the place."""
 ROOM = 255 - len("..1f3a0c77.modelsheet-part")
 """Bytes of its place's name that it has room for; file systems take 255."""
+SYSTEM_FOLDERS = frozenset({
+    "@eadir", "#recycle", "#snapshot", "$recycle.bin", "recycler", "@recycle", "@recently-snapshot", "__macosx",
+    ".trashes", "system volume information", "lost+found",
+})  # fmt: skip
+"""Folders that a network drive, an unpacker or a system makes for itself: thumbnails, and what was deleted."""
 TRIES = 100
 """Names that are tried where one after the other is taken."""
 MOST_BYTES = 1 << 30
@@ -124,6 +129,11 @@ def clear_away(folder: Path, names: Collection[str] | None = None) -> None:
 def is_ours(name: str) -> bool:
     """Whether this is the name of a file or folder that lies beside its place: not finished, or moved aside."""
     return OURS.fullmatch(name) is not None
+
+
+def is_system(name: str) -> bool:
+    """Whether a folder of this name is not a person's, whose pictures are thumbnails or deleted ones."""
+    return name.casefold() in SYSTEM_FOLDERS
 
 
 def remove(target: Path, root: Path) -> None:

@@ -112,10 +112,12 @@ class Render(NamedTuple):
     size: tuple[int, int] | None = None
     fill: str = "#000000"
     """The colour outside the picture, where `crop` reaches beyond it."""
+    opaque: bool = False
+    """As a sorter sees it: transparency laid on black, larger numbers scaled to 0..255."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether the pixels are the picture's own."""
+        """Whether the pixels are the picture's own, but perhaps for `opaque`."""
         return not (self.crop or self.mirror or self.size)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -17,6 +17,12 @@ Track = Callable[[Iterable[T], str, int | None], Iterable[T]]
 def silent(items: Iterable[T], what: str, total: int | None) -> Iterable[T]:
     """The Track that shows nothing."""
     return items
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of many names, and how many there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from sorter.cli.terminal import as_dict, echo, lines_of, lines_of_rescan, progre
     "--take", is_flag=True, help="Move the originals into the library's keeping; sorter undo brings them back."
 )
 @click.option("--restore", is_flag=True, help="Put back pictures that were deleted from the library by hand.")
+@click.option("--captions", is_flag=True, help="Take over the .txt captions that lie beside the pictures of SOURCE.")
 @exact_option
 @dry_option
 @common
@@ -25,6 +26,7 @@ def sort(
     library: Path,
     take: bool,
     restore: bool,
+    captions: bool,
     exact: bool,
     dry_run: bool,
     scheme: Path,
@@ -35,7 +37,9 @@ def sort(
 
     job = load(scheme, exact)
     with progress() as track:
-        report, steps = run(source, library, job, dry_run=dry_run, take=take, restore=restore, track=track)
+        report, steps = run(
+            source, library, job, dry_run=dry_run, take=take, restore=restore, captions=captions, track=track
+        )
     return say_report(as_json, report, job, library, len(steps) if dry_run else None)
 
 
@@ -47,16 +51,18 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
     """Record the pictures of SOURCE in a library's manifest; place nothing."""
     from sorter.classify.ask import Questions
     from sorter.commands.open import check_apart, open_library
+    from sorter.commands.scan import note_passed_over
     from sorter.commands.scan import scan as run
-    from sorter.pictures.scan import walk
+    from sorter.pictures.scan import PassedOver, walk
     from sorter.tally import Report
 
     check_apart(source, library)
-    report = Report()
-    files = walk(source, library)
+    report, passed = Report(), PassedOver()
+    files = walk(source, library, passed)
     with progress() as track, open_library(library, f"scan {source}") as manifest:
         for _ in run(files, manifest, Questions({}), report, track):
             pass
+    note_passed_over(passed, report)
     return say_report(as_json, report, None, library)
 
 

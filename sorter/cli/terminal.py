@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from sorter.tally import some
 from sorter.text import visible
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def lines_of(report: Report, job: Job | None, where: Path) -> list[str]:
     """A report as a person reads it: what was done, what was left out and why, what failed and why."""
     shown = [f"{count} {name}" for name, count in report.counts.items() if count]
     lines = [*report.notes, f"{where}: {', '.join(shown) or 'nothing to do'}"]
+    if report.passed_over:
+        endings = ", ".join(
+            f"{count} {ending or 'without ending'}" for ending, count in report.passed_over.most_common(12)
+        )
+        lines.append(f"{report.passed_over.total()} files passed over: {endings}")
     if report.unwanted:
         lines.append("left out: " + ", ".join(f"{count} {why}" for why, count in report.unwanted.most_common()))
     if report.doubts:
@@ -51,12 +57,6 @@ def lines_of(report: Report, job: Job | None, where: Path) -> list[str]:
         lines += [f"  {count} x {reason}" for reason, count in report.reasons().most_common(20)]
         lines += [f"    {failure.path}" for failure in report.failures[:10]]
     return lines
-
-
-def some(names: Sequence[str], most: int = 5) -> str:
-    """The first of many names, and how many there are."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def lines_of_rescan(found: Rescan, library: Path, dry_run: bool) -> list[str]:

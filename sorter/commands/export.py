@@ -149,6 +149,7 @@ def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> Item:
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
+    rendered = rendered._replace(opaque=True)
     return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict)
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sorter.commands.job import Job
+from sorter.library.decide import REMOVED_BY_HAND
 from sorter.library.plan import steps_between
 from sorter.library.store.manifest import Manifest
 from sorter.records import Output, Step, Verdict
 from sorter.tally import Report
+
+UNLIKELY = 0.5
+"""A share of a heap that is left out for one reason, or in doubt on one axis, above which a person should look."""
+FEW = 20
+"""Pictures of which a share says little."""
 
 
 def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterable[Verdict]:
@@ -43,3 +49,18 @@ def count(verdict: Verdict, outputs: tuple[Output, ...], report: Report) -> tupl
         report.doubts.update(verdict.unsure)
     report.folders[outputs[0].path.rpartition("/")[0]] += 1
     return outputs
+
+
+def note_shares(report: Report) -> None:
+    """Write into a report what a person should not take on trust: a class that drops most of a heap, say."""
+    most = report.counts["pictures"]
+    if most < FEW:
+        return
+    for why, count in report.unwanted.items():
+        if count > UNLIKELY * most and why != REMOVED_BY_HAND:
+            report.notes.append(f"{count / most:.0%} of all pictures are left out ({why}); see whether that is right")
+    for axis, count in report.doubts.items():
+        if count > UNLIKELY * most:
+            report.notes.append(
+                f"{count / most:.0%} of all pictures are in doubt on {axis}; its sorter may not fit them"
+            )

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 from sorter.classify.ask import Questions, Seen
 from sorter.files import Found, read_file
 from sorter.library.store.manifest import Manifest
+from sorter.pictures.images import ENDINGS
+from sorter.pictures.scan import PassedOver
 from sorter.records import Label, Picture, Unreadable
-from sorter.tally import Report, Track, silent
+from sorter.tally import Report, Track, silent, some
 from sorter.threads import in_step
 
 T = TypeVar("T")
@@ -48,6 +50,7 @@ def scan(
     tasks = chain.from_iterable(_tasks(some, manifest, sources) for some in in_groups(files, WRITE_EVERY))
     results = in_step(once, tasks, is_light=lambda task: task.done is not None)
     distinct: set[int] = set()
+    misnamed: list[tuple[Path, str]] = []
     for batch in _by_weight(track(results, "reading pictures", None)):
         fresh: dict[str, Seen] = {}
         new: list[tuple[Found, Picture, tuple[Label, ...]]] = []
@@ -68,10 +71,40 @@ def scan(
                     new.append((task.found, seen.picture, seen.labels))
                     if not is_copy:
                         fresh[seen.picture.sha256] = seen
+            report.counts["replaced"] += manifest.replaced([(found.path, picture.sha256) for found, picture, _ in new])
             manifest.add_all(new)
+            misnamed += [(found.path, one.format) for found, one, _ in new if _is_misnamed(found.path, one)]
         once.recorded(picture.sha256 for _, picture, _ in new)
         if fresh:
             yield fresh
+    _note_oddities(misnamed, report)
+
+
+def _is_misnamed(path: Path, picture: Picture) -> bool:
+    return path.suffix.lower() not in ENDINGS.get(picture.format, path.suffix.lower())
+
+
+def _note_oddities(misnamed: list[tuple[Path, str]], report: Report) -> None:
+    if misnamed:
+        named = [f"{path.name} ({kind})" for path, kind in misnamed]
+        report.notes.append(
+            f"{len(named)} files are of another format than their endings say, and were read: {some(named)}"
+        )
+    if replaced := report.counts.pop("replaced", 0):
+        report.notes.append(
+            f"{replaced} files hold other pictures than when they were read last; the earlier pictures stay in the "
+            "library: delete there what you do not want"
+        )
+
+
+def note_passed_over(passed: PassedOver, report: Report) -> None:
+    """Write into a report what a walk did not take for pictures."""
+    report.passed_over.update(passed.endings)
+    if passed.folders:
+        named = [str(path) for path in passed.folders]
+        report.notes.append(
+            f"{len(named)} links to folders were not followed: {some(named)}; sort those folders themselves"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from sorter.commands.apply import apply, apply_steps, begin_run
 from sorter.commands.classify import classify
 from sorter.commands.job import Job
 from sorter.commands.open import check_apart, open_library
-from sorter.commands.plan import plan
-from sorter.commands.scan import scan
+from sorter.commands.plan import note_shares, plan
+from sorter.commands.scan import note_passed_over, scan
+from sorter.commands.sidecars import read_sidecars
 from sorter.files import Found
 from sorter.library.originals import places
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.scan import walk
+from sorter.pictures.scan import PassedOver, walk
 from sorter.records import Step, Unreadable
 from sorter.tally import Report, Track, silent
 
@@ -36,21 +37,26 @@ def sort(
     dry_run: bool = False,
     take: bool = False,
     restore: bool = False,
+    captions: bool = False,
     track: Track[Any] = silent,
 ) -> tuple[Report, tuple[Step, ...]]:
     """Bring a folder of pictures into a library: scan, classify, plan, apply.
 
     The report, and the steps that were left when everything was read: of a dry run, all of them.
     `take`: move the originals into the library's keeping. `restore`: put back what a person deleted from the library.
+    `captions`: take over the texts beside the pictures, as a person's own captions.
     """
     check_apart(source, library)
-    files, taking = walk(source, library), source.absolute() if take else None
+    passed = PassedOver()
+    files, taking = walk(source, library, passed), source.absolute() if take else None
     command = f"sort {source}"
     with open_library(library, command, dry_run) as manifest:
         report = Report()
         read_answers(manifest, job, report, command, restore)
         sort_new(files, manifest, job, report, command, track)
         classify(manifest, job.questions, report, track)
+        read_sidecars(manifest, passed.texts, report, command, captions)
+        note_passed_over(passed, report)
         steps = settle(manifest, job, report, command, taking, track)
         report.failures = list(dict.fromkeys(report.failures))  # what could not be placed at first was tried once more
         return report, steps
@@ -100,6 +106,7 @@ def settle(
     `take`: move the originals below this folder into the library's keeping.
     """
     steps = plan(manifest, job, report)
+    note_shares(report)
     if not manifest.is_dry_run:
         apply(steps, manifest, command, report, take, track)
         manifest.journal.lay_out(begin_run(manifest, command, report), job.layout.folders)

@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, WANTED, Label, Picture, Verdict
 from sorter.scheme import Axis, Scheme
 
+REMOVED_BY_HAND = "removed by hand"
+
 
 def decide(
     picture: Picture,
@@ -86,7 +88,7 @@ def _is_to_be_turned(given: Mapping[str, Label], scheme: Scheme, unsure: frozens
 def _unwanted(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> str:
     asked = given[LIBRARY].name if LIBRARY in given else None
     if asked == REMOVED:
-        return "removed by hand"
+        return REMOVED_BY_HAND
     if asked == WANTED:
         return ""
     for name, classes in scheme.dropped.items():

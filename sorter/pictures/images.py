@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sorter.errors import PictureError
 from sorter.pictures.limits import Counted, check, room, too_large
+from sorter.pictures.other_formats import OTHERS, open_other
 from sorter.records import Picture, Render
 
 if TYPE_CHECKING:
@@ -19,9 +20,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif"}
+ENDINGS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "AVIF": (".avif",),
+    "JPEG2000": (".jp2", ".j2k", ".jpx", ".jpf"),
+    "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JXL": (".jxl",),
+}
+"""Pillow's name of a format -> the endings of its files."""
+SUFFIXES = {ending for endings in ENDINGS.values() for ending in endings}
 """The endings by which a file is taken for a picture; what it really is, its bytes say."""
+FORMATS = tuple(name for name in ENDINGS if name not in OTHERS)
 KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 """Formats that every trainer reads, with their endings; any other becomes PNG in the library."""
 FRACTIONS = (8, 4, 2)
@@ -71,10 +86,11 @@ def open_picture(data: bytes) -> Image:
 
     if not data:
         raise PictureError("the file is empty")
+    image: Image
     try:
         image = PIL.Image.open(Counted(data), formats=FORMATS)
     except PIL.UnidentifiedImageError:
-        raise PictureError("not a picture: its bytes are of no picture format") from None
+        image = open_other(data)
     except PIL.Image.DecompressionBombError:
         raise too_large() from None
     except DAMAGE as found:
@@ -152,12 +168,13 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
     chroma sampling, so that its quality and size stay about the same. Raises PictureError.
     """
     with opened(data) as image, _telling():
-        if as_it_is(image) == suffix and wanted.is_plain:
+        if as_it_is(image) == suffix and wanted.is_plain and not (wanted.opaque and _is_seen_otherwise(image)):
             if not is_whole:
                 load(image)  # a picture that cannot be decoded is not put into a library
             return data
         like = _saving_like(image, suffix, wanted)
-        return _encode(_transform(_keeping_alpha(_decode(image)), wanted), suffix, like)
+        pixels = _decode(image)
+        return _encode(_transform(_to_rgb(pixels) if wanted.opaque else _keeping_alpha(pixels), wanted), suffix, like)
 
 
 @contextmanager
@@ -239,6 +256,11 @@ def _keeping_alpha(image: Image) -> Image:
     if not image.has_transparency_data:
         return _to_rgb(image)
     return image if image.mode == "RGBA" else _eight_bits(image).convert("RGBA")
+
+
+def _is_seen_otherwise(image: Image) -> bool:
+    """Whether a program that opens a picture as RGB would see other pixels than a sorter does."""
+    return image.has_transparency_data or image.mode.startswith(("I", "F"))
 
 
 def _transform(image: Image, wanted: Render) -> Image:

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sorter.errors import LibraryError
-from sorter.files import Found, found_at, is_text
+from sorter.files import Found, found_at, is_system, is_text
 from sorter.pictures.images import SUFFIXES
 from sorter.records import Unreadable
 
 
-def walk(folder: Path, leave_out: Path | None = None) -> Iterator[Found | Unreadable]:
+@dataclass
+class PassedOver:
+    """What a walk saw and did not give out. What is hidden, or a system's own, is not counted."""
+
+    endings: Counter[str] = field(default_factory=Counter)
+    """Ending, such as ".mp4" -> files; "" for those without."""
+    folders: list[Path] = field(default_factory=list)
+    """Links to folders, which are not followed."""
+    texts: list[Path] = field(default_factory=list)
+    """The .txt files, which may be captions."""
+
+
+def walk(folder: Path, leave_out: Path | None = None, passed: PassedOver | None = None) -> Iterator[Found | Unreadable]:
     """The files below `folder` with a picture's ending, in the order of their names, their paths absolute.
 
-    What is hidden is passed over, and so are links to folders, `leave_out` and links to what is in it. Raises
-    LibraryError where `folder` is none.
+    What is hidden is passed over, and so are a system's folders, links to folders, `leave_out` and links to what is in
+    it; `passed` counts what else is. Raises LibraryError where `folder` is none.
     """
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise LibraryError(f"{folder}: {what}; give the folder that holds the pictures")
-    return _walk(folder.absolute(), leave_out and leave_out.resolve())
+    return _walk(folder.absolute(), leave_out and leave_out.resolve(), passed or PassedOver())
 
 
-def _walk(folder: Path, leave_out: Path | None) -> Iterator[Found | Unreadable]:
+def _walk(folder: Path, leave_out: Path | None, passed: PassedOver) -> Iterator[Found | Unreadable]:
     ahead: list[Path | os.DirEntry[str]] = [folder]  # not by recursion: folders may lie deeper than Python calls
     while ahead:
         one = ahead.pop()
@@ -33,9 +47,11 @@ def _walk(folder: Path, leave_out: Path | None) -> Iterator[Found | Unreadable]:
             if isinstance(one, Path):
                 ahead += _listing(path)
             elif one.is_dir(follow_symlinks=False):
-                if not (leave_out and leave_out.exists() and path.samefile(leave_out)):
+                if not (is_system(one.name) or (leave_out and leave_out.exists() and path.samefile(leave_out))):
                     ahead.append(path)
-            elif path.suffix.lower() not in SUFFIXES or one.is_dir() or _leads_into(one, leave_out):
+            elif path.suffix.lower() not in SUFFIXES or one.is_dir():
+                _pass_over(one, path, passed)
+            elif _leads_into(one, leave_out):
                 continue
             elif is_text(path):
                 yield found_at(path)
@@ -44,6 +60,15 @@ def _walk(folder: Path, leave_out: Path | None) -> Iterator[Found | Unreadable]:
         except OSError as found:
             what = "folder cannot be listed" if isinstance(one, Path) else "cannot be read"
             yield Unreadable(path, f"{what}: {found.strerror}")
+
+
+def _pass_over(one: os.DirEntry[str], path: Path, passed: PassedOver) -> None:
+    if one.is_dir():
+        passed.folders.append(path)
+    elif path.suffix.lower() == ".txt":
+        passed.texts.append(path)
+    elif one.name.casefold() not in ("thumbs.db", "desktop.ini"):
+        passed.endings[path.suffix.lower()] += 1
 
 
 def _leads_into(one: os.DirEntry[str], folder: Path | None) -> bool:

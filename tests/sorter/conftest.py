@@ -58,7 +58,9 @@ threshold = 0.8
 """
 
 
-def _draw(direction: str = "left", mood: str = "happy", number: int = 0, size: tuple[int, int] = (40, 32)) -> Image:
+def _draw(
+    direction: str = "left", mood: str = "happy", number: int = 0, size: tuple[int, int] = (40, 32)
+) -> Image.Image:
     """A picture of a known direction and mood ("?" for neither); `number` makes it one of its own."""
     width, height = size
     image = Image.new("RGB", size, COLOURS.get(DIRECTIONS.get(direction, ""), UNKNOWN))

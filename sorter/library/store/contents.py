@@ -48,6 +48,7 @@ def content_text(content: Render | Text) -> str:
         "crop": asdict(content.crop) if content.crop else None,
         "fill": content.fill,
         "mirror": content.mirror,
+        "opaque": content.opaque,
         "sha256": content.sha256,
         "size": content.size,
     }

@@ -132,6 +132,14 @@ class Manifest(PlacedFiles):
         database.insert(self._db, "OR REPLACE INTO source", sources)
         self._add_labels((picture.sha256, label) for _, picture, labels in seen for label in labels)
 
+    def replaced(self, files: Sequence[tuple[Path, str]]) -> int:
+        """How many of these files, each with its hash, were another picture when they were read last."""
+        count, hashes = 0, {str(path): sha256 for path, sha256 in files}
+        for some in database.parts(list(hashes)):
+            query = f"SELECT path, sha256 FROM source WHERE reason = '' AND path IN ({database.marks(some)})"
+            count += sum(hashes[path] != sha256 for path, sha256 in self._db.execute(query, some))
+        return count
+
     def add_picture(self, picture: Picture, labels: Iterable[Label]) -> None:
         """Record a picture, and the answers about it, without a file that it was found in."""
         database.insert(self._db, "OR IGNORE INTO picture", [picture])

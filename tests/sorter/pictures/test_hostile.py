@@ -717,6 +717,10 @@ def seeds_of(form: str, image: Image.Image) -> dict[str, bytes]:
                                                                                    "jpeg", "packbits")}  # fmt: skip
         more = {mode: encoded(rgb.convert("L").convert(mode), form) for mode in ("I", "F", "I;16")}
         return kinds | packed | more
+    if form == "PPM":
+        return {mode: encoded(image.convert(mode), form) for mode in ("1", "L", "RGB")}
+    if form == "JPEG2000":
+        return {mode: encoded(image.convert(mode), form) for mode in ("L", "RGB", "RGBA")}
     if form == "WEBP":
         return {"lossy": encoded(rgb, form, exif=exif), "lossless": encoded(image, form, lossless=True),
                 "animation": first_of(rgb, form)}  # fmt: skip

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -16,7 +17,7 @@ from sorter.classify.ask import Questions
 from sorter.errors import LibraryError, PictureError
 from sorter.files import Found
 from sorter.pictures import images
-from sorter.pictures.scan import walk
+from sorter.pictures.scan import PassedOver, walk
 from sorter.records import Box, Render, Unreadable
 
 ANY = Render("0" * 64)
@@ -278,3 +279,19 @@ def test_a_file_whose_name_is_no_text_is_a_value(tmp_path: Path) -> None:
     (only,) = walk(tmp_path)
     assert isinstance(only, Unreadable)
     assert only.reason.startswith("its name is not UTF-8")
+
+
+def test_what_is_passed_over_is_counted(tmp_path: Path, draw: Any) -> None:
+    """By its ending; links to folders by name; what a system makes for itself is not entered and not counted."""
+    for folder in ("@eaDir/a.png", "#recycle", "$RECYCLE.BIN", "@Recycle", "__MACOSX", ".Trashes", "elsewhere"):
+        (tmp_path / "frames" / folder).mkdir(parents=True)
+        draw().save(tmp_path / "frames" / folder / "thumb.jpg")
+    shutil.move(tmp_path / "frames/elsewhere", tmp_path / "elsewhere")
+    (tmp_path / "frames/ep2").symlink_to(tmp_path / "elsewhere")
+    for name in ("a.mp4", "b.MP4", "c.psd", "none", ".hidden", "Thumbs.db", "d.txt"):
+        (tmp_path / "frames" / name).write_bytes(b"")
+    draw().save(tmp_path / "frames/e.png")
+    passed = PassedOver()
+    assert [found.path.name for found in walk(tmp_path / "frames", passed=passed)] == ["e.png"]
+    assert passed.endings == {".mp4": 2, ".psd": 1, "": 1}
+    assert [path.name for path in passed.folders] == ["ep2"] and [path.name for path in passed.texts] == ["d.txt"]
