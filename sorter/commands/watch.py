@@ -6,24 +6,28 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from sorter.commands.answer import read_answers
 from sorter.commands.apply import apply
+from sorter.commands.arrivals import Arrivals, Say
 from sorter.commands.classify import classify
 from sorter.commands.job import Job
 from sorter.commands.open import check_apart
+from sorter.commands.scan import in_groups
 from sorter.commands.sort import settle, sort_new
 from sorter.errors import LibraryError
-from sorter.files import Found, found_at, is_text
+from sorter.files import Found, found_at
 from sorter.library.apply import recover
+from sorter.library.originals import adopt_list
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import Manifest
-from sorter.pictures.images import SUFFIXES
-from sorter.pictures.scan import walk
 from sorter.tally import Corrections, Report
 
+KNOWN_AT_ONCE = 500
+"""Files that the manifest is asked about at a time."""
 POLL = 0.25
 """Seconds between two looks at files that are still arriving."""
 BATCH = 64
@@ -41,43 +45,100 @@ class Source(Protocol):
 
 
 def watch(
-    folder: Path, library: Path, job: Job, *, stop: threading.Event, still: float = 1.0, take: bool = False
+    folder: Path,
+    library: Path,
+    job: Job,
+    *,
+    stop: threading.Event,
+    still: float = 1.0,
+    take: bool = False,
+    changed: Callable[[], Job | None] = lambda: None,
+    say: Say = lambda sentence: None,
 ) -> Iterator[Report]:
     """Sort what is in `folder`, and then what arrives, until `stop` is set; a report after each batch.
 
     A file is read when its size and time have not changed for `still` seconds. Deletions are of no interest.
+    `changed`: asked now and then for the job by a scheme that has been edited; `say`: told what a person should know.
+    Raises LibraryError where `folder` is none, or the library is taken away.
     """
     folder, library = folder.absolute(), library.absolute()
     check_apart(folder, library)
     if not folder.is_dir():
         raise LibraryError(f"{folder}: is not a folder; give the folder that the pictures arrive in")
-    with (
-        locked(library, f"watch {folder}"),
-        Manifest(library, create=True) as manifest,
-        _observed(folder, library) as news,
-    ):
+    with locked(library, f"watch {folder}"), Manifest(library, create=True) as manifest:
         recover(manifest)
-        first, command = Report(), f"watch {folder}"
-        classify(manifest, job.questions, first)
-        taking = folder if take else None
-        read_answers(manifest, job, first, command)
-        settle(manifest, job, first, command, taking)
-        yield first
-        # The observer runs already, so nothing that arrives during this walk is missed.
-        there = (file for file in walk(folder, library) if isinstance(file, Found) and manifest.known([file]) == [None])
-        waiting = {file.path: (file, time.monotonic()) for file in there}
-        next_look = 0.0
-        for batch in settled(waiting, news, stop, still):
-            report, began = Report(corrections=Corrections(held=first.corrections.held)), time.monotonic()
-            if began >= next_look:
-                read_answers(manifest, job, report, command)
-                first, did = report, report.corrections
-                if did.moved or did.captions or did.removed:
-                    settle(manifest, job, report, command)
-                next_look = began + LOOKS * (time.monotonic() - began)
-            sort_new(batch, manifest, job, report, command)
-            apply((), manifest, command, report, taking)
-            yield report
+        adopt_list(manifest)
+        yield from _Daemon(folder, manifest, job, f"watch {folder}", folder if take else None).run(
+            stop, still, changed, say
+        )
+
+
+@dataclass
+class _Daemon:
+    """What a watch goes by."""
+
+    folder: Path
+    manifest: Manifest
+    job: Job
+    command: str
+    taking: Path | None
+    corrections: Corrections = field(default_factory=Corrections)
+    """What a person had in hand at the last look."""
+    next_look: float = 0.0
+
+    def run(self, stop: threading.Event, still: float, changed: Callable[[], Job | None], say: Say) -> Iterator[Report]:
+        """A report of what is put in order at first, and then of each batch."""
+        yield self.put_in_order()
+        place = identity(self.manifest.path)
+
+        def look() -> bool:
+            """Whether there is something to do although no file has arrived."""
+            if identity(self.manifest.path) != place:
+                raise LibraryError(f"{self.manifest.root}: was removed or replaced while it was in use; start again")
+            job = changed()
+            self.job = job or self.job
+            return job is not None
+
+        with Arrivals(self.folder, self.manifest.root, self.unknown, say) as news:
+            for batch in settled({}, news, stop, still, look=look):
+                yield self.sort(batch) if batch else self.put_in_order()
+
+    def unknown(self, files: Iterable[Found]) -> Iterator[Found]:
+        """The files that have not been read as they are now."""
+        for some in in_groups(files, KNOWN_AT_ONCE):
+            yield from (file for file, known in zip(some, self.manifest.known(some), strict=True) if known is None)
+
+    def put_in_order(self) -> Report:
+        """Ask what is unanswered, take over what a person did, and make the library what its labels say."""
+        report = Report()
+        classify(self.manifest, self.job.questions, report)
+        read_answers(self.manifest, self.job, report, self.command)
+        settle(self.manifest, self.job, report, self.command, self.taking)
+        self.corrections = report.corrections
+        return report
+
+    def sort(self, batch: list[Found]) -> Report:
+        """Sort a batch, and what a person did meanwhile."""
+        held = Corrections(held=self.corrections.held, surplus=self.corrections.surplus)
+        report, began = Report(corrections=held), time.monotonic()
+        if began >= self.next_look:
+            read_answers(self.manifest, self.job, report, self.command)
+            self.corrections = did = report.corrections
+            if did.moved or did.captions or did.removed:
+                settle(self.manifest, self.job, report, self.command)
+            self.next_look = began + LOOKS * (time.monotonic() - began)
+        sort_new(batch, self.manifest, self.job, report, self.command)
+        apply((), self.manifest, self.command, report, self.taking)
+        return report
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that takes its place; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def settled(
@@ -86,9 +147,15 @@ def settled(
     stop: threading.Event,
     still: float,
     clock: Callable[[], float] = time.monotonic,
+    look: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Found]]:
-    """Batches of files that have stood still for `still` seconds. `waiting`: file -> how it was, and since when."""
+    """Batches of files that have stood still for `still` seconds. `waiting`: file -> how it was, and since when.
+
+    `look`: done each time; where it says that there is something to do, a batch of none is given.
+    """
     while not stop.is_set():
+        if look():
+            yield []
         for path in _drain(news, POLL):
             _note(waiting, path, clock())
         for path in list(waiting):
@@ -120,59 +187,3 @@ def _drain(news: Source, timeout: float) -> Iterator[Path]:
             yield news.get(0)
     except queue.Empty:
         return
-
-
-class _observed:
-    """watchdog's events as a queue of paths, while the block lasts."""
-
-    def __init__(self, folder: Path, library: Path) -> None:
-        self.folder, self.library = folder.absolute(), library.absolute()
-
-    def __enter__(self) -> Source:
-        from watchdog.events import FileSystemEvent, FileSystemEventHandler
-        from watchdog.observers import Observer
-
-        arrived: queue.Queue[Path] = queue.Queue()
-        folder, library = self.folder, self.library
-
-        class Handler(FileSystemEventHandler):
-            def on_any_event(self, event: FileSystemEvent) -> None:
-                if event.event_type in ("created", "modified", "moved", "closed"):
-                    path = Path(_text(event.dest_path or event.src_path))
-                    for picture in _pictures(path, folder, library, event.is_directory):
-                        arrived.put(picture)
-
-        self.observer = Observer()
-        self.observer.schedule(Handler(), str(self.folder), recursive=True)
-        try:
-            self.observer.start()
-        except OSError as found:  # the system's number of watched folders is limited
-            raise LibraryError(f"{self.folder}: cannot be watched: {found.strerror}; watch fewer folders") from None
-        return _Queue(arrived)
-
-    def __exit__(self, *_: object) -> None:
-        self.observer.stop()
-        self.observer.join()
-
-
-class _Queue:
-    def __init__(self, arrived: queue.Queue[Path]) -> None:
-        self.arrived = arrived
-
-    def get(self, timeout: float) -> Path:
-        return self.arrived.get(timeout=timeout) if timeout else self.arrived.get_nowait()
-
-
-def _pictures(path: Path, folder: Path, library: Path, is_folder: bool) -> Iterable[Path]:
-    """The pictures that an event is about; a folder that was moved in brings all of its own."""
-    if library in (path, *path.parents) or folder not in path.parents:
-        return []
-    if any(part.startswith(".") for part in path.relative_to(folder).parts):
-        return []
-    if is_folder:
-        return [file.path for file in walk(path, library) if isinstance(file, Found)] if path.is_dir() else []
-    return [path] if path.suffix.lower() in SUFFIXES and is_text(path) else []
-
-
-def _text(path: str | bytes) -> str:
-    return path if isinstance(path, str) else path.decode(errors="surrogateescape")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import queue
 import shutil
 import signal
@@ -14,9 +15,12 @@ from typing import Any
 import pytest
 
 import sorter
+from sorter.cli.library import Told
+from sorter.commands import arrivals
+from sorter.commands.arrivals import pictures_of
 from sorter.commands.job import Job
 from sorter.commands.sort import sort
-from sorter.commands.watch import POLL, _pictures, settled, watch
+from sorter.commands.watch import POLL, settled, watch
 from sorter.errors import LibraryError
 from sorter.files import Found
 from tests.sorter.by_hand import move, one
@@ -102,11 +106,11 @@ def test_news_of_other_files_are_of_no_interest(tmp_path: Path) -> None:
     library = tmp_path / "library"
     (tmp_path / "moved in" / "deeper").mkdir(parents=True)
     (tmp_path / "moved in" / "deeper" / "b.png").write_bytes(b"")
-    assert _pictures(tmp_path / "a.PNG", tmp_path, library, False) == [tmp_path / "a.PNG"]
+    assert pictures_of(tmp_path / "a.PNG", tmp_path, library, False) == [tmp_path / "a.PNG"]
     for path in ("a.txt", "a.png.part", ".hidden/a.png", ".a.png", "library/happy/a.png"):
-        assert _pictures(tmp_path / path, tmp_path, library, False) == []
-    assert _pictures(tmp_path / "moved in", tmp_path, library, True) == [tmp_path / "moved in" / "deeper" / "b.png"]
-    assert _pictures(library, tmp_path, library, True) == []
+        assert pictures_of(tmp_path / path, tmp_path, library, False) == []
+    assert pictures_of(tmp_path / "moved in", tmp_path, library, True) == [tmp_path / "moved in" / "deeper" / "b.png"]
+    assert pictures_of(library, tmp_path, library, True) == []
 
 
 def test_what_was_there_is_sorted_and_stop_ends_it(frames: Path, tmp_path: Path, job: Job, tree_of: Any) -> None:
@@ -199,3 +203,88 @@ def test_a_daemon_places_what_arrives_and_what_arrived_while_it_was_down(
     pictures = {sha256 for name, sha256 in tree_of(library).items() if not name.endswith("/")}
     assert pictures == {sha256 for name, sha256 in tree_of(tmp_path / "expected").items() if not name.endswith("/")}
     assert sort(incoming, library, job)[1] == ()
+
+
+def watched(
+    folder: Path, library: Path, job: Job, acts: list[Callable[[], object]], **options: Any
+) -> tuple[list[str], list[Any]]:
+    """Run a daemon, do one act after each batch that placed or failed something, and end it after the last."""
+    stop, said, reports = threading.Event(), [], []
+    timer = threading.Timer(40, stop.set)
+    timer.start()
+    for report in watch(folder, library, job, stop=stop, still=0.05, say=said.append, **options):
+        reports.append(report)
+        if acts:
+            acts.pop(0)()
+        else:
+            stop.set()
+    timer.cancel()
+    assert not acts, (said, reports)
+    return said, reports
+
+
+@pytest.mark.timeout(60)
+def test_a_folder_that_goes_away_and_comes_back_is_watched_again(
+    frames: Path, tmp_path: Path, job: Job, draw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, away = tmp_path / "library", tmp_path / "away"
+
+    def replace() -> None:
+        frames.rename(away)
+        threading.Timer(1, come_back).start()
+
+    def come_back() -> None:
+        frames.mkdir()
+        draw("left", "sad", 9).save(frames / "late.png")
+
+    def arrive() -> None:
+        draw("left", "sad", 10).save(frames / "later.png")
+
+    said, _ = watched(frames, library, job, [lambda: None, replace, arrive])
+    assert any("is gone" in one for one in said) and any("is back" in one for one in said)
+    assert one(library, "late-*.png").exists() and one(library, "later-*.png").exists()
+
+
+@pytest.mark.timeout(60)
+def test_what_nobody_announces_is_found(
+    frames: Path, tmp_path: Path, job: Job, draw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from watchdog.observers import Observer
+
+    def refuse(self: Any) -> None:
+        raise OSError(errno.ENOSPC, "inotify watch limit reached")
+
+    monkeypatch.setattr(Observer, "start", refuse)
+    monkeypatch.setattr(arrivals, "EVERY", 0.2)
+
+    def arrive() -> None:
+        draw("left", "sad", 9).save(frames / "late.png")
+
+    said, _ = watched(frames, tmp_path / "library", job, [lambda: None, arrive])
+    assert len(said) == 1 and "inotify watch limit reached" in said[0]
+    assert one(tmp_path / "library", "late-*.png").exists()
+
+
+def test_a_library_that_is_taken_away_ends_the_daemon_with_a_sentence(frames: Path, tmp_path: Path, job: Job) -> None:
+    library = tmp_path / "library"
+    with pytest.raises(LibraryError, match="was removed or replaced while it was in use"):
+        watched(frames, library, job, [lambda: None, lambda: shutil.rmtree(library)])
+
+
+def test_an_edited_scheme_is_taken_up_and_a_broken_one_is_told_of(
+    project: Path, frames: Path, tmp_path: Path, job: Job, draw: Any
+) -> None:
+    path, told = project / "scheme.toml", []
+    scheme = Told(path, told.append)
+
+    def edit(text: str) -> None:
+        path.write_text(text)
+
+    def spoil() -> None:
+        edit("folders = 3")
+        threading.Timer(1.5, lambda: draw("left", "sad", 9).save(frames / "late.png")).start()
+
+    text = path.read_text().replace("{mood}/{direction}", "all {mood}/{direction}")
+    watched(frames, tmp_path / "library", job, [lambda: None, spoil, lambda: edit(text)], changed=scheme.changed)
+    assert len(told) == 2 and "stays in force" in told[0] and "was edited" in told[1]
+    assert one(tmp_path / "library", "late-*.png").parent.parent.name == "all sad"
