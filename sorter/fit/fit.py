@@ -30,7 +30,8 @@ from sorter.fit.examples import Example, Examples
 from sorter.fit.features import Features, features_of, parted
 from sorter.fit.heads import Choice, Kind, choose
 from sorter.fit.readback import check_files, check_folder
-from sorter.fit.report import Validation, in_short, write_page
+from sorter.fit.report import in_short, write_page
+from sorter.fit.validation import Validation
 from sorter.fit.write_h5 import write_h5
 from sorter.fit.write_tflite import write_tflite
 from sorter.networks.head import mean_of_views

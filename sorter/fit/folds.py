@@ -27,6 +27,8 @@ twentieth and another brightness change 0 to 14 bits of real film frames, mostly
 SAME = 4
 """Of 64 bits; pictures that differ in no more are near-identical, wherever they are: of 475 portraits, 324 have such a
 one of the same person, and 3 of another."""
+MOST_TOGETHER = 0.5
+"""A scene of a larger share of the pictures leaves too little to hold out."""
 NEIGHBOURS = 4
 """A frame is compared with this many before it: in between there may be a flash or a blink."""
 
@@ -40,8 +42,8 @@ class Split:
     how: str
     """A clause for a person."""
     groups: int
-    leaks: int
-    """How many pictures are near-identical to one of another fold."""
+    leaks: tuple[tuple[int, int], ...]
+    """Each picture that is near-identical to one of another fold, and that one, by their places."""
 
 
 def split(
@@ -77,14 +79,32 @@ def split(
         folds = np.zeros(len(paths), np.int64)
         for number, (_, held_out) in enumerate(drawn):
             folds[held_out] = number
-    return Split(folds, how, count, count_leaks(hashes, folds))
+    return Split(folds, how, count, leaks(hashes, folds))
 
 
 def scenes(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
-    """For each picture the number of its scene: near-identical pictures whose names follow each other.
+    """For each picture the number of its scene: pictures alike whose names follow each other, and near-identical ones
+    wherever they lie, such as a title card in each episode.
 
-    Frames of one scene may lie in different class folders; so the order is that of their paths below these.
+    Frames of one scene may lie in different class folders; so the order is that of their paths below these. Where so
+    many are near-identical that they would hang together in one scene, only neighbours count.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    runs = _runs(paths, hashes)
+    pairs = [np.nonzero(distance(hashes[one : one + 256, None], hashes[None, :]) <= SAME) for one in _starts(hashes)]
+    rows = np.concatenate([first + start for start, (first, _) in zip(_starts(hashes), pairs, strict=True)])
+    columns = np.concatenate([second for _, second in pairs])
+    size = int(runs.max(initial=0)) + 1
+    graph = coo_array((np.ones(len(rows), bool), (runs[rows], runs[columns])), shape=(size, size))
+    together = connected_components(graph, directed=False)[1][runs]
+    is_one = np.bincount(together).max(initial=0) > MOST_TOGETHER * len(hashes) >= np.bincount(runs).max(initial=0)
+    return runs if is_one else np.unique(together, return_inverse=True)[1]
+
+
+def _runs(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
+    """For each picture the number of its run: frames alike that follow each other."""
     names = [path.as_posix() for path in paths]
     order = sorted(range(len(names)), key=lambda place: (_natural(names[place]), names[place]))
     found = np.arange(len(paths))
@@ -96,14 +116,20 @@ def scenes(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
     return found
 
 
-def count_leaks(hashes: Hashes, folds: NDArray[np.int64]) -> int:
-    """How many pictures have a near-identical one in another fold."""
-    count = 0
-    for start in range(0, len(hashes), 256):
+def leaks(hashes: Hashes, folds: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """The pictures that have a near-identical one in another fold, each with the first of these."""
+    found: list[tuple[int, int]] = []
+    for start in _starts(hashes):
         part = slice(start, start + 256)
         alike = distance(hashes[part, None], hashes[None, :]) <= SAME
-        count += int((alike & (folds[part, None] != folds[None, :])).any(axis=1).sum())
-    return count
+        alike &= folds[part, None] != folds[None, :]
+        found += [(start + int(row), int(alike[row].argmax())) for row in np.flatnonzero(alike.any(axis=1))]
+    return tuple(found)
+
+
+def _starts(hashes: Hashes) -> range:
+    """Where parts of all pictures begin, each of which is compared with all of them at once."""
+    return range(0, len(hashes), 256)
 
 
 def _say(group: str, count: int) -> str:

@@ -15,7 +15,8 @@ from sorter.errors import ExamplesError, PictureError
 from sorter.files import read_file
 from sorter.fit import calibrate
 from sorter.fit.fit import Fitted, Recipe, Track, examples_in, make_card, split_examples, usable, write_sorter
-from sorter.fit.report import Validation, in_short
+from sorter.fit.report import in_short
+from sorter.fit.validation import Validation
 from sorter.pictures import images
 from sorter.pictures.hashing import perceptual_hash
 from sorter.records import Unreadable

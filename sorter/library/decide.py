@@ -71,7 +71,17 @@ def _doubt(
     threshold = thresholds[name][label.name] if axis.threshold == "auto" else axis.threshold
     if label.score >= threshold:
         return ""
-    return f'{name}: "{label.name}" with {label.score:.0%}, below {threshold:.0%}'
+    return f'{name}: "{label.name}" with {_below(label.score, threshold)}'
+
+
+def _below(score: float, threshold: float) -> str:
+    """The two as percentages, with as many digits as tell them apart."""
+    if threshold >= 1:
+        return f"{score:.0%}, and no score of it is safe enough"
+    for places in range(4):
+        if f"{score:.{places}%}" != f"{threshold:.{places}%}":
+            break
+    return f"{score:.{places}%}, below {threshold:.{places}%}"
 
 
 def _is_to_be_turned(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]) -> bool:

@@ -26,7 +26,7 @@ from sorter.classify.askers import load_asked
 from sorter.classify.measures import Measure
 from sorter.commands.job import load_job
 from sorter.errors import ExamplesError, LibraryError
-from sorter.fit import efficientnet
+from sorter.fit import efficientnet, report
 from sorter.fit.features import FILE
 from sorter.fit.fit import Recipe, fit
 from sorter.fit.report import WORST
@@ -344,7 +344,16 @@ def test_the_card_says_what_it_was_made_from_and_how_good_it_is(films: Path, fil
                               "group": "scene", "error": 0.02, "seed": 0}  # fmt: skip
 
     scores = card["scores"]
-    assert set(scores) == {"accuracy", "accuracy_mirrored", "pictures", "split", "leaks", "classes", "confusion"}
+    assert set(scores) == {
+        "accuracy",
+        "accuracy_mirrored",
+        "pictures",
+        "split",
+        "leaks",
+        "largest_class",
+        "classes",
+        "confusion",
+    }
     confusion = np.array(scores["confusion"])
     assert confusion.sum(axis=1).tolist() == [28, 20] and scores["pictures"] == 48
     assert confusion.tolist() == [[24, 4], [0, 20]]  # but for the scene in the wrong folder
@@ -561,6 +570,7 @@ def test_a_picture_is_looked_at_once_and_again_when_it_has_changed(
     with monkeypatch.context() as patch:
         patch.setattr(Runners, "maps", lambda *_: 1 / 0)
         patch.setattr(images, "open_picture", lambda *_: 1 / 0)
+        patch.setattr(report, "leaking", lambda _: [])  # what the page shows is opened once more
         quick(folder, tmp_path / "b", head="dense", group="none")  # whatever is fitted
         (folder / "sad" / "4.png").rename(folder / "sad" / "moved.png")
         quick(folder, tmp_path / "b")
@@ -755,7 +765,9 @@ def test_a_fit_tells_a_person_how_good_it_is(films: Path, exports: Path, run_cli
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[0] == f"{tmp_path / 'to'}: written" and lines[-1] == f"  look at {tmp_path / 'to' / 'report.html'}"
-    assert "  Right on 91.7% of 48 pictures that it was not fitted on, and on " in lines[1]
+    assert "  Right on 91.7% of 48 pictures that it was not fitted on, and on " in lines[2]
+    assert lines[1] == "  Good enough: of a hundred pictures it sorts 92 by itself, and asks you about the others."
+    assert "Always answering happy, the largest class, would be right on 58.3%" in lines[2]
     assert [line.split()[:3] for line in lines[-3:-1]] == [["happy", "100%", "86%"], ["sad", "83%", "100%"]]
 
 

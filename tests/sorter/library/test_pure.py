@@ -321,3 +321,17 @@ def test_the_layout_is_a_plain_value() -> None:
     assert LAYOUT.folders.names["mood"] == {
         "happy": "happy", "con": "_con", "a/b": "a_b", "Happy": "Happy-2", "_unsure": "_unsure-2",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "said"),
+    [
+        (0.41, 0.5, "41%, below 50%"),
+        (0.4996, 0.5, "49.96%, below 50.00%"),
+        (0.7, 1.0, "70%, and no score of it is safe"),
+    ],
+)
+def test_a_doubt_says_numbers_that_differ(score: float, threshold: float, said: str) -> None:
+    labels = (Label("mood", "happy", score, "model"),)
+    verdict = decide(PICTURE, labels, SCHEME.model_copy(update={"axes": {"mood": Axis(threshold=threshold)}}))
+    assert said in verdict.doubts[0]
