@@ -328,7 +328,7 @@ def test_the_layout_is_a_plain_value() -> None:
     [
         (0.41, 0.5, "41%, below 50%"),
         (0.4996, 0.5, "49.96%, below 50.00%"),
-        (0.7, 1.0, "70%, and no score of it is safe"),
+        (0.7, 1.0, "70%, and no score"),
     ],
 )
 def test_a_doubt_says_numbers_that_differ(score: float, threshold: float, said: str) -> None:
