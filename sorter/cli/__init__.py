@@ -48,7 +48,7 @@ def main() -> None:
         sys.exit(sorter.main(prog_name="sorter", standalone_mode=False))
     except ModelsheetError as found:
         if "--json" in sys.argv:
-            echo(json.dumps({"error": str(found)}, ensure_ascii=False))
+            echo(json.dumps({"error": str(found)}))
         echo(f"sorter: {found}", err=True)
         sys.exit(2)
     except click.ClickException as found:
