@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sorter.classify.measures import Measure, Sharpness
+from sorter.classify.source import References
 from sorter.commands.job import Job
 from sorter.library.decide import REMOVED_BY_HAND
 from sorter.library.plan import steps_between
@@ -19,8 +21,20 @@ FEW = 20
 
 def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterable[Verdict]:
     """The verdict on every picture of a library, or on those of these hashes."""
+    among = references(manifest, job)
+    known = manifest.pictures(job.questions.sources(), only)
+    return (job.decide(picture, among(picture, labels)) for picture, labels in known)
+
+
+def references(manifest: Manifest, job: Job) -> References:
+    """What the answers of measures are compared with that are relative to their source."""
+    measured = {axis: one.use for axis, one in job.questions.asked.items() if isinstance(one, Measure)}
+    relative = {axis: use for axis, use in measured.items() if isinstance(use, Sharpness) and use.is_relative}
+    found = References(relative)
     sources = job.questions.sources()
-    return (job.decide(*pair) for pair in manifest.pictures(sources, only))
+    for axis in found.measures:
+        found.learn(axis, manifest.answers(axis, sources[axis]))
+    return found
 
 
 def plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = None) -> tuple[Step, ...]:

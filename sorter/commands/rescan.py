@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sorter.classify.source import References
 from sorter.commands.answer import Door
 from sorter.commands.job import Job
 from sorter.commands.open import check_apart
-from sorter.commands.plan import plan
+from sorter.commands.plan import plan, references
 from sorter.commands.scan import scan
 from sorter.errors import LibraryError
 from sorter.files import Found, found_at, read_file
@@ -114,6 +115,7 @@ class _Again:
     """For answers that are found again: they belong to no run that could be undone."""
     edited: list[str] = field(default_factory=list)
     """Stems of pictures whose pixels a person changed."""
+    among: References = field(default_factory=lambda: References({}))
     captions: dict[str, str] = field(default_factory=dict)
     """Stem -> what the captioner said of a picture before it was moved by hand."""
 
@@ -126,6 +128,7 @@ class _Again:
         if pictures:
             for _ in scan([*files, *self._sources(files)], manifest, self.job.questions, report, self.track):
                 pass
+            self.among = references(manifest, self.job)
             self._look(pictures)
         door = Door(manifest, "rescan", self.unjournalled)
         moved = read_corrections(manifest, [self.job.layout.folders], door, captions=False).moved
@@ -218,7 +221,8 @@ class _Again:
     def _verdict(self, sha256: str) -> Verdict:
         known = self.manifest.picture(sha256, self.job.questions.sources())
         assert known is not None
-        return self.job.decide(*known)
+        picture, labels = known
+        return self.job.decide(picture, self.among(picture, labels))
 
     def _name(self, picture: Picture, stem: str) -> None:
         """Have a picture's files keep the name that they have: that of the copy which was found first then."""

@@ -198,6 +198,14 @@ class Manifest(PlacedFiles):
                 sha256, rows = next(of_picture, ("", iter(())))
             yield Picture(*row), _in_force(rows if sha256 == row[0] else (), sources)
 
+    def answers(self, axis: str, source: str) -> Iterator[tuple[str, int, int, str, float]]:
+        """Path, width and height of each picture, with name and score of this source's answer on an axis."""
+        query = (
+            "SELECT p.path, p.width, p.height, l.name, l.score FROM label l JOIN picture p USING (sha256) "
+            "WHERE l.axis = ? AND l.source = ?"
+        )
+        return iter(self._db.execute(query, (axis, source)))
+
     def knows(self, sha256: str) -> bool:
         """Whether it is a picture of this library, which means that it was read and decoded."""
         return self._db.execute("SELECT 1 FROM picture WHERE sha256 = ?", (sha256,)).fetchone() is not None
