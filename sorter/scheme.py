@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,8 @@ from pydantic import ConfigDict, Field
 from sorter.errors import SchemeError, nearest
 from sorter.plugins import Options, read_options
 from sorter.records import CAPTION, LIBRARY
+from sorter.text import is_reserved
+from sorter.toml import BACKSLASHES, as_stored, is_garbled, read_toml
 
 Threshold = Annotated[float, Field(ge=0, le=1)] | Literal["auto"]
 
@@ -120,13 +121,11 @@ def load_scheme(path: Path) -> Scheme:
     Raises SchemeError with one sentence: the file, the key, and what would be right.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        values = read_toml(path, SchemeError)
     except FileNotFoundError:
         raise SchemeError(f'{path}: there is no such file; "sorter init" writes a first one') from None
-    except (OSError, UnicodeDecodeError) as found:
-        raise SchemeError(f"{path}: cannot be read as UTF-8 text: {found}") from None
-    except tomllib.TOMLDecodeError as found:
-        raise SchemeError(f"{path}: is not TOML: {found}") from None
+    except OSError as found:
+        raise SchemeError(f"{path}: cannot be read: {found.strerror}") from None
     scheme = read_options(Scheme, values, str(path), SchemeError)
     for name, axis in scheme.axes.items():
         _check_axis(path, name, axis)
@@ -164,6 +163,8 @@ def _check_axis(path: Path, name: str, axis: Axis) -> None:
         raise SchemeError(f'{path}: {table} is not a name for an axis; use a word such as "pose" or "camera_angle"')
     if axis.model is not None and axis.measure is not None:
         raise SchemeError(f"{path}: {table} has both model and measure; keep the one that is to be asked")
+    if axis.model is not None and is_garbled(axis.model):
+        raise SchemeError(f"{path}: {table} model = {axis.model!r}: {BACKSLASHES}")
     for spoken, meaning in axis.classes.items():
         _check_mirror(path, name, axis, spoken, meaning)
     if axis.canonical is None:
@@ -212,6 +213,8 @@ def _check_folders(path: Path, template: str, axes: Iterable[str]) -> None:
 
 def _is_plain(part: str) -> bool:
     """Whether a part of a path is legal everywhere, not hidden, and no way out."""
+    if is_reserved(part):
+        return False
     return part.isprintable() and part == part.strip(" .") != "" and not any(char in part for char in '\\:*?"<>|')
 
 
@@ -219,5 +222,5 @@ def _with_model_folders(scheme: Scheme, root: Path) -> Scheme:
     axes = {}
     for name, axis in scheme.axes.items():
         folder = axis.model or (None if axis.measure else f"models/{name}")
-        axes[name] = axis.model_copy(update={"model": folder and str((root / folder).absolute())})
+        axes[name] = axis.model_copy(update={"model": folder and str(as_stored((root / folder).absolute()))})
     return scheme.model_copy(update={"axes": axes})

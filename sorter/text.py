@@ -8,6 +8,9 @@ import unicodedata
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 """Unicode's categories of control characters, of marks that are not seen and may change the order or the place of
 what is, of halves of characters, and of ends of lines and paragraphs."""
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
+"""Names that Windows keeps for devices, whatever comes after a dot
+(learn.microsoft.com/windows/win32/fileio/naming-a-file)."""
 
 
 def visible(text: str) -> str:
@@ -21,6 +24,20 @@ def visible(text: str) -> str:
 
 
 def clean(name: str) -> str:
-    """One line of visible characters with single spaces; a name is a stranger's text."""
+    """One line of visible characters with single spaces; a name is a stranger's text.
+
+    In Unicode's composed form: a Mac writes é as two characters, a person types one.
+    """
+    name = unicodedata.normalize("NFC", name)
     visible = "".join(char if char.isprintable() else " " for char in name)
     return " ".join(visible.split()) or "unnamed"
+
+
+def folded(name: str) -> str:
+    """A name as names are compared: whatever the case of its letters, and whether é is one character or two."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def is_reserved(name: str) -> bool:
+    """Whether Windows keeps the name of a file or folder for a device, as it does "con" and "nul.txt"."""
+    return name.split(".")[0].strip().casefold() in RESERVED

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
+from sorter.toml import BACKSLASHES, is_garbled, read_toml
 
 from sorter.errors import OptionsError
 from sorter.files import read_file
@@ -123,11 +123,12 @@ def read_config(path: Path) -> Run:
     Raises ConfigError: one sentence with the file, the key and the nearest right name.
     """
     try:
-        values = tomllib.loads(read_file(path).decode("utf-8-sig"))
+        values = read_toml(path, ConfigError)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML: {error}") from None
+    for key in ("base", "dataset", "output", "cache"):
+        if isinstance(values.get(key), str) and is_garbled(values[key]):
+            raise ConfigError(f"{path}: {key} = {values[key]!r}: {BACKSLASHES}")
     run = read_options(Run, values, str(path), ConfigError).against(path.parent)
     run.build_method(str(path))
     return run

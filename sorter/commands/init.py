@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from sorter.classify.askers import load_asked
 from sorter.errors import ModelsheetError, SchemeError
@@ -52,13 +53,25 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
         except ModelsheetError as found:
             passed.append(str(found))
             continue
+        if name in axes:
+            passed.append(f"{one}: {models / folders[name]} is taken for {name} already; rename or remove one of them")
+            continue
         axes[name], folders[name] = asked.labels, one.name
-        if "thresholds" in asked.card:
+        if is_calibrated(asked.card):
             safe.add(name)
     if not axes:
-        raise SchemeError(f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose")
-    write(path, starter(folder.absolute().name, axes, folders).encode())
+        why = f"; what lies there cannot be used: {'; '.join(passed)}" if passed else ""
+        raise SchemeError(
+            f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose{why}"
+        )
+    write(path, starter(folder.absolute().name, axes, folders, safe).encode())
     return path, passed
+
+
+def is_calibrated(card: Mapping[str, Any]) -> bool:
+    """Whether a card has thresholds by which some pictures would be accepted."""
+    table = card.get("thresholds")
+    return isinstance(table, dict) and isinstance(table.get("classes"), dict) and table.get("coverage", 1) > 0
 
 
 def starter(

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorter.errors import ExamplesError
-from sorter.files import Found
+from sorter.files import Found, is_system
 from sorter.pictures.scan import walk
 from sorter.records import Unreadable
+
+MOST_NAMED = 20
+"""Pictures in two classes that are named at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def find_examples(folder: Path) -> Examples:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise ExamplesError(f"{folder}: {what}; give the folder that holds one folder a class")
-    classes = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    there = [path.name for path in folder.iterdir() if path.is_dir()]
+    classes = sorted(name for name in there if not (name.startswith(".") or is_system(name)))
     found = [(index, file) for index, name in enumerate(classes) for file in walk(folder / name)]
     pictures = tuple(Example(file.path, index) for index, file in found if isinstance(file, Found))
     examples = Examples(tuple(classes), pictures, tuple(file for _, file in found if isinstance(file, Unreadable)))
@@ -65,10 +69,14 @@ def check(folder: Path, examples: Examples) -> None:
 def check_distinct(hashes: list[str], examples: Examples) -> None:
     """Raise ExamplesError where one picture (by its bytes) is in two classes. `hashes`: one a picture."""
     first: dict[str, Example] = {}
+    double = []
     for sha256, example in zip(hashes, examples.pictures, strict=True):
         other = first.setdefault(sha256, example)
         if other.label != example.label:
-            raise ExamplesError(f"{example.path}: is the same picture as {other.path}; keep it in one class only")
+            double.append(f"{example.path} is the same picture as {other.path}")
+    if double:
+        more = f", and {len(double) - MOST_NAMED} more" if len(double) > MOST_NAMED else ""
+        raise ExamplesError(f"{'; '.join(double[:MOST_NAMED])}{more}: keep each in one class only")
 
 
 def fingerprint(examples: Examples, hashes: list[str]) -> str:

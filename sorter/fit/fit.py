@@ -35,7 +35,8 @@ from sorter.fit.validation import Validation
 from sorter.fit.write_h5 import write_h5
 from sorter.fit.write_tflite import write_tflite
 from sorter.networks.head import mean_of_views
-from sorter.networks.labels import format_labels, mirror_pairs
+from sorter.networks.labels import format_labels, mirror_pairs, without_repeats
+from sorter.networks.load import UNFINISHED
 from sorter.networks.run import Backbone
 from sorter.networks.run import shapes as map_shapes
 from sorter.plugins import Options
@@ -126,7 +127,7 @@ def _import() -> None:
 def examples_in(folder: Path) -> Examples:
     """The examples in the class folders, the classes' names as labels.txt can hold them. Raises ExamplesError."""
     examples = folders.find_examples(folder)
-    names = tuple(clean(name) for name in examples.classes)
+    names = without_repeats([clean(name) for name in examples.classes])
     alike = [name for name, count in Counter(names).items() if count > 1]
     if alike:
         raise ExamplesError(f'{folder}: has several folders whose names are both read as "{alike[0]}"; rename one')
@@ -184,6 +185,7 @@ def write_sorter(
         "card.toml": tomli_w.dumps(card).encode(),
     }
     try:
+        write(to / "card.toml", f"{UNFINISHED} = true\n".encode())  # until the last file is in its place
         for name, data in {**files, **texts}.items():
             write(to / name, data)
     except OSError as error:

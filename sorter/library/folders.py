@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from sorter.library.names import UNSURE, folder_names
 from sorter.scheme import Scheme
+from sorter.text import folded
 
 Names = Mapping[str, Mapping[str, str]]
 
@@ -34,7 +34,7 @@ class Folders:
 
     def read(self, folder: str) -> dict[str, str] | None:
         """Axis -> class, as a folder's name says; axes in doubt are left out. None if it is no folder of the scheme."""
-        match = self._pattern.fullmatch(_plainly(folder))
+        match = self._pattern.fullmatch(folded(folder))
         if match is None:
             return None
         return {axis: self._classes[axis][name] for axis, name in match.groupdict().items() if name != UNSURE}
@@ -49,7 +49,7 @@ class Folders:
 
     @cached_property
     def _classes(self) -> dict[str, dict[str, str]]:
-        return {axis: {_plainly(folder): name for name, folder in names.items()} for axis, names in self.names.items()}
+        return {axis: {folded(folder): name for name, folder in names.items()} for axis, names in self.names.items()}
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -58,7 +58,7 @@ class Folders:
         for part in re.split(r"(\{[^}]*\})", self.template.strip("/")):
             axis = part[1:-1] if part.startswith("{") else None
             if axis is None:
-                pattern += re.escape(_plainly(part))
+                pattern += re.escape(folded(part))
             elif axis in seen:
                 pattern += f"(?P={axis})"
             else:
@@ -80,8 +80,3 @@ def folders_of(scheme: Scheme, labels: Mapping[str, tuple[str, ...]]) -> Folders
 def folders_from(text: str) -> Folders:
     """What `text` wrote."""
     return Folders(**json.loads(text))
-
-
-def _plainly(name: str) -> str:
-    """A name as disks compare it: most ignore case, some normal forms (macOS gives back decomposed ones)."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

@@ -8,12 +8,10 @@ import unicodedata
 from collections.abc import Iterable
 
 from sorter.records import Picture
+from sorter.text import folded, is_reserved
 
 UNSURE = "_unsure"
 """The folder for pictures whose class on an axis is in doubt."""
-RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³")}
-"""Names that Windows keeps for devices, whatever comes after a dot
-(learn.microsoft.com/windows/win32/fileio/naming-a-file)."""
 DIGITS = re.compile(r"(?<![0-9a-z])[0-9a-f]{10}(?![0-9a-z])")
 NO_WORD = re.compile(r"[^\w-]+")
 LONGEST = 60
@@ -30,9 +28,9 @@ def folder_names(classes: Iterable[str]) -> dict[str, str]:
     for name in classes:
         base = folder = folder_name(name)
         number = 2
-        while folder.casefold() in taken:
+        while folded(folder) in taken:
             folder, number = f"{base}-{number}", number + 1
-        taken.add(folder.casefold())
+        taken.add(folded(folder))
         names[name] = folder
     return names
 
@@ -42,7 +40,7 @@ def folder_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
     name = "".join(char if char.isprintable() and char not in '<>:"/\\|?*' else "_" for char in name)
     name = name[:LONGEST].strip(" .") or "_"
-    return f"_{name}" if name.split(".")[0].strip().casefold() in RESERVED else name
+    return f"_{name}" if is_reserved(name) else name
 
 
 def file_stem(picture: Picture) -> str:

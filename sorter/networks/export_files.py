@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import lzma
 import zipfile
@@ -17,6 +18,8 @@ from sorter.files import read_file
 
 LARGEST = 400 * 2**20
 """Bytes; a larger model file is refused unread. Teachable Machine's exports have 2.5 MB."""
+PIECE = 1 << 20
+"""Bytes that are unpacked at a time."""
 LARGEST_TEXT = 16 * 2**20
 """Bytes; of a file of labels or JSON, which takes many times its size once it is read. Teachable Machine's have 92
 kB."""
@@ -66,7 +69,10 @@ class Files:
 
     def read(self, name: str, most: int = LARGEST) -> bytes:
         """The content of a file. Raises ModelError: it cannot be read, or has over `most` bytes."""
-        return self.source(name, most)
+        data = self.source(name, most)
+        if what := not_the_file(data):
+            raise ModelError(f"{self.where}{name}: {what}")
+        return data
 
     def text(self, name: str) -> str:
         """The content as text. Raises ModelError."""
@@ -90,6 +96,18 @@ class Files:
         found = list(dict.fromkeys(f"{name.split('/')[0]}/" if "/" in name else name for name in self.names))
         more = ", ..." if len(found) > 5 else ""
         return f"it holds {', '.join(found[:5]) or 'nothing'}{more}"
+
+
+def not_the_file(data: bytes) -> str:
+    """What a file is that was saved in place of another one, by its bytes; else nothing."""
+    begins = data[:64].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if not data:
+        return "is empty; export or download it again"
+    if begins.startswith(b"version https://git-lfs"):
+        return "is a Git LFS pointer, not the file itself; git lfs pull fetches that"
+    if begins.startswith((b"<!doctype html", b"<html")):
+        return "is a web page, not the file itself; download it with the button that says so"
+    return ""
 
 
 def open_files(path: Path) -> Files:
@@ -145,10 +163,8 @@ def _open_zip(path: Path) -> Files:
     sizes = {info.filename: info.file_size for info in archive.infolist() if not info.is_dir()}
 
     def read(name: str, most: int) -> bytes:
-        if sizes[name] > most:
-            raise ModelError(f"{path}: {name} unfolds to over {most // 2**20} MB, far more than a sorter has")
         try:
-            return archive.read(name)
+            return unpacked(archive, name, most, str(path))
         except (
             zipfile.BadZipFile,
             zlib.error,
@@ -161,6 +177,20 @@ def _open_zip(path: Path) -> Files:
             raise ModelError(f"{path}: {name} cannot be unpacked: {found}") from None
 
     return Files(f"{path}/", tuple(sorted(filter(_shown, sizes))), read)
+
+
+def unpacked(archive: zipfile.ZipFile, name: str, most: int, where: str) -> bytes:
+    """A member of a zip, in pieces: what it says of its own size may be a lie. Raises ModelError: it has over `most`
+    bytes, or is packed in another way than exports are; and what `zipfile` raises."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ModelError(f"{where}: {name} is packed in an unusual way; pack it again, as a plain zip")
+    found = io.BytesIO()
+    with archive.open(name) as member:
+        while piece := member.read(PIECE):
+            if found.tell() + len(piece) > most:
+                raise ModelError(f"{where}: {name} unfolds to over {most // 2**20} MB, far more than a sorter has")
+            found.write(piece)
+    return found.getvalue()
 
 
 def _read(path: Path, most: int) -> bytes:

@@ -16,6 +16,7 @@ import numpy as np
 
 from sorter.errors import ModelError
 from sorter.networks.graph import MOST_NUMBERS, Graph, Layer, Weights
+from sorter.networks.keras3_config import as_keras2
 
 if TYPE_CHECKING:
     import h5py
@@ -94,7 +95,7 @@ def graph_of(config: Any, weights: Weights, where: str) -> Graph:
     """
     try:
         reader = _Reader(where, dict(weights))
-        reader.add(config, None)
+        reader.add(as_keras2(config), None)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as found:
         raise ModelError(f"{where}: its model_config is not laid out as Keras does: {str(found)[:80]!r}") from None
     return reader.finish()

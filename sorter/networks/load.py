@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,10 @@ from sorter.networks.export_files import SUPPORTED, Files, only_zip, open_files
 from sorter.networks.head import Head
 from sorter.networks.parts import Parts
 from sorter.networks.run import Backbone
+from sorter.toml import read_toml
+
+UNFINISHED = "unfinished"
+"""The key of a card.toml while the files beside it are being replaced: they may not belong together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +56,12 @@ def load_sorter(folder: Path) -> Sorter:
 
     Raises ModelError: missing, damaged, not allowed, or labels that do not fit the outputs.
     """
-    files = open_files(folder)
+    card, files = read_card(folder), open_files(folder)
     parts = _load_here(files)
     if parts is None and (inner := only_zip(folder)):
         files, parts = inner, _load_here(inner)
     parts = parts or _load_below(files)
-    return Sorter(parts.labels, parts.sha256, parts.backbone, parts.head, read_card(folder))
+    return Sorter(parts.labels, parts.sha256, parts.backbone, parts.head, card)
 
 
 def _load_here(files: Files) -> Parts | None:
@@ -83,11 +86,14 @@ def _load_below(files: Files) -> Parts:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """card.toml, or nothing where there is none. Raises ModelError where it is not TOML."""
+    """card.toml, or nothing where there is none. Raises ModelError where it is no TOML, or says it is unfinished."""
     path = folder / "card.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        card = read_toml(path, ModelError)
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as found:
-        raise ModelError(f"{path}: cannot be read: {found}") from None
+    except OSError as found:
+        raise ModelError(f"{path}: cannot be read: {found.strerror}") from None
+    if UNFINISHED in card:
+        raise ModelError(f"{folder}: is being fitted now, or a fit of it was cut off; fit it again")
+    return card

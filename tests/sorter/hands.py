@@ -90,16 +90,16 @@ class Person:
 
     def edit(self, path: Path, how: int) -> None:
         """Paint on a picture."""
-        with Image.open(path) as image:
-            image = image.convert("RGB")
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
         image.putpixel((how % image.width, 0), (self.number % 256, how, 7))
         image.save(path)
         self.bytes_of.add(digest(path))
 
     def rate(self, path: Path, how: int) -> None:
         """Give a picture stars, which a viewer writes into the file."""
-        with Image.open(path) as image:
-            image = image.convert("RGB")
+        with Image.open(path) as opened:
+            image = opened.convert("RGB")
         exif = Image.Exif()
         exif[0x4746] = how % 6
         exif[0x010E] = f"note {self.number}"

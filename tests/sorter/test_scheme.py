@@ -120,7 +120,7 @@ def test_a_missing_file_names_the_command_that_writes_one(tmp_path: Path) -> Non
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "scheme.toml").write_bytes(b"\xff\xfe\x00name")
-    with pytest.raises(SchemeError, match="cannot be read as UTF-8"):
+    with pytest.raises(SchemeError, match="is not UTF-8 text"):
         load_scheme(tmp_path / "scheme.toml")
     with pytest.raises(SchemeError, match="cannot be read"):
         load_scheme(tmp_path)

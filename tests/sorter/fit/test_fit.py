@@ -25,7 +25,7 @@ from sorter.classify.ask import Questions
 from sorter.classify.askers import load_asked
 from sorter.classify.measures import Measure
 from sorter.commands.job import load_job
-from sorter.errors import ExamplesError, LibraryError
+from sorter.errors import ExamplesError, LibraryError, ModelError
 from sorter.fit import efficientnet, report
 from sorter.fit.features import FILE
 from sorter.fit.fit import Recipe, fit
@@ -699,7 +699,7 @@ def test_folders_that_cannot_be_learnt_from_are_one_line_and_exit_code_2(
 
     (folder / "happy" / "again.png").write_bytes((folder / "sad" / "3.png").read_bytes())
     for measure in ((), ("--measure", "sharpness")):
-        assert re.search(r"sad.3\.png: is the same picture as .*again\.png; keep it in one class only", said(*measure))
+        assert re.search(r"sad.3\.png is the same picture as .*again\.png: keep each in one class only", said(*measure))
     (folder / "happy" / "again.png").unlink()
     for path in sorted((folder / "sad").iterdir())[1:]:
         path.write_bytes(b"")
@@ -805,14 +805,15 @@ def test_only_the_sorters_own_folder_is_written(
         assert sorted(path.name for path in (tmp_path / "models" / "mood").iterdir()) == FILES
 
 
-def test_a_fit_that_ends_early_leaves_no_card(
+def test_a_fit_that_ends_early_leaves_no_sorter(
     moods: Path, quick: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The card is written last, so that a folder with a card is whole."""
+    """The card is written last, so that a folder with a finished card is whole."""
     (tmp_path / "to" / "labels.txt").mkdir(parents=True)
     with pytest.raises(LibraryError, match="to: cannot be written: "):
         quick(moods, tmp_path / "to")
-    assert not (tmp_path / "to" / "card.toml").exists()
+    with pytest.raises(ModelError, match="a fit of it was cut off"):
+        load_sorter(tmp_path / "to")
 
 
 # --- sharpness

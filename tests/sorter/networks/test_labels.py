@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sorter.errors import ModelError
-from sorter.library.names import LONGEST, RESERVED, UNSURE, folder_names
+from sorter.library.names import LONGEST, UNSURE, folder_names
 from sorter.networks.labels import format_labels, parse_labels
-from sorter.text import clean
+from sorter.text import RESERVED, clean
 
 HOSTILE = ["../../etc", "con", "CON.txt", "com¹", "a/b", "a\\b", "C:", "..", ".", "", " ", "a\nb", "😀" * 40, "x" * 300,
            "Happy", "happy", "HAPPY", "_unsure", "trailing.", " leading", "nul", ".modelsheet", "ﬁ", "fi"]  # fmt: skip

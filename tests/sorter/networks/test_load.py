@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -235,12 +237,53 @@ def test_labels_that_do_not_fit_the_outputs_are_refused(export: Path) -> None:
 def test_a_truncated_h5_is_refused(export: Path, keep: int) -> None:
     path = export / "keras_model.h5"
     path.write_bytes(path.read_bytes()[:keep])
-    assert "is not a whole Keras .h5 file" in sentence(export)
+    assert ("is not a whole Keras .h5 file" if keep else "is empty") in sentence(export)
 
 
 def test_a_text_called_h5_is_refused(export: Path) -> None:
-    (export / "keras_model.h5").write_text("<html>404</html>")
-    assert "is not a whole Keras .h5 file" in sentence(export)
+    for text, said in (("hello", "is not a whole Keras file"), ("<html>404</html>", "is a web page")):
+        (export / "keras_model.h5").write_text(text)
+        assert said in sentence(export)
+
+
+@pytest.mark.parametrize("name", ["keras_model.h5", "labels.txt"])
+def test_what_was_saved_in_place_of_a_file_is_called_what_it_is(export: Path, name: str) -> None:
+    for data, said in (
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 2453432\n", "is a Git LFS pointer"),
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE html>\n<html>", "is a web page"),
+        (b"", "is empty"),
+    ):
+        (export / name).write_bytes(data)
+        assert f"{name}: {said}" in sentence(export)
+
+
+def test_of_two_models_one_is_not_taken_in_silence(export: Path) -> None:
+    shutil.copy(export / "keras_model.h5", export / "old.h5")
+    assert load_sorter(export).labels  # that which Teachable Machine's name says
+    (export / "keras_model.h5").rename(export / "z_new.h5")
+    assert "holds several models, old.h5, z_new.h5; keep one, or call it keras_model.h5" in sentence(export)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such pipes")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: os.mkfifo(path), "no file, but a pipe"),
+        (lambda path: path.write_bytes(b"a = 1\n" * 9_000_000), "larger than 1 MB"),
+        (lambda path: path.write_text("a = " + "[" * 50_000), "nested too deeply"),
+        (lambda path: path.write_text("a = " + "9" * 5000), "a number of thousands of digits"),
+        (lambda path: path.write_bytes(b'a = "\0"'), "is not TOML"),
+        (lambda path: path.write_bytes(b"\xff"), "is not UTF-8"),
+        (lambda path: path.symlink_to("/proc/self/environ"), "card.toml"),
+        (lambda path: path.symlink_to("/dev/zero"), "card.toml"),
+        (lambda path: path.mkdir(), "cannot be read"),
+        (lambda path: path.write_text("unfinished = true"), "a fit of it was cut off"),
+    ],
+)
+def test_whatever_is_in_place_of_a_card_is_a_sentence(export: Path, make: Callable[[Path], object], said: str) -> None:
+    make(export / "card.toml")
+    assert said in sentence(export)
 
 
 def test_an_h5_of_weights_only_is_refused(export: Path, keras: Any) -> None:

@@ -46,7 +46,7 @@ def test_the_description_may_lie_in_the_assets(copy: Any, formats: Path) -> None
     (inner / "keras_metadata.pb").unlink()
     (inner / "assets").mkdir(exist_ok=True)
     (inner / "assets" / "saved_model.json").write_text("")
-    assert "is not laid out as Keras does" in sentence(folder)  # not taken for one without a description
+    assert "saved_model.json: is empty" in sentence(folder)  # not taken for one without a description
     (inner / "assets" / "saved_model.json").write_text(json.dumps(config))
     assert load_sorter(folder).backbone.key == load_sorter(formats / "savedmodel").backbone.key
 
