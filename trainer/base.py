@@ -14,11 +14,11 @@ from trainer.errors import BaseModelError
 PIPELINE = "StableDiffusionPipeline"
 PREDICTIONS = ("epsilon", "v_prediction")
 WIDTH_OF_SD_2 = 1024  # of a token in OpenCLIP's ViT-H; CLIP's ViT-L in SD 1 has 768
-NETWORKS = {
-    "unet": "diffusion_pytorch_model.safetensors",
-    "vae": "diffusion_pytorch_model.safetensors",
-    "text_encoder": "model.safetensors",
-}
+NETWORKS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+"""Each network's folder, and what its weights are called there."""
+VARIANTS = ("", ".fp16")
+"""What may stand before the ending: weights as they are, or rounded to 16 bits."""
+SINGLE_FILES = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,19 @@ class Base:
     prediction: str  # "epsilon" or "v_prediction"
     second_generation: bool  # Stable Diffusion 2, by the width of its text encoder
 
+    def variant(self, network: str) -> str | None:
+        """What diffusers calls the form of a network's weights: None, or "fp16" where there are no others."""
+        return (_variant(self.folder, network) or "").removeprefix(".") or None
+
+    def weights(self, network: str) -> Path:
+        """The file of a network's weights."""
+        return self.folder / network / f"{NETWORKS[network]}{_variant(self.folder, network) or ''}.safetensors"
+
     def hash_of(self, network: str) -> str:
         """The sha256 of one network: "unet", "vae" or "text_encoder", its configuration and its weights."""
         digest = hashlib.sha256()
-        for name in ("config.json", NETWORKS[network]):
-            digest.update(bytes.fromhex(sha256_of(self.folder / network / name)))
+        for path in (self.folder / network / "config.json", self.weights(network)):
+            digest.update(bytes.fromhex(sha256_of(path)))
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
@@ -46,16 +54,27 @@ class Base:
 
 def read_base(folder: Path) -> Base:
     """Check the folder. Raises BaseModelError with one sentence: what is missing, or why it cannot be trained."""
+    if folder.is_file() and folder.suffix.lower() in SINGLE_FILES:
+        raise BaseModelError(
+            f"{folder}: is a single file, and base is a folder as diffusers saves it; make one of it with diffusers' "
+            "StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)"
+        )
     if not folder.is_dir():
-        raise BaseModelError(f"{folder}: there is no such folder; base is a folder that diffusers saved a pipeline in")
-    kind = _read(folder, "model_index.json").get("_class_name")
+        what = "is a file" if folder.exists() else "there is no such folder"
+        raise BaseModelError(f"{folder}: {what}; base is a folder that diffusers saved a pipeline in")
+    kind = _named(folder, "model_index.json").get("_class_name")
     if kind != PIPELINE:
         raise BaseModelError(f"{folder}: holds a {kind}, and only a {PIPELINE} can be trained here")
-    unet, vae = _read(folder, "unet/config.json"), _read(folder, "vae/config.json")
-    schedule = _read(folder, "scheduler/scheduler_config.json")
+    unet, vae = _named(folder, "unet/config.json"), _named(folder, "vae/config.json")
+    schedule = _named(folder, "scheduler/scheduler_config.json")
+    _named(folder, "text_encoder/config.json", "model_type")
     for network, name in NETWORKS.items():
-        if not (folder / network / name).is_file():
-            raise BaseModelError(f"{folder}: {network}/{name} is missing; pickled .bin weights are not read")
+        if _variant(folder, network) is None:
+            raise BaseModelError(
+                f"{folder}: {network}/{name}.safetensors is missing; pickled .bin weights are not read"
+            )
+    if not any((folder / "tokenizer" / name).is_file() for name in ("vocab.json", "tokenizer.json")):
+        raise BaseModelError(f"{folder}: tokenizer/vocab.json is missing; take the whole folder of the base")
     channels, prediction = vae.get("latent_channels", 4), schedule.get("prediction_type", "epsilon")
     if unet.get("in_channels", 4) != channels:
         raise BaseModelError(
@@ -64,9 +83,26 @@ def read_base(folder: Path) -> Base:
         )
     if prediction not in PREDICTIONS:
         raise BaseModelError(f'{folder}: prediction_type "{prediction}" is not {" or ".join(PREDICTIONS)}')
-    factor = 2 ** (len(vae.get("block_out_channels", ())) - 1)
+    blocks, side = vae.get("block_out_channels"), unet.get("sample_size", 64)
+    if not isinstance(blocks, list) or not isinstance(side, int) or not isinstance(channels, int) or side < 1:
+        raise BaseModelError(f"{folder}: vae/config.json or unet/config.json is damaged; take them from the base again")
+    factor = 2 ** (len(blocks) - 1)
     second = unet.get("cross_attention_dim") == WIDTH_OF_SD_2
-    return Base(folder, factor, channels, unet.get("sample_size", 64) * factor, prediction, second)
+    return Base(folder, factor, channels, side * factor, prediction, second)
+
+
+def _variant(folder: Path, network: str) -> str | None:
+    """What stands before the ending of a network's weights; None where there are none."""
+    there = (one for one in VARIANTS if (folder / network / f"{NETWORKS[network]}{one}.safetensors").is_file())
+    return next(there, None)
+
+
+def _named(folder: Path, name: str, key: str = "_class_name") -> dict[str, Any]:
+    """A description that says of which class it is, as diffusers and transformers write it."""
+    values = _read(folder, name)
+    if not isinstance(values.get(key), str):
+        raise BaseModelError(f"{folder}: {name} does not say what it describes, so it is damaged; take it again")
+    return values
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
@@ -74,7 +110,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
         values = json.loads(read_file(folder / name))
     except OSError:
         raise BaseModelError(f"{folder}: {name} is missing, so this is not a diffusers folder") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BaseModelError(f"{folder}: {name} is not JSON: {error}") from None
     if not isinstance(values, dict):
         raise BaseModelError(f"{folder}: {name} is not a table")

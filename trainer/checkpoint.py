@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from sorter.files import whole_folder
-from trainer.errors import CheckpointError
+from trainer.errors import CheckpointError, LoaderWarning
 from trainer.loop import State
 
 FORMAT = 1
@@ -33,7 +34,7 @@ def save_checkpoint(
 ) -> Path:
     """Save under `folder`, then remove all but the last `keep` (0: keep all). Returns the checkpoint's folder.
 
-    fingerprints: hashes by name ("base", "dataset") that must be the same on resuming.
+    fingerprints: hashes by name: "base", "dataset", and "pictures", which is "dataset" without the captions.
     """
     target = folder / f"step-{state.step:06d}"
     with whole_folder(target) as part:
@@ -79,24 +80,48 @@ def load_checkpoint(checkpoint: Path, state: State, fingerprints: dict[str, str]
         about = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         parameters = load((checkpoint / "parameters.safetensors").read_bytes())
         moments = load((checkpoint / "optimizer.safetensors").read_bytes())
-    except (OSError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{checkpoint}: damaged: {error}") from None
-    if about["format"] != FORMAT:
-        raise CheckpointError(f"{checkpoint}: has format {about['format']}, and this version reads format {FORMAT}")
-    for name, value in fingerprints.items():
-        if about.get(name) != value:
-            raise CheckpointError(
-                f"{checkpoint}: was trained with another {name} than this one;"
-                f" put the {name} back as it was, or start a new run"
-            )
-    if parameters.keys() != state.parameters.keys():
-        raise CheckpointError(f"{checkpoint}: holds other parameters than this method trains")
-    with torch.no_grad():
-        for name, parameter in state.parameters.items():
-            parameter.copy_(parameters[name])
-    state.optimizer.load_state_dict(_optimizer_state(state, moments))
-    state.scaler.load_state_dict(about["scaler"])
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        raise _damaged(checkpoint, str(error)) from None
+    if not isinstance(about, dict) or about.get("step") != step_of(checkpoint):
+        raise _damaged(checkpoint, "state.json does not say the step")
+    if about.get("format") != FORMAT:
+        raise CheckpointError(f"{checkpoint}: has format {about.get('format')}, and this version reads {FORMAT}")
+    _check_same(checkpoint, about, fingerprints)
+    if {name: one.shape for name, one in parameters.items()} != {
+        name: one.shape for name, one in state.parameters.items()
+    }:
+        raise _damaged(checkpoint, "it holds other parameters than this method trains")
+    try:
+        with torch.no_grad():
+            for name, parameter in state.parameters.items():
+                parameter.copy_(parameters[name])
+        state.optimizer.load_state_dict(_optimizer_state(state, moments))
+        state.scaler.load_state_dict(about["scaler"])
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise _damaged(checkpoint, f"{type(error).__name__}: {error}") from None
     state.step = about["step"]
+
+
+def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str, str]) -> None:
+    """Captions may have been corrected since, which is said; base and pictures must be the same."""
+    for name in ("base", "dataset"):
+        if about.get(name) == fingerprints[name]:
+            continue
+        if name == "dataset" and about.get("pictures") == fingerprints["pictures"]:
+            said = f"{checkpoint}: captions have changed since; the run goes on with the new ones"
+            warnings.warn(said, LoaderWarning, stacklevel=2)
+            continue
+        raise CheckpointError(
+            f"{checkpoint}: was trained with another {name} than this one;"
+            f" put the {name} back as it was, or start a new run"
+        )
+
+
+def _damaged(checkpoint: Path, why: str) -> CheckpointError:
+    earlier = [step_of(path) for path in checkpoints(checkpoint.parent) if step_of(path) < step_of(checkpoint)]
+    advice = f"go back to the one before with --step {earlier[-1]}" if earlier else "there is none before it"
+    first = next(iter(why.splitlines()), "")
+    return CheckpointError(f"{checkpoint}: damaged: {first}; {advice}")
 
 
 def _plain(tensors: dict[str, Any]) -> dict[str, torch.Tensor]:

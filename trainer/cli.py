@@ -15,7 +15,10 @@ from sorter.errors import MissingExtra, ModelsheetError
 from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
+    from trainer.base import Base
+    from trainer.config import Run
     from trainer.dataset import Dataset, Unreadable
+    from trainer.rehearsal import Captions
     from trainer.run import Session
 
 DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
@@ -43,10 +46,13 @@ def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
     def run(as_json: bool, **options: Any) -> None:
         try:
             answer, text = work(**options)
-        except ModelsheetError as error:
-            click.echo(f"trainer: {error}", err=True)
+        except (ModelsheetError, OSError) as error:
+            said = str(error)
+            if isinstance(error, OSError):
+                said = f"{error.filename or 'a file'}: cannot be read or written: {error.strerror or error}"
+            click.echo(f"trainer: {said}", err=True)
             if as_json:
-                click.echo(json.dumps({"error": str(error)}))
+                click.echo(json.dumps({"error": said}))
             sys.exit(WRONG_INPUT)
         click.echo(json.dumps(answer) if as_json else text)
         sys.exit(SOME_FAILED if answer.get("unreadable") else DONE)
@@ -68,7 +74,8 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
 
     run = read_config(config)
     base = read_base(run.base)
-    dataset = read_dataset(run.dataset, base.factor)
+    dataset = read_dataset(run.dataset, base.factor, base.size)
+    captions = _rehearse(run, base, dataset)
     pictures, training = len(dataset.examples), run.training
     passes = training.views / pictures
     answer = {
@@ -78,6 +85,10 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "pictures": pictures,
         "sizes": {f"{width}x{height}": count for (width, height), count in dataset.sizes.items()},
         "unreadable": _unreadable(dataset.unreadable),
+        "scaled_down": dataset.scaled,
+        "small": dataset.small(base.size),
+        "cut_captions": captions and captions.cut,
+        "empty_captions": captions and captions.empty,
         "steps": training.steps,
         "views": training.views,
         "passes": round(passes, 2),
@@ -90,6 +101,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
         f"training  {arithmetic} of {pictures} pictures = {passes:.3g} passes",
         *_census(dataset),
+        *_oddities(answer),
     ]
     return answer, "\n".join(lines)
 
@@ -111,13 +123,14 @@ def train(config: Path) -> tuple[dict[str, Any], str]:
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Steps in all, those that are done included.  [default: as configured]"
 )
-def resume(run: Path, steps: int | None) -> tuple[dict[str, Any], str]:
+@click.option("--step", type=click.IntRange(min=0), help="Go back to the checkpoint of this step.  [default: the last]")
+def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, Any], str]:
     """Continue the run in folder RUN from its last checkpoint."""
     _need_torch()
     from trainer.run import resume as resume_run
 
     with Bar() as bar:
-        return _train(resume_run(run, steps, bar.show), bar)
+        return _train(resume_run(run, steps, bar.show, step), bar)
 
 
 @command
@@ -222,6 +235,30 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
     return answer, "\n".join([summary, *cut, *noted, *_left_out(session.unreadable)])
 
 
+def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
+    """What training would refuse is refused; None where it cannot be tried, without torch."""
+    if not _has_torch():
+        return None
+    _need_torch()
+    from trainer.rehearsal import rehearse
+
+    return rehearse(run, base, dataset)
+
+
+def _oddities(answer: dict[str, Any]) -> list[str]:
+    """What a person should know of before hours are spent."""
+    said = {
+        "scaled_down": "pictures are larger than the base's own, and are scaled down",
+        "small": "pictures have less than a quarter of the area of the base's own",
+        "cut_captions": "captions are longer than the text encoder reads; their end is not learnt",
+        "empty_captions": "captions are empty",
+    }
+    lines = [f"note      {answer[key]} {what}" for key, what in said.items() if answer[key]]
+    if answer["cut_captions"] is None:
+        lines.append("note      the captions' length and the targets are not checked without modelsheet[train]")
+    return lines
+
+
 def _census(dataset: Dataset) -> list[str]:
     sizes = ", ".join(f"{count} of {width}x{height}" for (width, height), count in dataset.sizes.items())
     return [f"pictures  {sizes}", *_left_out(dataset.unreadable)]
@@ -240,13 +277,18 @@ def _unreadable(unreadable: tuple[Unreadable, ...]) -> list[dict[str, str]]:
     return [{"file_name": picture.file_name, "reason": picture.reason} for picture in unreadable]
 
 
+def _has_torch() -> bool:
+    import importlib.util
+
+    return all(importlib.util.find_spec(package) is not None for package in TORCH_PACKAGES)
+
+
 def _need_torch() -> None:
     """Raise MissingExtra where the heavy packages are not installed; quieten them where they are."""
-    import importlib.util
     import logging
     import warnings
 
-    if any(importlib.util.find_spec(package) is None for package in TORCH_PACKAGES):
+    if not _has_torch():
         raise MissingExtra("train", "training")
     warnings.simplefilter("ignore")  # advice to developers; what concerns the user is an error here, or this:
     from trainer.errors import LoaderWarning

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from sorter.toml import BACKSLASHES, is_garbled, read_toml
 
 from sorter.errors import OptionsError
 from sorter.files import read_file
 from sorter.plugins import Options, read_options
+from sorter.toml import BACKSLASHES, is_garbled, read_toml
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
 from trainer.schedule import Stage, read_schedule
@@ -112,6 +112,17 @@ class Run(Options):
         moved = self._with_paths(lambda path: _relative(path, self.output))
         return moved.model_dump_json(indent=2)
 
+    def differences(self, other: Run) -> list[str]:
+        """The keys by which another configuration differs from this one, such as "training.batch_size"; paths and the
+        number of steps, which `resume` may change, are left out."""
+        found = []
+        for table in ("method", "training", "preview"):
+            mine, theirs = getattr(self, table), getattr(other, table)
+            old, new = (one if isinstance(one, dict) else one.model_dump() for one in (mine, theirs))
+            keys = dict.fromkeys([*old, *new])
+            found += [f"{table}.{key}" for key in keys if old.get(key) != new.get(key)]
+        return [name for name in found if name != "training.steps"]
+
     def _with_paths(self, change: Any) -> Run:
         paths = {name: getattr(self, name) for name in ("base", "dataset", "output", "cache")}
         return self.model_copy(update={name: change(path) for name, path in paths.items() if path is not None})
@@ -141,8 +152,10 @@ def read_run(folder: Path) -> Run:
         values = json.loads(read_file(path))
     except OSError:
         raise ConfigError(f"{folder}: not a run folder: there is no run.json in it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: holds no table, so it is damaged; write it again from train.toml")
     run = read_options(Run, values, str(path), ConfigError).against(folder)
     run.build_method(str(path))
     return run

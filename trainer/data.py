@@ -8,8 +8,8 @@ from itertools import count, islice
 
 import torch
 
+from trainer.buckets import Size
 from trainer.config import Training
-from trainer.dataset import Size
 from trainer.latents import Encoded
 from trainer.methods import Batch
 

@@ -16,9 +16,7 @@ from PIL import Image, ImageOps
 
 from sorter.errors import DatasetError
 from sorter.files import read_file
-
-Size = tuple[int, int]
-"""Width and height in pixels."""
+from trainer.buckets import SMALL, Size, fitted
 
 BAD_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 """What Pillow raises for a file that is not a picture, is cut off, or is made to fill the memory."""
@@ -26,12 +24,14 @@ BAD_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, I
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One captioned picture. `size` is what is trained on: the middle of the picture, in whole latents."""
+    """One captioned picture. `size` is what is trained on: the middle of the picture, in whole latents; `scaled` is
+    what the picture is scaled to before, where that is too large for the base."""
 
     path: Path
     sha256: str
     size: Size
     caption: str
+    scaled: Size | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,30 @@ class Dataset:
         """How many pictures there are of each size, most first."""
         return dict(Counter(example.size for example in self.examples).most_common())
 
+    @property
+    def scaled(self) -> int:
+        """How many pictures are scaled down."""
+        return sum(example.scaled is not None for example in self.examples)
+
+    def small(self, side: int) -> int:
+        """How many pictures have less than SMALL of the area of the base's own, whose side is given."""
+        return sum(width * height < SMALL * side * side for width, height in (one.size for one in self.examples))
+
+    def pictures(self) -> str:
+        """One hash over the pictures alone."""
+        return hashlib.sha256(json.dumps([example.sha256 for example in self.examples]).encode()).hexdigest()
+
     def fingerprint(self) -> str:
         """One hash over pictures and captions: whether a run goes on with the same dataset."""
         rows = [f"{example.sha256} {example.caption}" for example in self.examples]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def read_dataset(folder: Path, factor: int) -> Dataset:
+def read_dataset(folder: Path, factor: int, side: int | None = None) -> Dataset:
     """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture.
 
-    factor: pixels a latent; sizes are cut down to multiples of it. A picture that cannot be read becomes an
+    factor: pixels a latent; sizes are cut down to multiples of it. side: of the base's own pictures, pixels; see
+    `fitted`. A picture that cannot be read becomes an
     Unreadable. Raises DatasetError where nothing is left, or a row points out of the folder.
     """
     examples: list[Example] = []
@@ -73,7 +87,7 @@ def read_dataset(folder: Path, factor: int) -> Dataset:
         path = _place(folder, row, where)
         caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can hold halves of characters
         try:
-            examples.append(_example(path, caption, factor))
+            examples.append(_example(path, caption, factor, side))
         except BAD_PICTURE as error:
             unreadable.append(Unreadable(str(row["file_name"]), _reason(error)))
     if not examples:
@@ -82,18 +96,21 @@ def read_dataset(folder: Path, factor: int) -> Dataset:
     return Dataset(folder, tuple(examples), tuple(unreadable))
 
 
-def open_picture(path: Path, size: Size) -> Image.Image:
-    """The middle `size` of the picture as RGB, upright, on black where it is transparent."""
+def open_picture(path: Path, size: Size, scaled: Size | None = None) -> Image.Image:
+    """The middle `size` of the picture, `scaled` before where that is given, as RGB, upright, on black where it is
+    transparent."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(BytesIO(read_file(path))) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    if scaled is not None:
+        picture = picture.resize(scaled, Image.Resampling.LANCZOS)
     black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
     left, top = ((have - want) // 2 for have, want in zip(picture.size, size, strict=True))
     return Image.alpha_composite(black, picture).convert("RGB").crop((left, top, left + size[0], top + size[1]))
 
 
-def _example(path: Path, caption: str, factor: int) -> Example:
+def _example(path: Path, caption: str, factor: int, side: int | None) -> Example:
     data = read_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -101,10 +118,9 @@ def _example(path: Path, caption: str, factor: int) -> Example:
             width, height = picture.size
             if picture.getexif().get(0x0112, 1) >= 5:  # orientations 5 to 8 lie on their side
                 width, height = height, width
-    size = (width // factor * factor, height // factor * factor)
-    if not all(size):
-        raise ValueError(f"{width}x{height} is smaller than one latent, {factor}x{factor}")
-    return Example(path, hashlib.sha256(data).hexdigest(), size, caption)
+    scaled, size = fitted((width, height), side, factor)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Example(path, sha256, size, caption, None if scaled == (width, height) else scaled)
 
 
 def _find_metadata(folder: Path) -> Path:
@@ -121,13 +137,15 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         lines = read_file(path).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not UTF-8: {error}") from None
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DatasetError(f"{where}: not JSON: {error}") from None
         if not isinstance(row, dict):
             raise DatasetError(f"{where}: not a table with file_name and text")

@@ -58,7 +58,7 @@ def encode(
             encoded[example] = known
         else:
             try:
-                pixels = _pixels(open_picture(example.path, example.size))
+                pixels = _pixels(open_picture(example.path, example.size, example.scaled))
             except BAD_PICTURE as error:
                 broken.append(Unreadable(example.path.name, str(error)))
             else:
@@ -94,7 +94,8 @@ def _pixels(picture: Image.Image) -> torch.Tensor:
 
 def _name(example: Example) -> str:
     width, height = example.size
-    return f"{example.sha256}-{width}x{height}.safetensors"
+    scaled = "-of-{}x{}".format(*example.scaled) if example.scaled else ""
+    return f"{example.sha256}-{width}x{height}{scaled}.safetensors"
 
 
 def _write(folder: Path, example: Example, moments: torch.Tensor) -> None:

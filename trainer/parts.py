@@ -11,7 +11,6 @@ from typing import Any
 
 import diffusers
 import torch
-from safetensors import SafetensorError
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from trainer.base import Base
@@ -19,6 +18,7 @@ from trainer.errors import BaseModelError, ConfigError, LoaderWarning
 
 untyped: Any = diffusers  # its annotations leave out most of what its classes have
 
+LONGEST_TEXT = 10_000  # tokens; a tokenizer that has lost its settings takes any number
 TEXTS_KEPT = 4096  # x 77 tokens x 768 numbers x 4 bytes = 0.97 GB at most
 LOADERS = (
     "diffusers.loaders", "diffusers.models.model", "transformers.modeling_utils", "transformers.core_model_loading",
@@ -98,13 +98,15 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
     dtype = choose_dtype(precision, chosen)
     try:
         with loading() as warned:
-            tokenizer = CLIPTokenizer.from_pretrained(base.folder, subfolder="tokenizer", local_files_only=True)
+            tokenizer = load_tokenizer(base)
             text_encoder = _load(CLIPTextModel, base, "text_encoder")
             vae = _load(untyped.AutoencoderKL, base, "vae")
             unet = _load(untyped.UNet2DConditionModel, base, "unet")
             schedule = untyped.DDPMScheduler.from_pretrained(base.folder, subfolder="scheduler", local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise BaseModelError(f"{base.folder}: cannot be loaded: {str(error).splitlines()[0]}") from None
+    except BaseModelError:
+        raise
+    except Exception as error:  # what these packages raise on damaged files has no end
+        raise BaseModelError(f"{base.folder}: cannot be loaded: {_first_line(error)}") from None
     for text in warned:
         warnings.warn(f"{base.folder}: {text.splitlines()[0]}", LoaderWarning, stacklevel=2)
     for network in (text_encoder, vae, unet):
@@ -112,6 +114,44 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
     schedule.alphas_cumprod = schedule.alphas_cumprod.to(chosen)
     weights = torch.ones(schedule.config.num_train_timesteps, device=chosen)
     return Parts(base, tokenizer, text_encoder, vae, unet, schedule, chosen, dtype, weights)
+
+
+def skeleton(base: Base) -> Parts:
+    """The parts without weights, which take no memory: for what their names and shapes tell. Raises BaseModelError."""
+    from transformers import CLIPTextConfig
+
+    tokenizer, folder = load_tokenizer(base), base.folder
+    try:
+        with loading(), torch.device("meta"):
+            unet = untyped.UNet2DConditionModel.from_config(untyped.UNet2DConditionModel.load_config(folder / "unet"))
+            vae = untyped.AutoencoderKL.from_config(untyped.AutoencoderKL.load_config(folder / "vae"))
+            text_encoder = CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder"))
+        schedule = untyped.DDPMScheduler.from_pretrained(folder, subfolder="scheduler", local_files_only=True)
+    except Exception as error:  # as in load_parts
+        raise BaseModelError(f"{folder}: cannot be built: {_first_line(error)}") from None
+    for network in (text_encoder, vae, unet):
+        network.requires_grad_(False).eval()
+    nowhere = torch.device("meta")
+    weights = torch.ones(schedule.config.num_train_timesteps)
+    return Parts(base, tokenizer, text_encoder, vae, unet, schedule, nowhere, torch.float32, weights)
+
+
+def load_tokenizer(base: Base) -> Any:
+    """The base's tokenizer. Raises BaseModelError where its files are damaged."""
+    folder = base.folder / "tokenizer"
+    try:
+        with loading():
+            tokenizer = CLIPTokenizer.from_pretrained(base.folder, subfolder="tokenizer", local_files_only=True)
+            ids, length = tokenizer(["a"]).input_ids[0], tokenizer.model_max_length
+    except Exception as error:  # as above
+        raise BaseModelError(f"{folder}: cannot be loaded: {_first_line(error)}; take it from the base again") from None
+    if not 1 < length <= LONGEST_TEXT or len(ids) < 3 or len(tokenizer) < 3:
+        raise BaseModelError(f"{folder}: is damaged: it makes {len(ids)} tokens of a letter, and takes {length}")
+    return tokenizer
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def ddim(parts: Parts) -> Any:
@@ -173,7 +213,7 @@ def _load(kind: Any, base: Base, name: str) -> Any:
     dtype = "dtype" if kind is CLIPTextModel else "torch_dtype"  # as the two packages call it
     network, info = kind.from_pretrained(
         base.folder, subfolder=name, local_files_only=True, use_safetensors=True, output_loading_info=True,
-        **{dtype: torch.float32},
+        variant=base.variant(name), **{dtype: torch.float32},
     )  # fmt: skip
     # What is missing would be drawn at random, and every picture with it.
     if lost := [*info["missing_keys"], *(str(name) for name, *_ in info["mismatched_keys"])]:

@@ -60,9 +60,17 @@ def read_losses(folder: Path) -> list[tuple[int, float, float]]:
     path = folder / "losses.csv"
     if not path.is_file():
         return []
-    rows = csv.reader(path.read_text(encoding="utf-8").splitlines()[1:])
+    rows = csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
     # A machine that stops may leave half a line.
-    return [(int(row[0]), float(row[1]), float(row[2])) for row in rows if len(row) == len(COLUMNS) and all(row)]
+    return [found for row in rows if (found := _loss(row)) is not None]
+
+
+def _loss(row: list[str]) -> tuple[int, float, float] | None:
+    try:
+        step, loss, rate = row
+        return int(step), float(loss), float(rate)
+    except ValueError:
+        return None
 
 
 def _cut(path: Path, step: int) -> None:

@@ -14,6 +14,7 @@ Losses after the last checkpoint are written again on resuming; nothing else is 
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -21,13 +22,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from sorter.files import clear_away, read_file, whole_folder, write
+from sorter.files import clear_away, is_ours, read_file, whole_folder, write
 from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint, save_checkpoint, step_of
-from trainer.config import Run, read_run
+from trainer.config import Run, read_config, read_run
 from trainer.data import steps
 from trainer.dataset import Unreadable, read_dataset
-from trainer.errors import ConfigError, Diverged, RunError, TrainingError
+from trainer.errors import ConfigError, Diverged, LoaderWarning, RunError, TrainingError
 from trainer.formats import file_stem
 from trainer.header import run_header
 from trainer.latents import Encoded, encode
@@ -96,6 +97,9 @@ class Session:
                         return
             except Diverged as error:
                 raise TrainingError(f"{error}; {self._advice()}") from None
+            except OSError as error:
+                said = f"{error.filename or config.output}: cannot be written: {error.strerror or error}"
+                raise TrainingError(f"{said}; make room, and resume; {self._saved()}") from None
         with whole_folder(config.output / "trained") as part:
             self._save_trained(part, self.name)
 
@@ -143,10 +147,12 @@ class Session:
             write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
             record.add_picture(number, picture, step)
 
-    def _advice(self) -> str:
+    def _saved(self) -> str:
         saved = checkpoints(self.config.output / "checkpoints")
-        good = f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
-        return f"{good}; try a lower learning_rate, or precision fp32 or bf16"
+        return f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
+
+    def _advice(self) -> str:
+        return f"{self._saved()}; try a lower learning_rate, or precision fp32 or bf16"
 
 
 def start(config: Run, source: Path | None = None, on_progress: OnProgress = _show_nothing) -> Session:
@@ -155,22 +161,31 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
     Raises RunError, BaseModelError, DatasetError or ConfigError; nothing is written before all of them are checked.
     """
     output = config.output
-    if (output / "run.json").exists():
-        raise RunError(f"{output}: there is a run in it already; continue with `trainer resume {output}`")
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise RunError(f"{output}: is not an empty folder; set output to a new one")
+    check_output(output)
     session = _session(config, on_progress)
+    clear_away(output)  # what a start that was cut off left
+    write(output / "run.json", config.to_json().encode())
     if source is not None:
         write(output / "train.toml", read_file(source))
-    write(output / "run.json", config.to_json().encode())
     return session
 
 
-def resume(folder: Path, total: int | None = None, on_progress: OnProgress = _show_nothing) -> Session:
+def check_output(output: Path) -> None:
+    """Raise RunError where a run cannot begin in this folder."""
+    if (output / "run.json").exists():
+        raise RunError(f"{output}: there is a run in it already; continue with `trainer resume {output}`")
+    if output.exists() and (not output.is_dir() or any(not is_ours(path.name) for path in output.iterdir())):
+        raise RunError(f"{output}: is not an empty folder; set output to a new one")
+
+
+def resume(
+    folder: Path, total: int | None = None, on_progress: OnProgress = _show_nothing, step: int | None = None
+) -> Session:
     """Continue from the last checkpoint of a run folder, or from step 0 where there is none yet.
 
-    total: another number of steps in all. A run that stopped between its last checkpoint and `trained` writes only
-    `trained`. Raises RunError where the run is at its end, CheckpointError where base or dataset have changed.
+    total: another number of steps in all. step: go back to the checkpoint of this step; those after it are renamed. A
+    run that stopped between its last checkpoint and `trained` writes only `trained`. Raises RunError where the run is
+    at its end, CheckpointError where a checkpoint is damaged, or base or pictures have changed.
     """
     config = read_run(folder)
     if total is not None:
@@ -179,10 +194,14 @@ def resume(folder: Path, total: int | None = None, on_progress: OnProgress = _sh
         if end is not None and end < total:
             raise ConfigError(f"{folder}: the learning_rate ends at step {end}, before step {total}")
         config = config.model_copy(update={"training": training})
+    _say_differences(folder, config)
     folders = checkpoints(folder / "checkpoints")
+    chosen = find_checkpoint(folder / "checkpoints", step) if step is not None else folders[-1] if folders else None
     session = _session(config, on_progress)
-    if folders:
-        load_checkpoint(folders[-1], session.state, session.fingerprints)
+    if chosen is not None:
+        load_checkpoint(chosen, session.state, session.fingerprints)
+    if step is not None:
+        _set_aside(folder, step)
     if session.state.step >= config.training.steps and (folder / "trained").exists():
         raise RunError(
             f"{folder}: all {config.training.steps} steps are done; give `--steps` a larger number to train on"
@@ -226,7 +245,7 @@ def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) 
 
 def _session(config: Run, on_progress: OnProgress) -> Session:
     base = read_base(config.base)
-    dataset = read_dataset(config.dataset, base.factor)
+    dataset = read_dataset(config.dataset, base.factor, base.size)
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
@@ -234,7 +253,8 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     method = config.build_method()
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
-    fingerprints = {"base": base.fingerprint(), "dataset": encoded.dataset.fingerprint()}
+    data = encoded.dataset
+    fingerprints = {"base": base.fingerprint(), "dataset": data.fingerprint(), "pictures": data.pictures()}
     return Session(config, method, parts, encoded, state, fingerprints)
 
 
@@ -243,6 +263,31 @@ def _forget_after(folder: Path, step: int) -> None:
     for path in (folder / "previews").glob("step-*"):
         if step_of(path) > step:
             shutil.rmtree(path)
+
+
+def _set_aside(folder: Path, step: int) -> None:
+    """Rename what came after the step that a person went back to, and what came of it: nothing of it is lost."""
+    later = [path for path in checkpoints(folder / "checkpoints") if step_of(path) > step]
+    for path in (*later, folder / "trained"):
+        if path.exists():
+            aside = path.with_name(f"{path.name}.aside")
+            shutil.rmtree(aside, ignore_errors=True)
+            path.rename(aside)
+
+
+def _say_differences(folder: Path, config: Run) -> None:
+    """RUN/train.toml is a copy; who has edited it is told that the run goes by what it was started with."""
+    path = folder / "train.toml"
+    try:
+        edited = read_config(path) if path.exists() else None
+    except ConfigError as error:
+        warnings.warn(f"{error}; the run goes on as it was started", LoaderWarning, stacklevel=2)
+        return
+    if edited is None:
+        return
+    if differ := config.differences(edited):
+        said = f"{path}: {', '.join(differ)} differ from what the run was started with, and are not used"
+        warnings.warn(said, LoaderWarning, stacklevel=2)
 
 
 def _drawing_precision(config: Run) -> str:

@@ -71,7 +71,7 @@ def _others(what: str, round_of: _Round) -> None:
         before = round_of.state()
         process = subprocess.Popen(round_of.command(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         round_of.meanwhile()
-        time.sleep(draw.uniform(round_of.earliest, 1) * seconds)
+        time.sleep(draw.uniform(0, round_of.span) if round_of.span else draw.uniform(round_of.earliest, 1) * seconds)
         process.kill()
         process.wait()
         state = round_of.state()
@@ -90,6 +90,8 @@ class _Round:
 
     earliest = 0.4
     """The share of a whole run before which nothing is written."""
+    span = 0.0
+    """Seconds in which it writes, after what `meanwhile` waits for; 0: not known."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -196,7 +198,13 @@ class _Watching(_Taking):
 class _Fitting(_Round):
     """A sorter that is fitted over another one."""
 
-    earliest = 0.5
+    span = 0.15
+
+    def meanwhile(self) -> None:
+        """Until the first file is being replaced."""
+        before, until = (self.sorter / "card.toml").read_bytes(), time.monotonic() + 60
+        while (self.sorter / "card.toml").read_bytes() == before and time.monotonic() < until:
+            time.sleep(0.001)
 
     def prepare(self) -> None:
         self.sorter, faces = self.folder / "models" / "sorter", data.folder("cmu_faces")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 import trainer
 from trainer import checkpoint, read_config, read_losses
-from trainer.errors import CheckpointError, RunError, TrainingError
+from trainer.errors import CheckpointError, LoaderWarning, RunError, TrainingError
 from trainer.methods import Lora
 
 WriteConfig = Callable[..., Path]
@@ -148,7 +148,7 @@ def test_a_checkpoint_that_fails_half_way_leaves_the_earlier_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "_moments", full_disk)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(TrainingError, match=r"No space left on device; make room.*checkpoint is .*step-000002"):
             list(trainer.start(config).run())
     folder = config.output / "checkpoints"
     assert [path.name for path in folder.iterdir()] == ["step-000002"]
@@ -185,8 +185,38 @@ def test_another_dataset_is_not_resumed_with(write_config: WriteConfig, dataset_
     list(itertools.islice(trainer.start(config).run(), 3))
     rows = dataset_folder / "metadata.jsonl"
     rows.write_text(rows.read_text(encoding="utf-8").replace("smiling", "grinning"), encoding="utf-8")
+    with pytest.warns(LoaderWarning, match="captions have changed since; the run goes on with the new ones"):
+        trainer.resume(config.output)
+    lines = rows.read_text(encoding="utf-8").splitlines()
+    rows.write_text("\n".join(lines[1:]), encoding="utf-8")
     with pytest.raises(CheckpointError, match="trained with another dataset"):
         trainer.resume(config.output)
+
+
+def test_a_run_folder_that_was_cut_off_at_its_start_is_begun_again(write_config: WriteConfig) -> None:
+    config = read_config(write_config())
+    config.output.mkdir(parents=True)
+    (config.output / ".run.json.1f3a0c77.modelsheet-part").write_text("{")
+    trainer.start(config)
+    assert [path.name for path in config.output.iterdir()] == ["run.json"]
+
+
+def test_an_edited_copy_of_the_configuration_is_told_of(write_config: WriteConfig) -> None:
+    run = run_whole(write_config())
+    path = run / "train.toml"
+    path.write_text(path.read_text().replace("[training]", "[training]\nweight_decay = 0.5"))
+    with pytest.warns(LoaderWarning, match=r"training\.weight_decay differ from what the run was started with"):
+        trainer.resume(run, 6)
+
+
+def test_one_can_go_back_to_an_earlier_checkpoint(write_config: WriteConfig) -> None:
+    run = run_whole(write_config())
+    (run / "checkpoints" / "step-000004" / "state.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"step-000004: damaged: .*go back to the one before with --step 2"):
+        trainer.resume(run, 6)
+    assert [progress.step for progress in trainer.resume(run, step=2).run()] == [3, 4]
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == ["step-000002", "step-000004", "step-000004.aside"]
 
 
 def test_drawing_with_a_checkpoint(write_config: WriteConfig) -> None:
