@@ -17,7 +17,7 @@ from sorter.commands.answer import read_answers
 from sorter.commands.apply import apply, apply_steps, begin_run
 from sorter.commands.classify import classify
 from sorter.commands.job import Job
-from sorter.commands.open import check_apart, open_library
+from sorter.commands.open import check_apart, check_length, open_library
 from sorter.commands.plan import note_shares, plan
 from sorter.commands.scan import note_passed_over, scan
 from sorter.commands.sidecars import read_sidecars
@@ -52,6 +52,8 @@ def sort(
     command = f"sort {source}"
     with open_library(library, command, dry_run) as manifest:
         report = Report()
+        if long := check_length(library, job.layout.folders):
+            report.notes.append(long)
         read_answers(manifest, job, report, command, restore)
         sort_new(files, manifest, job, report, command, track)
         classify(manifest, job.questions, report, track)

@@ -39,6 +39,11 @@ class Folders:
             return None
         return {axis: self._classes[axis][name] for axis, name in match.groupdict().items() if name != UNSURE}
 
+    def longest(self) -> int:
+        """Characters of the longest folder that may be made."""
+        words = {axis: max([*names.values(), UNSURE], key=len) for axis, names in self.names.items()}
+        return len(self.template.format_map(words))
+
     def mirrored(self, axis: str, name: str) -> str:
         """The class of the mirrored picture, given the class of the picture."""
         return self.mirrors.get(axis, {}).get(name, name)

@@ -15,7 +15,7 @@ UNSURE = "_unsure"
 DIGITS = re.compile(r"(?<![0-9a-z])[0-9a-f]{10}(?![0-9a-z])")
 NO_WORD = re.compile(r"[^\w-]+")
 LONGEST = 60
-"""Characters of a name; four nested folders of it stay below Windows' 260 for a path."""
+"""Characters of a name. Whether nested folders of it fit into a path of Windows' depends on where the library lies."""
 LONGEST_STEM = 48
 """Characters: of four bytes each, with the hash, the ending and what sorter.files puts around a name while it is being
 written, they stay below the 255 of a file's name."""

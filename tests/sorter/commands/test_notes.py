@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from sorter.commands import open as opening
 from sorter.commands.export import export
 from sorter.commands.job import Job
+from sorter.commands.open import check_length
 from sorter.commands.sort import sort
+from sorter.errors import LibraryError
 from sorter.library.captions_by_hand import read_caption
 from sorter.library.folders import folders_from
 from sorter.library.store.manifest import Manifest
@@ -109,3 +112,15 @@ def test_what_folders_mean_is_kept_as_text(job: Job) -> None:
     assert again == folders
     assert again.read("SAD/Left") == {"mood": "sad", "direction": "left"}
     assert again.mirrored("direction", "left") == "right" and again.mirrored("mood", "sad") == "sad"
+
+
+def test_paths_that_windows_does_not_take_are_told_of(
+    frames: Path, tmp_path: Path, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not sort(frames, tmp_path / "short", job)[0].notes
+    long = tmp_path / ("a" * 100) / ("b" * 60)
+    report, _ = sort(frames, long, job)
+    assert said(report, "and Windows takes 259; choose shorter names if it is to be used there")
+    monkeypatch.setattr(opening.os, "name", "nt")
+    with pytest.raises(LibraryError, match="Windows takes 259; choose a shorter folder"):
+        check_length(long, job.layout.folders)
