@@ -45,7 +45,7 @@ def what_helps(found: Validation) -> list[str]:
     if mixed[one, other] > 1:
         helps.append(
             f"a look at {found.classes[one]} and {found.classes[other]}, which are taken for each other most often "
-            f"({mixed[one, other]} pictures): are they told apart by something that can be seen?"
+            f"({mixed[one, other]} pictures)"
         )
     return helps
 
