@@ -93,19 +93,26 @@ def test_all_pictures_in_two_classes_are_named_at_once(blurs: Any, tmp_path: Pat
     assert code == 2 and all(f"double{number}.png" in err for number in range(4)) and err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["0: red\n1: green\n2: blue\n", "0,red\n1,green\n2,blue\n", "0. red\r\n1. green\r\n2. blue\r\n", "0) red\n1) green\n2) blue",
-     "1 red\n2 green\n3 blue\n", '"0 red"\n"1 green"\n"2 blue"\n', '"red"\n"green"\n"blue"\n', "2 blue\n0 red\n1 green\n",
-     "\ufeffred\n\ngreen\nblue"],
-)  # fmt: skip
+NUMBERED = (
+    "0: red\n1: green\n2: blue\n",
+    "0,red\n1,green\n2,blue\n",
+    "0. red\r\n1. green\r\n2. blue\r\n",
+    "0) red\n1) green\n2) blue",
+    "1 red\n2 green\n3 blue\n",
+    '"0 red"\n"1 green"\n"2 blue"\n',
+    '"red"\n"green"\n"blue"\n',
+    "2 blue\n0 red\n1 green\n",
+    "\ufeffred\n\ngreen\nblue",
+)
+WORDS = (("1 girl", "2 girls", "nobody"), ("10 o'clock", "11 o'clock"), ("2.5 cm", "3.5 cm"), ("16:9", "4:3"))
+
+
+@pytest.mark.parametrize("text", NUMBERED)
 def test_every_kind_of_numbering_gives_the_names(text: str) -> None:
     assert parse_labels(text, "labels.txt") == ("red", "green", "blue")
 
 
-@pytest.mark.parametrize(
-    "names", [("1 girl", "2 girls"), ("10 o'clock", "11 o'clock"), ("2.5 cm", "3.5 cm"), ("16:9", "4:3")]
-)
+@pytest.mark.parametrize("names", WORDS)
 def test_names_that_begin_with_a_number_stay(names: tuple[str, ...]) -> None:
     assert parse_labels("\n".join(names), "labels.txt") == names
 
