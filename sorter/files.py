@@ -25,11 +25,6 @@ OURS = re.compile(r"\.(.+)\.[0-9a-f]{8}\.modelsheet-(part|old)", re.DOTALL)
 """The name of what is not finished, and of a folder that was moved aside, around the name of the place."""
 ROOM = 255 - len("..1f3a0c77.modelsheet-part")
 """Bytes of its place's name that it has room for; file systems take 255."""
-SYSTEM_FOLDERS = frozenset({
-    "@eadir", "#recycle", "#snapshot", "$recycle.bin", "recycler", "@recycle", "@recently-snapshot", "__macosx",
-    ".trashes", "system volume information", "lost+found",
-})  # fmt: skip
-"""Folders that a network drive, an unpacker or a system makes for itself: thumbnails, and what was deleted."""
 TRIES = 100
 """Names that are tried where one after the other is taken."""
 MOST_BYTES = 1 << 30
@@ -60,32 +55,6 @@ def copy(source: Path, target: Path, sha256: str) -> None:
         shutil.copystat(source, part)
         if read_if(part, sha256) is None:
             raise OSError(errno.EIO, "what was written is not what can be read", str(target))
-
-
-def append(target: Path, data: bytes) -> None:
-    """Add to the end of a file, made if need be, and bring that to the disk. Raises OSError."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target, "ab", buffering=0) as file:
-        _fill(file, data)
-
-
-def move(source: Path, target: Path) -> None:
-    """Move a file within one disk, its bytes untouched. Raises OSError: EXDEV where it is another disk, and
-    FileExistsError where anything stands at `target`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if os.name == "nt":  # refuses to replace a file by itself
-        _patiently(lambda: source.rename(target))
-        return
-    try:
-        os.link(source, target, follow_symlinks=False)  # never replaces a file that somebody has made meanwhile
-    except OSError as found:
-        if found.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
-            raise
-        if os.path.lexists(target):  # a disk without links, such as a memory stick
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
-        source.rename(target)
-        return
-    source.unlink()
 
 
 @contextmanager
@@ -131,14 +100,9 @@ def is_ours(name: str) -> bool:
     return OURS.fullmatch(name) is not None
 
 
-def is_system(name: str) -> bool:
-    """Whether a folder of this name is not a person's, whose pictures are thumbnails or deleted ones."""
-    return name.casefold() in SYSTEM_FOLDERS
-
-
 def remove(target: Path, root: Path) -> None:
     """Remove a file and the folders up to `root` that are empty then. Raises OSError."""
-    _patiently(lambda: target.unlink(missing_ok=True))
+    patiently(lambda: target.unlink(missing_ok=True))
     folder = target.parent
     with suppress(OSError):  # not empty: that is where to stop
         while folder != root:
@@ -161,7 +125,7 @@ def _beside(target: Path) -> Iterator[io.FileIO]:
         with _made(target, lambda path: open(path, "xb", buffering=0)) as file:
             part = Path(file.name)
             yield file
-        _patiently(lambda: os.replace(file.name, target))
+        patiently(lambda: os.replace(file.name, target))
     except BaseException as error:
         if part is not None:
             _discard(part)
@@ -211,11 +175,11 @@ def _swap(part: Path, folder: Path) -> None:
     """Put a folder where another one may be, which cannot be done in one move."""
     aside = _made(folder, lambda path: path, "old")
     try:
-        _patiently(lambda: os.replace(folder, aside))
+        patiently(lambda: os.replace(folder, aside))
     except FileNotFoundError:
-        return _patiently(lambda: os.replace(part, folder))
+        return patiently(lambda: os.replace(part, folder))
     try:
-        _patiently(lambda: os.replace(part, folder))
+        patiently(lambda: os.replace(part, folder))
     except OSError:
         os.replace(aside, folder)
         raise
@@ -231,7 +195,7 @@ def _discard(path: Path) -> None:
             path.unlink()
 
 
-def _patiently(act: Callable[[], object]) -> None:
+def patiently(act: Callable[[], object]) -> None:
     """On Windows a virus scanner or a viewer may hold a file for a moment."""
     for pause in (0.1, 0.3, 1.0) if os.name == "nt" else ():
         try:

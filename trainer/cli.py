@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sorter.errors import MissingExtra, ModelsheetError
+from trainer.say import census, left_out, oddities, unreadable
 from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
     from trainer.base import Base
     from trainer.config import Run
-    from trainer.dataset import Dataset, Unreadable
+    from trainer.dataset import Dataset
     from trainer.rehearsal import Captions
     from trainer.run import Session
 
@@ -84,7 +85,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "base": {"folder": str(run.base), "size": base.size, "prediction": base.prediction},
         "pictures": pictures,
         "sizes": {f"{width}x{height}": count for (width, height), count in dataset.sizes.items()},
-        "unreadable": _unreadable(dataset.unreadable),
+        "unreadable": unreadable(dataset.unreadable),
         "scaled_down": dataset.scaled,
         "small": dataset.small(base.size),
         "cut_captions": captions and captions.cut,
@@ -100,8 +101,8 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         f"base      {run.base}, {base.size}x{base.size}, {base.prediction}",
         f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
         f"training  {arithmetic} of {pictures} pictures = {passes:.3g} passes",
-        *_census(dataset),
-        *_oddities(answer),
+        *census(dataset),
+        *oddities(answer),
     ]
     return answer, "\n".join(lines)
 
@@ -222,7 +223,7 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
         "pictures": len(session.encoded.dataset.examples),
         "encoded": session.encoded.newly_encoded,
         "cut_captions": session.cut_captions,
-        "unreadable": _unreadable(session.unreadable),
+        "unreadable": unreadable(session.unreadable),
     }
     if finished:
         summary = f"done: {total} steps; the trained weights are in {output / 'trained'}"
@@ -232,7 +233,7 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
         session.cut_captions
     )
     noted = [f"note      {note}" for note in notes]
-    return answer, "\n".join([summary, *cut, *noted, *_left_out(session.unreadable)])
+    return answer, "\n".join([summary, *cut, *noted, *left_out(session.unreadable)])
 
 
 def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
@@ -243,38 +244,6 @@ def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
     from trainer.rehearsal import rehearse
 
     return rehearse(run, base, dataset)
-
-
-def _oddities(answer: dict[str, Any]) -> list[str]:
-    """What a person should know of before hours are spent."""
-    said = {
-        "scaled_down": "pictures are larger than the base's own, and are scaled down",
-        "small": "pictures have less than a quarter of the area of the base's own",
-        "cut_captions": "captions are longer than the text encoder reads; their end is not learnt",
-        "empty_captions": "captions are empty",
-    }
-    lines = [f"note      {answer[key]} {what}" for key, what in said.items() if answer[key]]
-    if answer["cut_captions"] is None:
-        lines.append("note      the captions' length and the targets are not checked without modelsheet[train]")
-    return lines
-
-
-def _census(dataset: Dataset) -> list[str]:
-    sizes = ", ".join(f"{count} of {width}x{height}" for (width, height), count in dataset.sizes.items())
-    return [f"pictures  {sizes}", *_left_out(dataset.unreadable)]
-
-
-def _left_out(unreadable: tuple[Unreadable, ...]) -> list[str]:
-    if not unreadable:
-        return []
-    return [
-        f"left out  {len(unreadable)} pictures",
-        *(f"    {picture.file_name}: {picture.reason}" for picture in unreadable),
-    ]
-
-
-def _unreadable(unreadable: tuple[Unreadable, ...]) -> list[dict[str, str]]:
-    return [{"file_name": picture.file_name, "reason": picture.reason} for picture in unreadable]
 
 
 def _has_torch() -> bool:

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from sorter.errors import LibraryError
-from sorter.files import Found, is_system, is_text
+from sorter.files import Found, is_text
 from sorter.pictures.images import SUFFIXES
-from sorter.pictures.scan import walk
+from sorter.pictures.scan import is_system, walk
 
 EVERY = 5.0
 """Seconds at least between two walks."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sorter.errors import ExamplesError
-from sorter.files import Found, is_system
-from sorter.pictures.scan import walk
+from sorter.files import Found
+from sorter.pictures.scan import is_system, walk
 from sorter.records import Unreadable
 
 MOST_NAMED = 20

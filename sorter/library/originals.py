@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sorter.errors import LibraryError
-from sorter.files import append, copy, found_at, move, read_file, read_if, sha256_of, write
+from sorter.files import copy, found_at, patiently, read_file, read_if, sha256_of, write
 from sorter.library.store.manifest import FOLDER, Manifest
 from sorter.records import Render, Unreadable
 
@@ -206,3 +206,31 @@ def _folder(root: Path) -> Path:
 
 def _line(values: dict[str, object]) -> str:
     return json.dumps(values) + "\n"
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add to the end of a file, made if need be, and bring that to the disk. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file within one disk, its bytes untouched. Raises OSError: EXDEV where it is another disk, and
+    FileExistsError where anything stands at `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":  # refuses to replace a file by itself
+        patiently(lambda: source.rename(target))
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)  # never replaces a file that somebody has made meanwhile
+    except OSError as found:
+        if found.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
+            raise
+        if os.path.lexists(target):  # a disk without links, such as a memory stick
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        source.rename(target)
+        return
+    source.unlink()

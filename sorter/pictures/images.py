@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sorter.errors import PictureError
+from sorter.pictures.depth import eight_bits
 from sorter.pictures.limits import Counted, check, room, too_large
 from sorter.pictures.other_formats import OTHERS, open_other
 from sorter.records import Picture, Render
@@ -209,7 +210,7 @@ def _to_rgb(image: Image) -> Image:
         return image
     if image.mode == "CMYK":
         image.info.pop("icc_profile", None)  # it is about inks
-    image = _eight_bits(image)
+    image = eight_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     from PIL import Image as Images
@@ -218,28 +219,6 @@ def _to_rgb(image: Image) -> Image:
     black = Images.new("RGB", layer.size)
     black.paste(layer, mask=layer)
     return black
-
-
-def _eight_bits(image: Image) -> Image:
-    """Larger numbers scaled to 0..255, which Pillow would clip; and what is so already, as it is."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    import numpy as np
-    from PIL import Image as Images
-
-    from sorter.pictures.resample import round_half_up
-
-    values = np.asarray(image).astype(np.float32)
-    np.nan_to_num(values, copy=False, posinf=0, neginf=0)
-    most = values.max()
-    top = 1 if image.mode == "F" and most <= 1 else 255 if most <= 255 and image.mode in ("I", "F") else 65535
-    values *= 255 / top
-    round_half_up(values)
-    grey = Images.fromarray(values.astype(np.uint8))
-    if "transparency" not in image.info:
-        return grey
-    is_clear = np.asarray(image) == image.info["transparency"]
-    return Images.merge("LA", (grey, Images.fromarray(np.where(is_clear, 0, 255).astype(np.uint8))))
 
 
 def _decode(image: Image) -> Image:
@@ -255,7 +234,7 @@ def _decode(image: Image) -> Image:
 def _keeping_alpha(image: Image) -> Image:
     if not image.has_transparency_data:
         return _to_rgb(image)
-    return image if image.mode == "RGBA" else _eight_bits(image).convert("RGBA")
+    return image if image.mode == "RGBA" else eight_bits(image).convert("RGBA")
 
 
 def _is_seen_otherwise(image: Image) -> bool:

@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sorter.errors import LibraryError
-from sorter.files import Found, found_at, is_system, is_text
+from sorter.files import Found, found_at, is_text
 from sorter.pictures.images import SUFFIXES
 from sorter.records import Unreadable
+
+SYSTEM_FOLDERS = frozenset({
+    "@eadir", "#recycle", "#snapshot", "$recycle.bin", "recycler", "@recycle", "@recently-snapshot", "__macosx",
+    ".trashes", "system volume information", "lost+found",
+})  # fmt: skip
+"""Folders that a network drive, an unpacker or a system makes for itself: thumbnails, and what was deleted."""
 
 
 @dataclass
@@ -24,6 +30,11 @@ class PassedOver:
     """Links to folders, which are not followed."""
     texts: list[Path] = field(default_factory=list)
     """The .txt files, which may be captions."""
+
+
+def is_system(name: str) -> bool:
+    """Whether a folder of this name is not a person's, whose pictures are thumbnails or deleted ones."""
+    return name.casefold() in SYSTEM_FOLDERS
 
 
 def walk(folder: Path, leave_out: Path | None = None, passed: PassedOver | None = None) -> Iterator[Found | Unreadable]:

@@ -277,6 +277,8 @@ class _Training(_Round):
 
     def run(self) -> None:
         command = self.command()
+        if (self.folder / "run" / "trained").exists():  # it was killed after its end
+            return
         if (self.folder / "run" / "run.json").exists():
             command = [sys.executable, "-m", "trainer", "resume", str(self.folder / "run")]
         run = subprocess.run(command, check=False, capture_output=True, text=True)

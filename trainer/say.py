@@ -1,0 +1,43 @@
+"""What the commands print of a dataset. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.dataset import Dataset, Unreadable
+
+
+def oddities(answer: dict[str, Any]) -> list[str]:
+    """What a person should know of before hours are spent."""
+    said = {
+        "scaled_down": "pictures are larger than the base's own, and are scaled down",
+        "small": "pictures have less than a quarter of the area of the base's own",
+        "cut_captions": "captions are longer than the text encoder reads; their end is not learnt",
+        "empty_captions": "captions are empty",
+    }
+    lines = [f"note      {answer[key]} {what}" for key, what in said.items() if answer[key]]
+    if answer["cut_captions"] is None:
+        lines.append("note      the captions' length and the targets are not checked without modelsheet[train]")
+    return lines
+
+
+def census(dataset: Dataset) -> list[str]:
+    """The sizes of its pictures, and what is left out."""
+    sizes = ", ".join(f"{count} of {width}x{height}" for (width, height), count in dataset.sizes.items())
+    return [f"pictures  {sizes}", *left_out(dataset.unreadable)]
+
+
+def left_out(unreadable: tuple[Unreadable, ...]) -> list[str]:
+    """The pictures that are left out, each with its reason."""
+    if not unreadable:
+        return []
+    return [
+        f"left out  {len(unreadable)} pictures",
+        *(f"    {picture.file_name}: {picture.reason}" for picture in unreadable),
+    ]
+
+
+def unreadable(pictures: tuple[Unreadable, ...]) -> list[dict[str, str]]:
+    """The same for --json."""
+    return [{"file_name": picture.file_name, "reason": picture.reason} for picture in pictures]
