@@ -19,9 +19,14 @@ FEW = 20
 """Pictures of which a share says little."""
 
 
-def verdicts(manifest: Manifest, job: Job, only: set[str] | None = None) -> Iterable[Verdict]:
-    """The verdict on every picture of a library, or on those of these hashes."""
-    among = references(manifest, job)
+def verdicts(
+    manifest: Manifest, job: Job, only: set[str] | None = None, among: References | None = None
+) -> Iterable[Verdict]:
+    """The verdict on every picture of a library, or on those of these hashes.
+
+    `among`: what measures are compared with, where it is known already; to learn it takes a look at every answer.
+    """
+    among = among or references(manifest, job)
     known = manifest.pictures(job.questions.sources(), only)
     return (job.decide(picture, among(picture, labels)) for picture, labels in known)
 
@@ -37,12 +42,14 @@ def references(manifest: Manifest, job: Job) -> References:
     return found
 
 
-def plan(manifest: Manifest, job: Job, report: Report, only: set[str] | None = None) -> tuple[Step, ...]:
-    """The steps from what is placed to what is wanted, and into `report` what they will come to."""
+def plan(
+    manifest: Manifest, job: Job, report: Report, only: set[str] | None = None, among: References | None = None
+) -> tuple[Step, ...]:
+    """The steps from what is placed to what is wanted, and into `report` what they will come to. See `verdicts`."""
     if only is None:
-        known, placed = verdicts(manifest, job), manifest.outputs()
+        known, placed = verdicts(manifest, job, None, among), manifest.outputs()
     else:
-        known = list(verdicts(manifest, job, only))
+        known = list(verdicts(manifest, job, only, among))
         keys = (verdict.picture.sha256[:10] for verdict in known)
         placed = (one.output for some in manifest.placed_with(keys).values() for one in some)
     wanted = (output for verdict in known for output in count(verdict, job.layout(verdict), report))

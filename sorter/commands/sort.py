@@ -18,7 +18,7 @@ from sorter.commands.apply import apply, apply_steps, begin_run
 from sorter.commands.classify import classify
 from sorter.commands.job import Job
 from sorter.commands.open import check_apart, check_length, open_library
-from sorter.commands.plan import note_shares, plan
+from sorter.commands.plan import note_shares, plan, references
 from sorter.commands.scan import note_passed_over, scan
 from sorter.commands.sidecars import read_sidecars
 from sorter.files import Found
@@ -86,10 +86,14 @@ def sort_new(
 
     def steps() -> Iterator[Step]:
         before: dict[str, Seen] = {}
+        read_so_far = next_look = 0
         for fresh in read:
+            if read_so_far >= next_look:  # a library that has doubled knows its sources better
+                among, next_look = references(manifest, job), 2 * read_so_far + 1
+            read_so_far += len(fresh)
             at_hand.clear()
             at_hand.update(before | fresh)  # of the step that is taken next, and of those that wait for it
-            yield from plan(manifest, job, Report(corrections=report.corrections), set(fresh))
+            yield from plan(manifest, job, Report(corrections=report.corrections), set(fresh), among)
             before = fresh
 
     apply_steps(steps(), manifest, command, report, originals)
