@@ -110,6 +110,13 @@ def remove(target: Path, root: Path) -> None:
             folder = folder.parent
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder, which leaves its place whole: cut off, it is none that is half empty. Raises OSError."""
+    part = _made(folder, lambda path: path)
+    patiently(lambda: os.replace(folder, part))
+    _discard(part)
+
+
 def cache_folder() -> Path:
     """Where converted models and features are kept between runs; MODELSHEET_CACHE moves it."""
     import platformdirs
@@ -264,15 +271,6 @@ def sha256_of(path: Path) -> str:
     """The hash of a file of any size, which is not held in memory. Raises OSError as `read_file` does."""
     with _opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_text(path: Path) -> bool:
-    """Whether a name can be written down: on Linux it may be any bytes, as after unpacking an old zip."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @contextmanager

@@ -23,6 +23,15 @@ def visible(text: str) -> str:
     return "".join(json.dumps(char)[1:-1] if unicodedata.category(char) in HIDDEN else char for char in text)
 
 
+def is_text(name: str) -> bool:
+    """Whether a file's name can be written down: on Linux it may be any bytes, as after unpacking an old zip."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def clean(name: str) -> str:
     """One line of visible characters with single spaces; a name is a stranger's text.
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +21,13 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from sorter.files import whole_folder
+from sorter.files import remove_folder, whole_folder
 from trainer.errors import CheckpointError, LoaderWarning
 from trainer.loop import State
 
 FORMAT = 1
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What torch's AdamW keeps of a parameter: the steps so far, and two moments of its shape."""
 
 
 def save_checkpoint(
@@ -34,7 +35,8 @@ def save_checkpoint(
 ) -> Path:
     """Save under `folder`, then remove all but the last `keep` (0: keep all). Returns the checkpoint's folder.
 
-    fingerprints: hashes by name: "base", "dataset", and "pictures", which is "dataset" without the captions.
+    fingerprints: hashes by name: "base", "dataset", "pictures", which is "dataset" without the captions, and "scales",
+    what pictures are scaled to.
     """
     target = folder / f"step-{state.step:06d}"
     with whole_folder(target) as part:
@@ -45,7 +47,7 @@ def save_checkpoint(
         about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **fingerprints}
         (part / "state.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     for old in checkpoints(folder)[:-keep] if keep else []:
-        shutil.rmtree(old)
+        remove_folder(old)
     return target
 
 
@@ -77,33 +79,56 @@ def find_checkpoint(folder: Path, step: int | None = None) -> Path:
 def load_checkpoint(checkpoint: Path, state: State, fingerprints: dict[str, str]) -> None:
     """Set `state` to what was saved. Raises CheckpointError where files are damaged, or base or dataset are others."""
     try:
+        about, parameters, moments = _read(checkpoint, state)
+    except ValueError as error:
+        raise _damaged(checkpoint, str(error), state) from None
+    if about.get("format") != FORMAT:
+        raise CheckpointError(f"{checkpoint}: has format {about.get('format')}, and this version reads {FORMAT}")
+    _check_same(checkpoint, about, fingerprints)
+    try:
+        # What another precision saved has no scale of its gradients: then it is found again.
+        if about["scaler"]:
+            state.scaler.load_state_dict(about["scaler"])
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise _damaged(checkpoint, f"state.json: {type(error).__name__}: {error}", state) from None
+    with torch.no_grad():
+        for name, parameter in state.parameters.items():
+            parameter.copy_(parameters[name])
+    state.optimizer.load_state_dict(_optimizer_state(state, moments))
+    state.step = about["step"]
+
+
+def _read(checkpoint: Path, state: State) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """What state.json says, the parameters, and the optimiser's moments. Raises ValueError where it is damaged."""
+    try:
         about = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         parameters = load((checkpoint / "parameters.safetensors").read_bytes())
         moments = load((checkpoint / "optimizer.safetensors").read_bytes())
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
-        raise _damaged(checkpoint, str(error)) from None
+        raise ValueError(str(error)) from None
     if not isinstance(about, dict) or about.get("step") != step_of(checkpoint):
-        raise _damaged(checkpoint, "state.json does not say the step")
-    if about.get("format") != FORMAT:
-        raise CheckpointError(f"{checkpoint}: has format {about.get('format')}, and this version reads {FORMAT}")
-    _check_same(checkpoint, about, fingerprints)
-    if {name: one.shape for name, one in parameters.items()} != {
-        name: one.shape for name, one in state.parameters.items()
-    }:
-        raise _damaged(checkpoint, "it holds other parameters than this method trains")
-    try:
-        with torch.no_grad():
-            for name, parameter in state.parameters.items():
-                parameter.copy_(parameters[name])
-        state.optimizer.load_state_dict(_optimizer_state(state, moments))
-        state.scaler.load_state_dict(about["scaler"])
-    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
-        raise _damaged(checkpoint, f"{type(error).__name__}: {error}") from None
-    state.step = about["step"]
+        raise ValueError("state.json does not say the step")
+    wanted = {name: one.shape for name, one in state.parameters.items()}
+    if {name: one.shape for name, one in parameters.items()} != wanted:
+        raise ValueError("it holds other parameters than this method trains")
+    there = {name.rpartition("/")[0] for name in moments}
+    expected = {
+        f"{name}/{key}": shape if key != "step" else torch.Size()
+        for name, shape in wanted.items() if name in there for key in MOMENTS
+    }  # fmt: skip
+    # An fp16 run may have skipped every update so far; then there are none yet.
+    if {name: one.shape for name, one in moments.items()} != expected:
+        raise ValueError("optimizer.safetensors does not fit the parameters")
+    return about, parameters, moments
 
 
 def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str, str]) -> None:
     """Captions may have been corrected since, which is said; base and pictures must be the same."""
+    if about.get("scales", "") != fingerprints["scales"]:
+        raise CheckpointError(
+            f"{checkpoint}: was trained on its pictures at other sizes than they are scaled to now, since earlier"
+            " versions did not scale the large ones; start a new run"
+        )
     for name in ("base", "dataset"):
         if about.get(name) == fingerprints[name]:
             continue
@@ -117,11 +142,21 @@ def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str,
         )
 
 
-def _damaged(checkpoint: Path, why: str) -> CheckpointError:
-    earlier = [step_of(path) for path in checkpoints(checkpoint.parent) if step_of(path) < step_of(checkpoint)]
-    advice = f"go back to the one before with --step {earlier[-1]}" if earlier else "there is none before it"
+def _damaged(checkpoint: Path, why: str, state: State) -> CheckpointError:
+    earlier = [path for path in checkpoints(checkpoint.parent) if step_of(path) < step_of(checkpoint)]
+    good = next((step_of(path) for path in reversed(earlier) if _is_whole(path, state)), 0)
+    before = "the one before" if earlier and good == step_of(earlier[-1]) else "the last good one"
+    advice = f"go back to {before} with --step {good}" if good else "begin again with --step 0"
     first = next(iter(why.splitlines()), "")
     return CheckpointError(f"{checkpoint}: damaged: {first}; {advice}")
+
+
+def _is_whole(checkpoint: Path, state: State) -> bool:
+    try:
+        _read(checkpoint, state)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(tensors: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -6,12 +6,14 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from sorter.errors import MissingExtra, ModelsheetError
+from sorter.text import visible
 from trainer.say import census, left_out, oddities, unreadable
 from trainer.terminal import Bar, Stop
 
@@ -51,11 +53,11 @@ def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
             said = str(error)
             if isinstance(error, OSError):
                 said = f"{error.filename or 'a file'}: cannot be read or written: {error.strerror or error}"
-            click.echo(f"trainer: {said}", err=True)
+            click.echo(f"trainer: {visible(said)}", err=True)
             if as_json:
                 click.echo(json.dumps({"error": said}))
             sys.exit(WRONG_INPUT)
-        click.echo(json.dumps(answer) if as_json else text)
+        click.echo(json.dumps(answer) if as_json else "\n".join(map(visible, text.split("\n"))))
         sys.exit(SOME_FAILED if answer.get("unreadable") else DONE)
 
     return cli.command(name=work.__name__.removesuffix("_"))(run)
@@ -75,7 +77,9 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
 
     run = read_config(config)
     base = read_base(run.base)
-    dataset = read_dataset(run.dataset, base.factor, base.size)
+    side = run.training.resolution or base.size
+    with Bar() as bar:
+        dataset = read_dataset(run.dataset, base.factor, side, True, partial(bar.show, "reading pictures"))
     captions = _rehearse(run, base, dataset)
     pictures, training = len(dataset.examples), run.training
     passes = training.views / pictures
@@ -87,7 +91,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "sizes": {f"{width}x{height}": count for (width, height), count in dataset.sizes.items()},
         "unreadable": unreadable(dataset.unreadable),
         "scaled_down": dataset.scaled,
-        "small": dataset.small(base.size),
+        "small": dataset.small(side),
         "cut_captions": captions and captions.cut,
         "empty_captions": captions and captions.empty,
         "steps": training.steps,
@@ -124,7 +128,11 @@ def train(config: Path) -> tuple[dict[str, Any], str]:
 @click.option(
     "--steps", type=click.IntRange(min=1), help="Steps in all, those that are done included.  [default: as configured]"
 )
-@click.option("--step", type=click.IntRange(min=0), help="Go back to the checkpoint of this step.  [default: the last]")
+@click.option(
+    "--step",
+    type=click.IntRange(min=0),
+    help="Go back to the checkpoint of this step, 0 to the beginning.  [default: the last]",
+)
 def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, Any], str]:
     """Continue the run in folder RUN from its last checkpoint."""
     _need_torch()
@@ -223,17 +231,15 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
         "pictures": len(session.encoded.dataset.examples),
         "encoded": session.encoded.newly_encoded,
         "cut_captions": session.cut_captions,
+        "scaled_down": session.encoded.dataset.scaled,
         "unreadable": unreadable(session.unreadable),
     }
     if finished:
         summary = f"done: {total} steps; the trained weights are in {output / 'trained'}"
     else:
         summary = f"stopped after step {step} of {total}; continue with `trainer resume {output}`"
-    cut = [f"cut       {session.cut_captions} captions are longer than the text encoder reads"] * bool(
-        session.cut_captions
-    )
     noted = [f"note      {note}" for note in notes]
-    return answer, "\n".join([summary, *cut, *noted, *left_out(session.unreadable)])
+    return answer, "\n".join([summary, *oddities(answer), *noted, *left_out(session.unreadable)])
 
 
 def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
@@ -263,7 +269,7 @@ def _need_torch() -> None:
     from trainer.errors import LoaderWarning
 
     warnings.simplefilter("always", LoaderWarning)
-    warnings.showwarning = lambda message, *_, **__: click.echo(f"trainer: {message}", err=True)
+    warnings.showwarning = lambda message, *_, **__: click.echo(f"trainer: {visible(str(message))}", err=True)
     import diffusers
     import transformers
 

@@ -27,6 +27,7 @@ class Training(Options):
     """How long, how fast, and what a batch looks like. One step is one update of the weights."""
 
     steps: Positive = 1000
+    resolution: Positive | None = None  # pixels, of a square with the area of a picture; none: the base's own
     batch_size: Positive = 4  # pictures that go through the network at once
     accumulate: Positive = 1  # batches a step: a step sees batch_size x accumulate pictures
     learning_rate: float | str = 1e-4  # a number, or "0.001:200, 0.0001:300" (rate:last step that has it)

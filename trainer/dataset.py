@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -16,9 +17,13 @@ from PIL import Image, ImageOps
 
 from sorter.errors import DatasetError
 from sorter.files import read_file
+from sorter.text import is_text
 from trainer.buckets import SMALL, Size, fitted
 
-BAD_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+BAD_PICTURE = (
+    OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
+    struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
 """What Pillow raises for a file that is not a picture, is cut off, or is made to fill the memory."""
 
 
@@ -60,6 +65,12 @@ class Dataset:
         """How many pictures are scaled down."""
         return sum(example.scaled is not None for example in self.examples)
 
+    def scales(self) -> str:
+        """One hash over what pictures are scaled to; empty where none is."""
+        if not self.scaled:
+            return ""
+        return hashlib.sha256(json.dumps([(one.sha256, one.scaled) for one in self.examples]).encode()).hexdigest()
+
     def small(self, side: int) -> int:
         """How many pictures have less than SMALL of the area of the base's own, whose side is given."""
         return sum(width * height < SMALL * side * side for width, height in (one.size for one in self.examples))
@@ -74,22 +85,33 @@ class Dataset:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def read_dataset(folder: Path, factor: int, side: int | None = None) -> Dataset:
+def read_dataset(
+    folder: Path,
+    factor: int,
+    side: int | None = None,
+    whole: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Dataset:
     """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture.
 
     factor: pixels a latent; sizes are cut down to multiples of it. side: of the base's own pictures, pixels; see
-    `fitted`. A picture that cannot be read becomes an
+    `fitted`. whole: decode the pictures, too, and not only their headers. A picture that cannot be read becomes an
     Unreadable. Raises DatasetError where nothing is left, or a row points out of the folder.
     """
     examples: list[Example] = []
     unreadable: list[Unreadable] = []
-    for where, row in _rows(_find_metadata(folder)):
+    rows = list(_rows(_find_metadata(folder)))
+    for done, (where, row) in enumerate(rows, 1):
         path = _place(folder, row, where)
         caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can hold halves of characters
         try:
-            examples.append(_example(path, caption, factor, side))
+            example = _example(path, caption, factor, side)
+            if whole:
+                open_picture(path, example.size, example.scaled)
+            examples.append(example)
         except BAD_PICTURE as error:
-            unreadable.append(Unreadable(str(row["file_name"]), _reason(error)))
+            unreadable.append(Unreadable(str(row["file_name"]), reason(error)))
+        on_progress(done, len(rows))
     if not examples:
         why = f"none of its {len(unreadable)} pictures can be read" if unreadable else "it names no pictures"
         raise DatasetError(f"{folder}: there is nothing to train on: {why}")
@@ -164,12 +186,17 @@ def _place(folder: Path, row: dict[str, Any], where: str) -> Path:
     name = _text(row, "file_name", where)
     posix, windows = PurePosixPath(name), PureWindowsPath(name)
     outside = posix.is_absolute() or windows.anchor or ".." in (*posix.parts, *windows.parts)
-    if outside or not name or "\0" in name or not (folder / name).resolve().is_relative_to(folder.resolve()):
+    if "\0" in name or not is_text(name):
+        raise DatasetError(f"{where}: {json.dumps(name)} is no name of a file")
+    if outside or not name or not (folder / name).resolve().is_relative_to(folder.resolve()):
         raise DatasetError(f'{where}: "{name}" lies outside the dataset folder')
     return folder / name
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Why a picture is left out, in a line."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 
 from sorter.errors import DatasetError
 from sorter.files import read_file, write
-from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_picture
+from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_picture, reason
 from trainer.parts import Parts
 
 ENCODED_AT_ONCE = 8
@@ -53,14 +53,14 @@ def encode(
         waiting.clear()
 
     for done, example in enumerate(dataset.examples, 1):
-        known = _read(folder / _name(example))
+        known = _read(folder / _name(example), parts, example)
         if known is not None:
             encoded[example] = known
         else:
             try:
                 pixels = _pixels(open_picture(example.path, example.size, example.scaled))
             except BAD_PICTURE as error:
-                broken.append(Unreadable(example.path.name, str(error)))
+                broken.append(Unreadable(_file_name(dataset, example), reason(error)))
             else:
                 if waiting and (waiting[0][0].size != example.size or len(waiting) == ENCODED_AT_ONCE):
                     encode_waiting()
@@ -92,6 +92,10 @@ def _pixels(picture: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)
 
 
+def _file_name(dataset: Dataset, example: Example) -> str:
+    return example.path.relative_to(dataset.folder).as_posix()
+
+
 def _name(example: Example) -> str:
     width, height = example.size
     scaled = "-of-{}x{}".format(*example.scaled) if example.scaled else ""
@@ -106,10 +110,12 @@ def _write(folder: Path, example: Example, moments: torch.Tensor) -> None:
         raise DatasetError(f'{path}: cannot be written: {error.strerror}; set "cache" to another folder') from None
 
 
-def _read(path: Path) -> torch.Tensor | None:
+def _read(path: Path, parts: Parts, example: Example) -> torch.Tensor | None:
+    """None where there is none, or it is damaged: it is only a cache, so it is made again."""
     try:
-        return load(read_file(path))["moments"]
-    except FileNotFoundError:
+        moments = load(read_file(path))["moments"]
+    except (OSError, SafetensorError, KeyError):
         return None
-    except (SafetensorError, KeyError):  # damaged from outside: it is only a cache, so it is made again
-        return None
+    width, height = (length // parts.base.factor for length in example.size)
+    right = moments.shape == (2 * parts.base.channels, height, width) and moments.dtype == torch.float32
+    return moments if right and bool(moments.isfinite().all()) else None

@@ -136,6 +136,41 @@ def skeleton(base: Base) -> Parts:
     return Parts(base, tokenizer, text_encoder, vae, unet, schedule, nowhere, torch.float32, weights)
 
 
+def check_fit(parts: Parts) -> None:
+    """Raise BaseModelError where the parts do not fit each other, as after taking one from another base.
+
+    parts: a skeleton.
+    """
+    text, words, length = parts.text_encoder.config, len(parts.tokenizer), parts.tokenizer.model_max_length
+    folder = parts.base.folder
+    if words > text.vocab_size or length > text.max_position_embeddings:
+        raise BaseModelError(
+            f"{folder}: the tokenizer has {words} words and texts of {length}, and the text encoder reads"
+            f" {text.vocab_size} and {text.max_position_embeddings}: take both from the same base"
+        )
+    side = parts.base.size // parts.base.factor
+    with torch.no_grad(), torch.device("meta"):
+        ids, latents = torch.zeros(1, length, dtype=torch.long), torch.zeros(1, parts.base.channels, side, side)
+        try:
+            encoded = parts.text_encoder(ids, return_dict=False)[0]
+            noise = parts.unet(latents, torch.zeros(1), encoder_hidden_states=encoded, return_dict=False)[0]
+            moments = parts.vae.encode(torch.zeros(1, 3, parts.base.size, parts.base.size)).latent_dist.parameters
+        except Exception as error:  # what torch raises on shapes that do not fit has no end
+            raise BaseModelError(f"{folder}: its parts do not fit each other: {_first_line(error)}") from None
+    if noise.shape != latents.shape or moments.shape != (1, 2 * parts.base.channels, side, side):
+        raise BaseModelError(f"{folder}: its U-Net and VAE do not fit each other: take both from the same base")
+
+
+def load_frozen(base: Base) -> None:
+    """Load the text encoder and the VAE, and let them go: whether their weights are whole. Raises BaseModelError."""
+    for kind, name in ((CLIPTextModel, "text_encoder"), (untyped.AutoencoderKL, "vae")):
+        try:
+            with loading():
+                _load(kind, base, name)
+        except Exception as error:  # as in load_parts
+            raise BaseModelError(f"{base.folder}: cannot be loaded: {_first_line(error)}") from None
+
+
 def load_tokenizer(base: Base) -> Any:
     """The base's tokenizer. Raises BaseModelError where its files are damaged."""
     folder = base.folder / "tokenizer"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
-from io import StringIO
+import time
+from io import BytesIO, FileIO, StringIO
+from itertools import count
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,44 +18,100 @@ from PIL import Image
 from sorter.files import write
 from trainer.loop import Progress
 
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
 COLUMNS = ("step", "loss", "learning_rate")
 
 
 class Record:
-    """The log, opened to go on after a step; what an earlier attempt logged of later steps is removed first."""
+    """The log, opened to go on after a step; what an earlier attempt logged of later steps is removed first.
+
+    A line reaches the disk before the next step begins. What cannot be written raises OSError.
+    """
 
     def __init__(self, folder: Path, step: int) -> None:
         path = folder / "losses.csv"
         _cut(path, step)
-        self._file = path.open("a", encoding="utf-8", newline="", buffering=1)  # a line at a time reaches the disk
-        self._losses = csv.writer(self._file, lineterminator="\n")
-        self._board = _board(folder / "tensorboard", step)
+        self._losses = open(path, "ab", buffering=0)  # noqa: SIM115
+        try:
+            self._board = _Board(folder / "tensorboard", step)
+        except BaseException:
+            self._losses.close()
+            raise
 
     def add(self, progress: Progress) -> None:
         """Write one step down."""
-        self._losses.writerow([progress.step, f"{progress.loss:.6g}", f"{progress.learning_rate:.6g}"])
-        self._board.add_scalar("loss", progress.loss, progress.step)
-        self._board.add_scalar("learning_rate", progress.learning_rate, progress.step)
+        loss, rate = progress.loss, progress.learning_rate
+        _append(self._losses, f"{progress.step},{loss:.6g},{rate:.6g}\n".encode())
+        self._board.add_number("loss", loss, progress.step)
+        self._board.add_number("learning_rate", rate, progress.step)
 
     def add_picture(self, number: int, picture: Image.Image, step: int) -> None:
         """Show one preview."""
-        self._board.add_image(f"preview/{number:02d}", np.asarray(picture), step, dataformats="HWC")
+        self._board.add_picture(f"preview/{number:02d}", picture, step)
 
     def close(self) -> None:
         """Close both files."""
-        self._file.close()
+        self._losses.close()
         self._board.close()
 
 
-def _board(folder: Path, step: int) -> SummaryWriter:
-    # By this name TensorBoard asks whether to do without TensorFlow, which it would otherwise load: 3 s for a file.
-    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-    from torch.utils.tensorboard import SummaryWriter
+class _Board:
+    """A file that TensorBoard reads: what torch's SummaryWriter writes, without its thread, in which a full disk
+    ends in a traceback and what is not yet written is lost."""
 
-    return SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+    def __init__(self, folder: Path, step: int) -> None:
+        # By this name TensorBoard asks whether to do without TensorFlow, which it would otherwise load: 3 s for a file.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        self._file = _new_file(folder)
+        self._write(file_version="brain.Event:2")
+        if step:  # what an earlier file says of later steps is not shown
+            self._write(step=step + 1, session_log=SessionLog(status=SessionLog.START))
+
+    def add_number(self, tag: str, value: float, step: int) -> None:
+        from torch.utils.tensorboard import summary
+
+        untyped: Any = summary
+        self._write(step=step, summary=untyped.scalar(tag, value))
+
+    def add_picture(self, tag: str, picture: Image.Image, step: int) -> None:
+        from torch.utils.tensorboard import summary
+
+        untyped: Any = summary
+        self._write(step=step, summary=untyped.image(tag, np.asarray(picture), dataformats="HWC"))
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _write(self, **event: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        framed = BytesIO()
+        RecordWriter(framed).write(Event(wall_time=time.time(), **event).SerializeToString())
+        _append(self._file, framed.getvalue())
+
+
+def _new_file(folder: Path) -> FileIO:
+    """TensorBoard reads files with "tfevents" in their names, in the order of these."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        try:
+            name = f"events.out.tfevents.{int(time.time()):010d}.modelsheet.{os.getpid()}.{number}"
+            return open(folder / name, "xb", buffering=0)
+        except FileExistsError:
+            continue
+    raise AssertionError
+
+
+def _append(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    try:
+        while left:
+            left = left[file.write(left) :]
+    except OSError as error:
+        error.filename = str(file.name)
+        raise
 
 
 def read_losses(folder: Path) -> list[tuple[int, float, float]]:

@@ -7,14 +7,13 @@
     previews/      step-000000/00.png ...
     checkpoints/   step-000100/ ...
     trained/       what came out in the end
+    aside-1/       what came after a step that was gone back to, as a run folder of its own
 
 Losses after the last checkpoint are written again on resuming; nothing else is ever changed.
 """
 
 from __future__ import annotations
 
-import shutil
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -22,20 +21,21 @@ from pathlib import Path
 
 from PIL import Image
 
-from sorter.files import clear_away, is_ours, read_file, whole_folder, write
+from sorter.files import clear_away, read_file, whole_folder, write
 from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint, save_checkpoint, step_of
-from trainer.config import Run, read_config, read_run
+from trainer.config import Run, read_run
 from trainer.data import steps
 from trainer.dataset import Unreadable, read_dataset
-from trainer.errors import ConfigError, Diverged, LoaderWarning, RunError, TrainingError
+from trainer.errors import ConfigError, Diverged, RunError, TrainingError
+from trainer.folder import check_drawable, check_output, forget_after, say_differences, set_aside
 from trainer.formats import file_stem
 from trainer.header import run_header
 from trainer.latents import Encoded, encode
 from trainer.loop import Progress, State, initial_state, seeded, train
 from trainer.methods import Method
 from trainer.methods.denoise import min_snr_weights
-from trainer.parts import Parts, load_parts
+from trainer.parts import Parts, check_fit, load_parts, skeleton
 from trainer.readback import read_back
 from trainer.record import Record
 from trainer.sample import Drawn, sample, write_png
@@ -75,6 +75,21 @@ class Session:
         Raises TrainingError when the loss diverges, CheckpointError when what was written is not what was trained;
         what is in the run folder stays good.
         """
+        config = self.config
+        try:
+            yield from self._steps(stop)
+            if self.state.step == config.training.steps:
+                with whole_folder(config.output / "trained") as part:
+                    self._save_trained(part, self.name)
+        except Diverged as error:
+            raise TrainingError(f"{error}; {self._advice()}") from None
+        except OSError as error:
+            said = f"{error.filename or config.output}: cannot be written: {error.strerror or error}"
+            raise TrainingError(
+                f"{said}; make room, and go on with `trainer resume {config.output}`; {self._saved()}"
+            ) from None
+
+    def _steps(self, stop: Callable[[], bool]) -> Iterator[Progress]:
         config, training, preview = self.config, self.config.training, self.config.preview
         with closing(Record(config.output, self.state.step)) as record:
             if self.state.step == 0 and preview.every:
@@ -83,25 +98,17 @@ class Session:
                 # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
                 self._save()
             batches = steps(self.encoded, training, self.state.step)
-            try:
-                for progress in train(self.parts, self.method, batches, self.state, training):
-                    record.add(progress)
-                    last = progress.step == training.steps
-                    stopped = not last and stop()
-                    if last or stopped or progress.step % training.checkpoint_every == 0:
-                        self._save()
-                    if preview.every and progress.step % preview.every == 0:
-                        self._preview(record)
-                    yield progress
-                    if stopped:
-                        return
-            except Diverged as error:
-                raise TrainingError(f"{error}; {self._advice()}") from None
-            except OSError as error:
-                said = f"{error.filename or config.output}: cannot be written: {error.strerror or error}"
-                raise TrainingError(f"{said}; make room, and resume; {self._saved()}") from None
-        with whole_folder(config.output / "trained") as part:
-            self._save_trained(part, self.name)
+            for progress in train(self.parts, self.method, batches, self.state, training):
+                record.add(progress)
+                last = progress.step == training.steps
+                stopped = not last and stop()
+                if last or stopped or progress.step % training.checkpoint_every == 0:
+                    self._save()
+                if preview.every and progress.step % preview.every == 0:
+                    self._preview(record)
+                yield progress
+                if stopped:
+                    return
 
     @property
     def name(self) -> str:
@@ -161,7 +168,7 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
     Raises RunError, BaseModelError, DatasetError or ConfigError; nothing is written before all of them are checked.
     """
     output = config.output
-    check_output(output)
+    check_output(config)
     session = _session(config, on_progress)
     clear_away(output)  # what a start that was cut off left
     write(output / "run.json", config.to_json().encode())
@@ -170,45 +177,39 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
     return session
 
 
-def check_output(output: Path) -> None:
-    """Raise RunError where a run cannot begin in this folder."""
-    if (output / "run.json").exists():
-        raise RunError(f"{output}: there is a run in it already; continue with `trainer resume {output}`")
-    if output.exists() and (not output.is_dir() or any(not is_ours(path.name) for path in output.iterdir())):
-        raise RunError(f"{output}: is not an empty folder; set output to a new one")
-
-
 def resume(
     folder: Path, total: int | None = None, on_progress: OnProgress = _show_nothing, step: int | None = None
 ) -> Session:
     """Continue from the last checkpoint of a run folder, or from step 0 where there is none yet.
 
-    total: another number of steps in all. step: go back to the checkpoint of this step; those after it are renamed. A
-    run that stopped between its last checkpoint and `trained` writes only `trained`. Raises RunError where the run is
-    at its end, CheckpointError where a checkpoint is damaged, or base or pictures have changed.
+    total: another number of steps in all. step: go back to the checkpoint of this step, 0 to the beginning; what came
+    after it is moved into `aside-1`. A run that stopped between its last checkpoint and `trained` writes only
+    `trained`. Raises RunError where the run is at its end, CheckpointError where a checkpoint is damaged, or base or
+    pictures have changed.
     """
-    config = read_run(folder)
+    config = begun = read_run(folder)
     if total is not None:
         training = config.training.model_copy(update={"steps": total})
         end = training.schedule[-1].until
         if end is not None and end < total:
             raise ConfigError(f"{folder}: the learning_rate ends at step {end}, before step {total}")
         config = config.model_copy(update={"training": training})
-    _say_differences(folder, config)
+    say_differences(folder, config)
     folders = checkpoints(folder / "checkpoints")
-    chosen = find_checkpoint(folder / "checkpoints", step) if step is not None else folders[-1] if folders else None
+    chosen = (
+        find_checkpoint(folder / "checkpoints", step) if step else folders[-1] if folders and step is None else None
+    )
     session = _session(config, on_progress)
     if chosen is not None:
         load_checkpoint(chosen, session.state, session.fingerprints)
-    if step is not None:
-        _set_aside(folder, step)
-    if session.state.step >= config.training.steps and (folder / "trained").exists():
+    if session.state.step >= config.training.steps and step is None and (folder / "trained").exists():
         raise RunError(
             f"{folder}: all {config.training.steps} steps are done; give `--steps` a larger number to train on"
         )
+    set_aside(begun, session.state.step, step is not None)
     if total is not None:
         write(folder / "run.json", config.to_json().encode())
-    _forget_after(folder, session.state.step)
+    forget_after(folder, session.state.step)
     for place in (folder, folder / "checkpoints"):
         clear_away(place)
     return session
@@ -245,7 +246,9 @@ def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) 
 
 def _session(config: Run, on_progress: OnProgress) -> Session:
     base = read_base(config.base)
-    dataset = read_dataset(config.dataset, base.factor, base.size)
+    check_drawable(config, base)
+    dataset = read_dataset(config.dataset, base.factor, config.training.resolution or base.size)
+    check_fit(skeleton(base))
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
@@ -254,40 +257,13 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
     data = encoded.dataset
-    fingerprints = {"base": base.fingerprint(), "dataset": data.fingerprint(), "pictures": data.pictures()}
+    fingerprints = {
+        "base": base.fingerprint(),
+        "dataset": data.fingerprint(),
+        "pictures": data.pictures(),
+        "scales": data.scales(),
+    }
     return Session(config, method, parts, encoded, state, fingerprints)
-
-
-def _forget_after(folder: Path, step: int) -> None:
-    """Remove the previews of steps that will be done again."""
-    for path in (folder / "previews").glob("step-*"):
-        if step_of(path) > step:
-            shutil.rmtree(path)
-
-
-def _set_aside(folder: Path, step: int) -> None:
-    """Rename what came after the step that a person went back to, and what came of it: nothing of it is lost."""
-    later = [path for path in checkpoints(folder / "checkpoints") if step_of(path) > step]
-    for path in (*later, folder / "trained"):
-        if path.exists():
-            aside = path.with_name(f"{path.name}.aside")
-            shutil.rmtree(aside, ignore_errors=True)
-            path.rename(aside)
-
-
-def _say_differences(folder: Path, config: Run) -> None:
-    """RUN/train.toml is a copy; who has edited it is told that the run goes by what it was started with."""
-    path = folder / "train.toml"
-    try:
-        edited = read_config(path) if path.exists() else None
-    except ConfigError as error:
-        warnings.warn(f"{error}; the run goes on as it was started", LoaderWarning, stacklevel=2)
-        return
-    if edited is None:
-        return
-    if differ := config.differences(edited):
-        said = f"{path}: {', '.join(differ)} differ from what the run was started with, and are not used"
-        warnings.warn(said, LoaderWarning, stacklevel=2)
 
 
 def _drawing_precision(config: Run) -> str:

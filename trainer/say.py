@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 def oddities(answer: dict[str, Any]) -> list[str]:
     """What a person should know of before hours are spent."""
     said = {
-        "scaled_down": "pictures are larger than the base's own, and are scaled down",
-        "small": "pictures have less than a quarter of the area of the base's own",
+        "scaled_down": "pictures have more than twice the area that is trained at, and are scaled down to it",
+        "small": "pictures have less than a quarter of the area that is trained at",
         "cut_captions": "captions are longer than the text encoder reads; their end is not learnt",
         "empty_captions": "captions are empty",
     }
-    lines = [f"note      {answer[key]} {what}" for key, what in said.items() if answer[key]]
+    lines = [f"note      {answer[key]} {what}" for key, what in said.items() if answer.get(key)]
     if answer["cut_captions"] is None:
         lines.append("note      the captions' length and the targets are not checked without modelsheet[train]")
     return lines

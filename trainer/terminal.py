@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any, Self
 
 import click
@@ -16,7 +17,11 @@ class Stop:
     def __enter__(self) -> Self:
         import signal
 
-        self._before = {which: signal.signal(which, self._ask) for which in (signal.SIGINT, signal.SIGTERM)}
+        # A closed window hangs up, or breaks on Windows; what is told not to heed that, as by nohup, does not.
+        names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+        there = [which for name in names if (which := getattr(signal, name, None)) is not None]
+        heeded = [which for which in there if signal.getsignal(which) is not signal.SIG_IGN]
+        self._before = {which: signal.signal(which, self._ask) for which in heeded}
         return self
 
     def _ask(self, which: int, frame: object) -> None:
@@ -24,7 +29,9 @@ class Stop:
 
         self.asked = True
         signal.signal(which, self._before[signal.Signals(which)])
-        click.echo("trainer: finishing this step and saving a checkpoint; interrupt again to stop at once", err=True)
+        with suppress(OSError):  # the terminal may be what went away
+            said = "trainer: finishing this step and saving a checkpoint; interrupt again to stop at once"
+            click.echo(said, err=True)
 
     def __exit__(self, *_: object) -> None:
         import signal

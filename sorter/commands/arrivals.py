@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from sorter.errors import LibraryError
-from sorter.files import Found, is_text
+from sorter.files import Found
 from sorter.pictures.images import SUFFIXES
 from sorter.pictures.scan import is_system, walk
+from sorter.text import is_text
 
 EVERY = 5.0
 """Seconds at least between two walks."""
@@ -150,7 +151,7 @@ def pictures_of(path: Path, folder: Path, library: Path, is_folder: bool) -> Ite
         return []
     if is_folder:
         return [file.path for file in walk(path, library) if isinstance(file, Found)] if path.is_dir() else []
-    return [path] if path.suffix.lower() in SUFFIXES and is_text(path) else []
+    return [path] if path.suffix.lower() in SUFFIXES and is_text(str(path)) else []
 
 
 def _text(path: str | bytes) -> str:

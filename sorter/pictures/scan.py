@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sorter.errors import LibraryError
-from sorter.files import Found, found_at, is_text
+from sorter.files import Found, found_at
 from sorter.pictures.images import SUFFIXES
 from sorter.records import Unreadable
+from sorter.text import is_text
 
 SYSTEM_FOLDERS = frozenset({
     "@eadir", "#recycle", "#snapshot", "$recycle.bin", "recycler", "@recycle", "@recently-snapshot", "__macosx",
@@ -64,7 +65,7 @@ def _walk(folder: Path, leave_out: Path | None, passed: PassedOver) -> Iterator[
                 _pass_over(one, path, passed)
             elif _leads_into(one, leave_out):
                 continue
-            elif is_text(path):
+            elif is_text(str(path)):
                 yield found_at(path)
             else:
                 yield Unreadable(path, "its name is not UTF-8; rename it")

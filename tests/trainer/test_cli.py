@@ -115,6 +115,24 @@ def test_wrong_input_is_one_line_and_exit_code_2(tmp_path: Path, arguments: tupl
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal")
+def test_a_terminal_that_is_closed_asks_to_stop() -> None:
+    from trainer.terminal import Stop
+
+    before = signal.getsignal(signal.SIGHUP)
+    with Stop() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert stop.asked
+    assert signal.getsignal(signal.SIGHUP) is before
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+        with Stop() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_killed_then_interrupted_then_resumed(write_config: WriteConfig, tmp_path: Path) -> None:
     """The real command: nothing but JSON on standard output, nothing at all of other packages on standard error."""
     path = write_config(steps=100_000, checkpoint_every=1, keep=3, preview={"every": 0})

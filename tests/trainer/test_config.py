@@ -28,6 +28,8 @@ MISTAKES = {
     HEAD + "[method]\nrank = 3": "needs use = one of .*lora",
     HEAD + '[method]\nuse = "lora"\nrnak = 3': '"rnak" is not a key; did you mean "rank"',
     HEAD + "steps = ": "not TOML",
+    'base = "C:\\Users\\me\\sd15"\ndataset = "d"\noutput = "o"': "write C:/models/pose or",
+    'base = "C:\\new\\table"\ndataset = "d"\noutput = "o"': "write C:/models/pose or",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,157 @@ def test_a_large_picture_is_trained_on_scaled_and_said(write_config: WriteConfig
     found: dict[str, Any] = json.loads(invoke("check", write_config(), "--json").output)
     assert found["scaled_down"] == 1 and "400x296" not in found["sizes"]
     assert invoke("train", write_config()).exit_code == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_moments_that_do_not_fit_are_damage(write_config: WriteConfig, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    assert invoke("train", write_config()).exit_code == 0
+    path = tmp_path / "run" / "checkpoints" / "step-000004" / "optimizer.safetensors"
+    whole = load_file(path)
+    name = next(name for name in whole if name.endswith("exp_avg"))
+    for moments in (
+        {**whole, name: torch.zeros(3)},
+        {key: value for key, value in whole.items() if key != name},
+        {**whole, "nobody/exp_avg": torch.zeros(3)},
+        {**whole, "x": torch.zeros(3)},
+    ):
+        save_file(moments, path)
+        result = invoke("resume", tmp_path / "run", "--steps", 5)
+        assert_a_sentence(result, 2)
+        assert "go back to the one before with --step 2" in result.output
+    (path.parent.parent / "step-000002" / "state.json").write_bytes(b"")
+    assert "begin again with --step 0" in invoke("resume", tmp_path / "run", "--steps", 5).output
+    (tmp_path / "run" / "previews" / "step-best").mkdir()
+    assert_a_sentence(invoke("resume", tmp_path / "run", "--step", 0), 0)
+    assert (tmp_path / "run" / "aside-1" / "checkpoints" / "step-000004").is_dir()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["\ud800.png", "a\0.png", "\n\u001b[2J.png", "../x.png", "no.png"])
+def test_a_hostile_file_name_in_a_dataset_is_a_sentence(
+    write_config: WriteConfig, dataset_folder: Path, name: str
+) -> None:
+    path = dataset_folder / "metadata.jsonl"
+    path.write_text(path.read_text() + json.dumps({"file_name": name, "text": "mira"}) + "\n")
+    for command in ("check", "train"):
+        result = invoke(command, write_config())
+        assert_a_sentence(result, 1, 2)
+        assert "\x1b" not in result.output
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_latents_of_another_shape_are_encoded_anew(write_config: WriteConfig, dataset_folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    assert invoke("train", write_config("one")).exit_code == 0
+    cached = sorted((dataset_folder / ".latents").rglob("*.safetensors"))
+    for path, value in zip(cached, (torch.zeros(8, 3, 3), torch.full((8, 8, 8), torch.nan)), strict=False):
+        save_file({"moments": value}, path)
+    result = invoke("train", write_config("two"), "--json")
+    assert json.loads(result.output)["encoded"] == 2
+
+
+def _smaller_tokenizer(base: Path) -> None:
+    path = base / "tokenizer" / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": 77}))
+
+
+def _fewer_words(base: Path) -> None:
+    path = base / "text_encoder" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "vocab_size": 100}))
+
+
+def _wider_text(base: Path) -> None:
+    path = base / "unet" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "cross_attention_dim": 32}))
+
+
+def _without(network: str) -> Callable[[Path], None]:
+    def lose(base: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        path = next((base / network).glob("*.safetensors"))
+        save_file(dict(list(load_file(path).items())[1:]), path, {"format": "pt"})
+
+    return lose
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "spoil",
+    [_smaller_tokenizer, _fewer_words, _wider_text, _without("vae"), _without("text_encoder"), _without("unet")],
+)
+def test_parts_that_do_not_fit_are_found_before_training(
+    write_config: WriteConfig, base_folder: Path, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(base_folder, base)
+    spoil(base)
+    config = write_config()
+    config.write_text(config.read_text().replace(base_folder.as_posix(), base.as_posix()))
+    for command in ("check", "train"):
+        assert_a_sentence(invoke(command, config), 2)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_check_finds_what_only_shows_later(write_config: WriteConfig, dataset_folder: Path, tmp_path: Path) -> None:
+    for options, said in (
+        ({"preview": {"size": [30, 32]}}, "[preview] size 30x32: both must be multiples of 4"),
+        ({"output": "train.toml/run"}, 'is a file; set "output" to another folder'),
+    ):
+        for command in ("check", "train"):
+            result = invoke(command, write_config(**options))
+            assert_a_sentence(result, 2)
+            assert said in result.output
+    path = dataset_folder / "1.png"
+    Image.effect_noise((32, 32), 90).convert("RGB").save(path)
+    path.write_bytes(path.read_bytes()[:400])
+    result = invoke("check", write_config())
+    assert result.exit_code == 1
+    assert "left out  1 pictures" in result.output
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pictures_are_trained_on_at_the_resolution_asked_for(write_config: WriteConfig, dataset_folder: Path) -> None:
+    Image.new("RGB", (400, 400), "red").save(dataset_folder / "0.png")
+    for resolution, size in ((32, "32x32"), (48, "48x48")):
+        answer = json.loads(invoke("check", write_config(resolution=resolution), "--json").output)
+        assert size in answer["sizes"]
+        assert answer["scaled_down"] == 1
+    trained = json.loads(invoke("train", write_config(resolution=48), "--json").output)
+    assert trained["scaled_down"] == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pictures_may_be_encoded_into_the_run_folder(write_config: WriteConfig, tmp_path: Path) -> None:
+    config = write_config()
+    config.write_text('cache = "run/latents"\n' + config.read_text())
+    (tmp_path / "run" / "latents" / "0123").mkdir(parents=True)  # killed while pictures were encoded
+    for command in ("check", "train"):
+        assert_a_sentence(invoke(command, config), 0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize("most", [100, 1000, 10_000, 50_000, 80_000])
+def test_a_full_disk_is_a_sentence_and_the_run_goes_on(write_config: WriteConfig, tmp_path: Path, most: int) -> None:
+    """The limit is on the size of one file, which to a program is as a disk that is full within it."""
+    import resource
+
+    config, before = write_config(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    config.write_text(f"cache = {json.dumps((tmp_path / 'latents').as_posix())}\n" + config.read_text())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        result = invoke("train", config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert_a_sentence(result, 2)
+    assert "a file:" not in result.output
+    again = invoke("resume", tmp_path / "run") if (tmp_path / "run" / "run.json").exists() else invoke("train", config)
+    assert_a_sentence(again, 0)
+    assert "done: 4 steps" in again.output

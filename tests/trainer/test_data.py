@@ -62,7 +62,7 @@ def test_a_row_cannot_point_out_of_the_folder(dataset_folder: Path, name: str) -
     Image.new("RGB", (32, 32)).save(dataset_folder.parent / "x.png")
     with (dataset_folder / "metadata.jsonl").open("a", encoding="utf-8") as out:
         out.write(json.dumps({"file_name": name, "text": "x"}))
-    with pytest.raises(DatasetError, match=r"line 6.*outside the dataset folder"):
+    with pytest.raises(DatasetError, match=r"line 6.*(outside the dataset folder|is no name of a file)"):
         read_dataset(dataset_folder, 4)
 
 

@@ -216,7 +216,76 @@ def test_one_can_go_back_to_an_earlier_checkpoint(write_config: WriteConfig) -> 
         trainer.resume(run, 6)
     assert [progress.step for progress in trainer.resume(run, step=2).run()] == [3, 4]
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
-    assert names == ["step-000002", "step-000004", "step-000004.aside"]
+    assert names == ["step-000002", "step-000004"]
+
+
+def test_nothing_that_came_after_is_lost_by_going_back_however_often(write_config: WriteConfig) -> None:
+    run = run_whole(write_config())
+    kept = []
+    for round_ in (1, 2, 3):
+        mark = run / "checkpoints" / "step-000004" / "round.txt"
+        mark.write_text(str(round_))
+        (run / "trained" / "round.txt").write_text(str(round_))
+        kept.append((run / "losses.csv").read_bytes())
+        session = trainer.resume(run, step=2 if round_ < 3 else 0)
+        assert not (run / "trained").exists()
+        assert [progress.step for progress in session.run()][-1] == 4
+    for round_ in (1, 2, 3):
+        aside = run / f"aside-{round_}"
+        assert (aside / "checkpoints" / "step-000004" / "round.txt").read_text() == str(round_)
+        assert (aside / "trained" / "round.txt").read_text() == str(round_)
+        assert (aside / "previews" / "step-000004" / "00.png").exists()
+        assert (aside / "losses.csv").read_bytes() == kept[round_ - 1]
+        assert trainer.load_trained(aside)[1] == 4  # it is a run of its own
+    assert len(list((run / "aside-3" / "checkpoints").iterdir())) == 2
+
+
+def test_what_was_trained_before_more_steps_is_not_taken_for_their_result(write_config: WriteConfig) -> None:
+    run = run_whole(write_config(checkpoint_every=1))
+    first = (run / "trained" / "run.safetensors").read_bytes()
+    session = trainer.resume(run, 6)
+    assert [progress.step for progress in itertools.islice(session.run(), 2)] == [5, 6]  # killed before `trained`
+    assert not (run / "trained").exists()
+    assert (run / "aside-1" / "trained" / "run.safetensors").read_bytes() == first
+    assert list(trainer.resume(run).run()) == []
+    assert (run / "trained" / "run.safetensors").read_bytes() != first
+    assert sorted(path.name for path in (run / "aside-1").iterdir()) == ["run.json", "trained"]
+
+
+def test_a_checkpoint_that_is_cut_off_while_it_is_removed_is_none(
+    write_config: WriteConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    config = read_config(write_config(keep=1))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda path: (path / "state.json").unlink())
+        list(trainer.start(config).run())
+    assert [path.name for path in checkpoint.checkpoints(config.output / "checkpoints")] == ["step-000004"]
+    trainer.resume(config.output, 6)
+    assert [path.name for path in (config.output / "checkpoints").iterdir()] == ["step-000004"]
+
+
+def test_a_run_that_did_not_scale_its_pictures_is_not_gone_on_with(
+    write_config: WriteConfig, dataset_folder: Path
+) -> None:
+    Image.new("RGB", (64, 64), "red").save(dataset_folder / "0.png")
+    config = read_config(write_config())
+    list(itertools.islice(trainer.start(config).run(), 3))
+    path = config.output / "checkpoints" / "step-000002" / "state.json"
+    path.write_text(path.read_text().replace('"scales"', '"unheard"'))
+    with pytest.raises(CheckpointError, match="earlier versions did not scale the large ones; start a new run"):
+        trainer.resume(config.output)
+
+
+def test_a_run_can_be_gone_on_with_at_another_precision(write_config: WriteConfig) -> None:
+    config = read_config(write_config(precision="bf16"))
+    list(itertools.islice(trainer.start(config).run(), 3))
+    session = trainer.resume(config.output)
+    session.state.scaler = torch.amp.GradScaler("cpu", enabled=True)  # as fp16 on a GPU has it
+    folder = config.output / "checkpoints" / "step-000002"
+    checkpoint.load_checkpoint(folder, session.state, session.fingerprints)
+    assert session.state.step == 2
 
 
 def test_drawing_with_a_checkpoint(write_config: WriteConfig) -> None:
