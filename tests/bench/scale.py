@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,8 @@ def _job() -> Any:
     from sorter.scheme import Axis, Class, Scheme
 
     class Sources:
+        asked: Mapping[str, Any] = {}
+
         def sources(self) -> dict[str, str]:
             return dict.fromkeys(AXES, "a sorter")
 
