@@ -54,6 +54,9 @@ class Label(NamedTuple):
     other; empty where they agree, or where nobody asked."""
     mirror_taken_for: str = ""
     """What the mirror image was taken for then, said of the mirror image."""
+    runner_up: str = ""
+    """The second likeliest class; empty where there is none, or it was not kept. Read by those who show doubts only."""
+    runner_up_score: float = 0.0
 
 
 class Verdict(NamedTuple):

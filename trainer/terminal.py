@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import click
 
+from sorter.progress import Lines, is_asked_for
+
 
 class Stop:
     """Inside, the first interrupt or termination asks to stop after the step; a second one stops at once."""
@@ -45,7 +47,8 @@ class Bar:
 
     def __enter__(self) -> Self:
         self._progress: Any = None
-        if sys.stderr.isatty():
+        self._lines = Lines() if is_asked_for() else None
+        if self._lines is None and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -58,6 +61,8 @@ class Bar:
 
     def show(self, what: str, done: int, of: int) -> None:
         """Show `done` of `of`. The words up to the first comma name the phase; each phase has its own clock."""
+        if self._lines:
+            self._lines.show(what.partition(",")[0], done, of)
         if self._progress is None:
             return
         phase = what.partition(",")[0]

@@ -127,17 +127,22 @@ class Questions:
             return Unreadable(path, str(error))
 
 
-def load_questions(scheme: Scheme, where: str = "scheme.toml", exact: bool = False) -> Questions:
+def load_questions(
+    scheme: Scheme, where: str = "scheme.toml", exact: bool = False, unfitted: bool = False
+) -> Questions:
     """Load the sorter or measure of each axis of a scheme, and the askers of its [ask]; a sorter's answers that turn
     pictures are checked.
 
-    Raises ModelError or OptionsError.
+    `unfitted`: an axis whose sorter is still to be fitted is not asked, where it would be an error otherwise. Raises
+    ModelError or OptionsError.
     """
     asked: dict[str, Asked] = {}
     mirrors: dict[str, tuple[int, ...]] = {}
     for name, axis in scheme.axes.items():
         if axis.measure:
             asked[name] = measure(axis.measure, f"[axes.{name}]")
+        elif unfitted and not Path(str(axis.model)).exists():
+            continue
         else:
             loaded = asked[name] = load_asked(Path(str(axis.model)))
             if axis.canonical and isinstance(loaded, Sorter):

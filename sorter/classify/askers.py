@@ -131,7 +131,7 @@ def load_asked(folder: Path) -> Asked:
 def best(axis: str, classes: Sequence[str], source: str, scores: NDArray[np.float32]) -> Label:
     """The answer that scores (classes,) give."""
     place = int(scores.argmax())
-    return Label(axis, classes[place], float(scores[place]), source)
+    return Label(axis, classes[place], float(scores[place]), source, "", "", *runner_up(classes, scores, place))
 
 
 def both_ways(
@@ -151,9 +151,19 @@ def both_ways(
     mean = mean_of_views(plain, turned, mirror)
     seen, back = int(plain.argmax()), int(turned.argmax())
     if mirror[back] == seen:
-        return Label(axis, classes[seen], float(mean[seen]), source)
+        return Label(axis, classes[seen], float(mean[seen]), source, "", "", *runner_up(classes, mean, seen))
     place = int(mean.argmax())
-    return Label(axis, classes[place], float(mean[place]), source, classes[seen], classes[back])
+    second = runner_up(classes, mean, place)
+    return Label(axis, classes[place], float(mean[place]), source, classes[seen], classes[back], *second)
+
+
+def runner_up(classes: Sequence[str], scores: NDArray[np.float32], best: int) -> tuple[str, float]:
+    """The likeliest class but the one at `best`, and its score; none where there is but one."""
+    if len(classes) < 2:
+        return "", 0.0
+    others = [place for place in range(len(classes)) if place != best]
+    second = max(others, key=lambda place: float(scores[place]))
+    return classes[second], float(scores[second])
 
 
 def mirror_places(axis: Axis, classes: Sequence[str]) -> tuple[int, ...]:

@@ -9,8 +9,9 @@ import warnings
 import click
 
 from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo, watch
+from sorter.cli.review import review
 from sorter.cli.results import export, list_plugins, report
-from sorter.cli.sorters import check, fit, init
+from sorter.cli.sorters import check, choose, fit, init
 from sorter.cli.terminal import echo
 from sorter.errors import ModelsheetError
 
@@ -32,9 +33,9 @@ def sorter() -> None:
 
 
 for command in (
-    *(init, check, fit),
+    *(init, check, fit, choose),
     *(sort, scan, classify, plan, apply, undo, rescan, watch),
-    *(report, export, list_plugins),
+    *(review, report, export, list_plugins),
 ):
     sorter.add_command(command)
 

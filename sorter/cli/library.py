@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sorter.cli.shared import FOLDER, common, dry_option, exact_option, json_option, load, to_library
+from sorter.cli.shared import FOLDER, common, dry_option, exact_option, json_option, load, to_library, unfitted_option
 from sorter.cli.terminal import as_dict, echo, lines_of, lines_of_rescan, progress, say, say_report
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--restore", is_flag=True, help="Put back pictures that were deleted from the library by hand.")
 @click.option("--captions", is_flag=True, help="Take over the .txt captions that lie beside the pictures of SOURCE.")
 @exact_option
+@unfitted_option
 @dry_option
 @common
 def sort(
@@ -34,6 +35,7 @@ def sort(
     restore: bool,
     captions: bool,
     exact: bool,
+    unfitted: bool,
     dry_run: bool,
     scheme: Path,
     as_json: bool,
@@ -41,7 +43,7 @@ def sort(
     """Scan, classify, plan and apply: the pictures of SOURCE, sorted into a library. SOURCE is left untouched."""
     from sorter.commands.sort import sort as run
 
-    job = load(scheme, exact)
+    job = load(scheme, exact, unfitted)
     with progress() as track:
         report, steps = run(
             source, library, job, dry_run=dry_run, take=take, restore=restore, captions=captions, track=track
@@ -83,8 +85,17 @@ def scan(source: Path, library: Path, as_json: bool) -> int:
     "[default: at the same paths as here]",
 )
 @exact_option
+@unfitted_option
 @common
-def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bool, scheme: Path, as_json: bool) -> int:
+def classify(
+    library: Path,
+    on: str | None,
+    pictures: tuple[str, ...],
+    exact: bool,
+    unfitted: bool,
+    scheme: Path,
+    as_json: bool,
+) -> int:
     """Ask every question that a library's pictures have not been asked yet; place nothing."""
     from sorter.classify.cluster.client import cluster
     from sorter.commands.classify import classify as run
@@ -98,7 +109,7 @@ def classify(library: Path, on: str | None, pictures: tuple[str, ...], exact: bo
         raise click.UsageError("--pictures says what a cluster's workers read; give --on as well")
     elsewhere = cluster(on, _folders(pictures)) if on else None
     Manifest(library).close()
-    job, report = load(scheme, exact), Report()
+    job, report = load(scheme, exact, unfitted), Report()
     with progress() as track, open_library(library, "classify") as manifest:
         if elsewhere:
             classify_on_cluster(elsewhere, manifest, job.questions, report, track)
@@ -130,8 +141,9 @@ def plan(library: Path, scheme: Path, as_json: bool) -> int:
 
 @click.command()
 @click.argument("library", type=FOLDER)
+@unfitted_option
 @common
-def apply(library: Path, scheme: Path, as_json: bool) -> int:
+def apply(library: Path, unfitted: bool, scheme: Path, as_json: bool) -> int:
     """Carry out what `sorter plan` shows."""
     from sorter.commands.answer import read_answers
     from sorter.commands.open import open_library
@@ -140,7 +152,7 @@ def apply(library: Path, scheme: Path, as_json: bool) -> int:
     from sorter.tally import Report
 
     Manifest(library).close()
-    job, report = load(scheme), Report()
+    job, report = load(scheme, unfitted=unfitted), Report()
     with progress() as track, open_library(library, "apply") as manifest:
         read_answers(manifest, job, report, "apply")
         settle(manifest, job, report, "apply", track=track)

@@ -37,12 +37,15 @@ exact_option = click.option(
     help="Scale pictures from their full size, as Teachable Machine does to the last bit; takes several times as long, "
     "and hardly ever changes an answer. What is answered already is not asked again.",
 )
+unfitted_option = click.option(
+    "--unfitted", is_flag=True, help="Leave out the questions whose sorters are still to be fitted; they stay in doubt."
+)
 to_library = click.option("--to", "library", type=FOLDER, required=True, help="The library's folder.")
 common = together(scheme_option, json_option)
 
 
-def load(scheme: Path, exact: bool = False) -> Job:
+def load(scheme: Path, exact: bool = False, unfitted: bool = False) -> Job:
     """The job of a scheme.toml. Raises ModelsheetError where it, or one of its sorters, is not in order."""
     from sorter.commands.job import load_job
 
-    return load_job(scheme, exact)
+    return load_job(scheme, exact, unfitted)

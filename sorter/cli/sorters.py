@@ -54,8 +54,10 @@ def check(on: Path | None, scheme: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("folder", type=FOLDER)
+@click.argument("folder", type=FOLDER, required=False)
 @click.option("--to", type=FOLDER, required=True, help="The sorter's folder, such as models/pose.")
+@click.option("--answers", type=FOLDER, metavar="LIBRARY", help="Learn from your own answers in a library, too.")
+@click.option("--axis", help="With --answers: the question that they are about.  [default: the name of --to]")
 @click.option(
     "--group",
     default="scene",
@@ -91,18 +93,21 @@ def check(on: Path | None, scheme: Path, as_json: bool) -> int:
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split and of every other chance.")
 @json_option
 def fit(
-    folder: Path,
+    folder: Path | None,
     to: Path,
+    answers: Path | None,
+    axis: str | None,
     measure: str | None,
     mirror: tuple[str, ...],
     no_mirror: bool,
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Make a sorter from folders of examples: one folder a class, named as the class.
+    """Make a sorter from folders of examples: one folder a class, named as the class; or from a library's answers.
 
     The best head is chosen on pictures that it was not fitted on; report.html beside the sorter says how good it is.
     """
+    from sorter.commands.fit import fit_answers
     from sorter.fit.fit import Recipe
     from sorter.fit.fit import fit as fit_network
     from sorter.fit.sharpness import fit_sharpness
@@ -110,13 +115,42 @@ def fit(
 
     if mirror and no_mirror:
         raise click.UsageError("--mirror and --no-mirror contradict each other; give one of them")
+    if folder is None and answers is None:
+        raise click.UsageError("give the folder of examples, or a library with --answers, or both")
     options |= {"mirror": _pairs(mirror) or None, "copies": not no_mirror}
     recipe = read_options(Recipe, options, "sorter fit")
     with progress() as track:
-        fitted = (fit_sharpness if measure else fit_network)(folder, to, recipe, track)
+        if answers is not None and not measure:
+            fitted = fit_answers(answers, axis or to.name, folder, to, recipe, track)
+        elif folder is None:
+            raise click.UsageError("--measure is fitted on a folder of examples; give that")
+        else:
+            fitted = (fit_sharpness if measure else fit_network)(folder, to, recipe, track)
     failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.unreadable]
     lines = [*lines_of_fit(to, fitted), *(f"  not used: {one['path']}: {one['reason']}" for one in failures)]
-    return say(as_json, {"to": str(to), "card": fitted.card, "failures": failures}, lines, bool(failures))
+    data = {"to": str(to), "card": fitted.card, "said": fitted.said, "held_out": fitted.held_out, "failures": failures}
+    return say(as_json, data, lines, bool(failures))
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--axis", required=True, help="The question to be answered, such as pose.")
+@click.option("--count", type=click.IntRange(1, 1000), default=40, show_default=True, help="How many pictures.")
+@click.option("--models", type=FOLDER, help="Where its sorter will lie.  [default: models/AXIS]")
+@json_option
+def choose(library: Path, axis: str, count: int, models: Path | None, as_json: bool) -> int:
+    """Name the pictures of LIBRARY whose answers would teach a sorter most."""
+    from sorter.commands.choose import choose as run
+    from sorter.library.originals import places
+    from sorter.library.store.manifest import Manifest
+
+    with progress() as track:
+        chosen, left = run(library, axis, count, models or Path("models") / axis, track)
+    with Manifest(library) as manifest:
+        names = [str(next(iter(places(manifest, one.sha256)), "")) for one in chosen]
+    data = {"axis": axis, "open": left, "chosen": [{"sha256": one.sha256, "alike": one.alike} for one in chosen]}
+    more = [f" and {len(one.alike)} near-identical" if one.alike else "" for one in chosen]
+    return say(as_json, data, [f"{name}{also}" for name, also in zip(names, more, strict=True)] or ["none is open"])
 
 
 def _pairs(mirror: tuple[str, ...]) -> dict[str, str]:

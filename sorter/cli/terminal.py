@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sorter.progress import Lines, is_asked_for
 from sorter.tally import some
 from sorter.text import visible
 
@@ -108,6 +109,8 @@ class progress:
 
     def __enter__(self) -> Callable[[Iterable[Any], str, int | None], Iterable[Any]]:
         self.bars = None
+        if is_asked_for():
+            return Lines().track
         if not sys.stderr.isatty():
             return lambda items, what, total: items
         from rich.console import Console

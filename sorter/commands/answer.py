@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sorter.commands.job import Job
 from sorter.errors import LibraryError, nearest
 from sorter.library.corrections import read_corrections
@@ -40,21 +42,35 @@ class Door:
         return self.report.run
 
 
+Answer = tuple[str, str, str | None]
+"""The hash of a picture, an axis (or CAPTION, or LIBRARY), and what a person says of it; None takes that back."""
+
+
 def answer(manifest: Manifest, job: Job, sha256: str, axis: str, value: str | None, report: Report) -> None:
-    """A person's answer to one question about one picture: the class on an axis, said of the picture as it was found;
-    their own words (CAPTION); or what is wanted of it (LIBRARY). None takes an earlier one back.
+    """A person's answer to one question about one picture. See `answer_all`."""
+    answer_all(manifest, job, [(sha256, axis, value)], report)
+
+
+def answer_all(manifest: Manifest, job: Job, given: Sequence[Answer], report: Report, command: str = "answer") -> None:
+    """A person's answers: the class on an axis, said of the picture as it was found; their own words (CAPTION); or what
+    is wanted of the picture (LIBRARY). None takes an earlier one back. All are taken over, or none.
 
     Raises LibraryError where there is no such picture, question or class.
     """
-    if not manifest.knows(sha256):
-        raise LibraryError(f"{manifest.root}: has no picture {sha256[:10]}")
-    classes = job.questions.labels() | {LIBRARY: (REMOVED, ELSEWHERE, WANTED)}
-    if axis not in (*classes, CAPTION):
-        raise LibraryError(f'{manifest.root}: "{axis}" is not asked here{nearest(axis, [*classes, CAPTION])}')
-    if value is not None and axis != CAPTION and value not in classes[axis]:
-        raise LibraryError(f'{manifest.root}: "{value}" is not a class of {axis}{nearest(value, classes[axis])}')
+    classes = {**job.classes, **job.questions.labels(), LIBRARY: (REMOVED, ELSEWHERE, WANTED)}
+    for axis in job.questions.asked:
+        classes[axis] = tuple(dict.fromkeys((*classes[axis], *job.classes.get(axis, ()))))
+    for sha256, axis, value in given:
+        if not manifest.knows(sha256):
+            raise LibraryError(f"{manifest.root}: has no picture {sha256[:10]}")
+        if axis not in (*classes, CAPTION):
+            raise LibraryError(f'{manifest.root}: "{axis}" is not asked here{nearest(axis, [*classes, CAPTION])}')
+        if value is not None and axis != CAPTION and value not in classes[axis]:
+            raise LibraryError(f'{manifest.root}: "{value}" is not a class of {axis}{nearest(value, classes[axis])}')
     with manifest.change():
-        Door(manifest, "answer", report).answer(sha256, axis, value)
+        door = Door(manifest, command, report)
+        for sha256, axis, value in given:
+            door.answer(sha256, axis, value)
 
 
 def read_answers(manifest: Manifest, job: Job, report: Report, command: str, restore: bool = False) -> None:

@@ -75,22 +75,27 @@ def is_calibrated(card: Mapping[str, Any]) -> bool:
 
 
 def starter(
-    name: str, axes: dict[str, tuple[str, ...]], models: dict[str, str], safe: Collection[str] = frozenset()
+    name: str,
+    axes: Mapping[str, tuple[str, ...]],
+    models: Mapping[str, str],
+    safe: Collection[str] = frozenset(),
+    trigger: str = "",
 ) -> str:
     """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/; `safe`: the axes
     whose sorters have calibrated thresholds."""
     shown = [axis for axis, labels in axes.items() if not _droppable(labels)] or list(axes)
     text = HEAD.format(
         name=_quote(name),
-        trigger=_quote("".join(char if char.isalnum() else "_" for char in name.lower())),
+        trigger=_quote(trigger or "".join(char if char.isalnum() else "_" for char in name.lower())),
         folders=_quote("/".join(f"{{{axis}}}" for axis in shown)),
     )
     for axis, labels in axes.items():
-        text += _axis(axis, labels, models[axis], axis in safe)
+        text += axis_text(axis, labels, models[axis], axis in safe)
     return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown))))
 
 
-def _axis(axis: str, labels: tuple[str, ...], model: str, safe: bool) -> str:
+def axis_text(axis: str, labels: tuple[str, ...], model: str, safe: bool) -> str:
+    """The tables of one axis in a scheme. See `starter`."""
     mirror = mirror_pairs(labels)
     lines = [
         f"\n[axes.{_key(axis)}]",

@@ -37,15 +37,21 @@ class Job:
         return decide(known[0], known[1], self.scheme, self.thresholds, self.classes)
 
 
-def load_job(scheme_path: Path, exact: bool = False) -> Job:
+def load_job(scheme_path: Path, exact: bool = False, unfitted: bool = False) -> Job:
     """Read a scheme and load its sorters. Raises SchemeError, ModelError, OptionsError.
 
-    `exact`: to look at pictures as Teachable Machine does, to the last bit.
+    `exact`: to look at pictures as Teachable Machine does, to the last bit. `unfitted`: an axis may have no sorter yet;
+    then its classes are those that the scheme names, and all its answers are people's.
     """
     scheme = load_scheme(scheme_path)
     cropper = croppers.build(scheme.crop.use, f"{scheme_path}: [crop]", **scheme.crop.options())
-    questions = load_questions(scheme, str(scheme_path), exact)
+    questions = load_questions(scheme, str(scheme_path), exact, unfitted)
     labels = questions.labels()
+    if unfitted:
+        # A class that was added since a sorter was fitted is one of its axis as well.
+        labels = {
+            name: tuple(dict.fromkeys((*labels.get(name, ()), *axis.classes))) for name, axis in scheme.axes.items()
+        }
     check_classes(str(scheme_path), scheme, labels)
     layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path)))
     return Job(scheme, questions, layout, _thresholds(scheme, questions), cropper, labels)
@@ -54,7 +60,7 @@ def load_job(scheme_path: Path, exact: bool = False) -> Job:
 def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, dict[str, float]]:
     found = {}
     for name, axis in scheme.axes.items():
-        if axis.threshold == "auto":
+        if axis.threshold == "auto" and name in questions.asked:
             card = "the built-in measure" if axis.measure else f"{axis.model}/card.toml"
             found[name] = _calibrated(questions.asked[name], f'[axes.{name}] threshold = "auto": {card}')
     return found

@@ -73,17 +73,23 @@ class Fitted:
     unreadable: tuple[Unreadable, ...]
     said: tuple[str, ...]
     """What matters of it, in sentences."""
+    held_out: tuple[dict[str, Any], ...] = ()
+    """Each picture by its hash, its class, and what it was taken for (with which score) when it was held out."""
 
 
 def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
-    """Learn the classes that are the folders in `folder`, and write a sorter to `to`: keras_model.h5,
-    model_unquant.tflite, labels.txt, card.toml and report.html.
+    """Learn the classes that are the folders in `folder`, and write a sorter to `to`. See `fit_examples`."""
+    return fit_examples(folder, examples_in(folder), to, recipe, track)
+
+
+def fit_examples(folder: Path, examples: Examples, to: Path, recipe: Recipe, track: Track) -> Fitted:
+    """Learn the classes of labelled pictures, and write a sorter to `to`: keras_model.h5, model_unquant.tflite,
+    labels.txt, card.toml and report.html. `folder`: where the examples are from, for messages.
 
     Raises ExamplesError (too few, one picture in two classes, unknown mirror class, a group that does not fit),
     ModelError or OptionsError (the backbone), MissingExtra, LibraryError (`to` is not writable).
     """
     threading.Thread(target=_import, daemon=True).start()
-    examples = examples_in(folder)
     mirror = _mirror(folder, examples.classes, recipe)
     name, graph = find_backbone(recipe.backbone, to)
     run = Backbone(graph.key(), graph, map_places(graph))
@@ -106,6 +112,8 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
         "mirror": dict(mirror),
         "mirrored_copies": recipe.copies,
     }
+    # By which a later sorter is compared with this one on pictures that neither was fitted on.
+    card["examples"] = sorted(one.sha256[:10] for one in features)
     card["recipe"] = recipe.model_dump(exclude={"mirror", "copies"})
     files = {
         "keras_model.h5": write_h5(trunk, choice.layers),
@@ -114,7 +122,12 @@ def fit(folder: Path, to: Path, recipe: Recipe, track: Track) -> Fitted:
     engine = run.runner()
     check_files(to, files, run.key, trunk, lambda view: engine(view)[which], choice.layers)
     write_sorter(to, files, examples.classes, card, validation)
-    return Fitted(card, examples.unreadable, tuple(in_short(card, validation)))
+    return Fitted(
+        card,
+        examples.unreadable,
+        tuple(in_short(card, validation)),
+        _held_out(validation, [one.sha256 for one in features]),
+    )
 
 
 def _import() -> None:
@@ -150,7 +163,11 @@ def usable(folder: Path, examples: Examples, found: list[Any]) -> tuple[Examples
 
 def split_examples(folder: Path, examples: Examples, hashes: list[int], recipe: Recipe) -> folds.Split:
     """Which examples are held out together. Raises ExamplesError where --group does not fit them."""
-    paths = [Path(*one.path.relative_to(folder.absolute()).parts[1:]) for one in examples.pictures]
+    below = folder.absolute()
+    paths = [
+        Path(*one.path.relative_to(below).parts[1:]) if one.path.is_relative_to(below) else one.path
+        for one in examples.pictures
+    ]
     labels = np.array([one.label for one in examples.pictures])
     return folds.split(paths, labels, np.array(hashes, np.uint64), recipe.group, recipe.seed, folder)
 
@@ -257,6 +274,14 @@ def _validation(
         chosen=str(choice.candidate),
         tried=tuple((str(one), tuple(shares)) for one, shares in choice.tried),
         unreadable=examples.unreadable,
+    )
+
+
+def _held_out(found: Validation, hashes: list[str]) -> tuple[dict[str, Any], ...]:
+    names = found.classes
+    return tuple(
+        {"sha256": sha256, "class": names[truth], "taken_for": names[guess], "score": round(float(scores[guess]), 4)}
+        for sha256, truth, guess, scores in zip(hashes, found.truth, found.guessed, found.scores, strict=True)
     )
 
 

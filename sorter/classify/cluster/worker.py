@@ -89,7 +89,9 @@ class Worker:
         import pyarrow as pa
 
         answers = [{"sha256": "", "reason": self.unfit}] if self.unfit else list(self._answers(tasks.to_pylist()))
-        kinds = [(name, pa.float64() if name == "score" else pa.string()) for name in ("sha256", "reason", *COLUMNS)]
+        kinds = [
+            (name, pa.float64() if name.endswith("score") else pa.string()) for name in ("sha256", "reason", *COLUMNS)
+        ]
         return pa.Table.from_pylist(answers, schema=pa.schema(kinds))
 
     def _answers(self, tasks: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

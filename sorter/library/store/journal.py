@@ -25,6 +25,10 @@ class Journal:
         row = self._db.execute("INSERT INTO run (command, started) VALUES (?, ?)", (command, time.time()))
         return int(row.lastrowid or 0)
 
+    def last(self) -> int:
+        """The number of the last run that was opened; 0 where there is none."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM run").fetchone()[0])
+
     def intend(self, run: int, steps: Iterable[tuple[Step, str, Output | None]]) -> list[Intent]:
         """Write steps down before they are carried out, each with the hash of its bytes and what stands there now."""
         (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM step").fetchone()

@@ -17,6 +17,7 @@ from sorter.files import Found
 from sorter.library.store import database
 from sorter.library.store.contents import Garbled
 from sorter.library.store.journal import Journal
+from sorter.library.store.people import PeoplesAnswers
 from sorter.library.store.placed import PlacedFiles
 from sorter.library.store.schema import migrate
 from sorter.records import HUMAN, Label, Picture, Unreadable
@@ -26,9 +27,11 @@ FOLDER = ".modelsheet"
 FILE = "manifest.sqlite"
 LABEL = ", ".join(Label._fields)
 """The columns that make a Label, in its order."""
+IN_FORCE = ", ".join(Label._fields[:6])
+"""Those that a verdict is made of; a library has millions of labels."""
 
 
-class Manifest(PlacedFiles):
+class Manifest(PlacedFiles, PeoplesAnswers):
     """The open manifest of the library at `root`. A context manager; every change is one transaction."""
 
     def __init__(self, root: Path, create: bool = False, dry_run: bool = False, rebuild: bool = False) -> None:
@@ -190,7 +193,7 @@ class Manifest(PlacedFiles):
     def _pictures(
         self, where: str, values: Sequence[str], sources: dict[str, str]
     ) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
-        labels = self._db.execute(f"SELECT sha256, {LABEL} FROM label {where} ORDER BY sha256, axis", values)
+        labels = self._db.execute(f"SELECT sha256, {IN_FORCE} FROM label {where} ORDER BY sha256, axis", values)
         of_picture = groupby(labels, key=itemgetter(0))
         sha256, rows = next(of_picture, ("", iter(())))
         for row in self._db.execute(f"SELECT * FROM picture {where} ORDER BY sha256", values):
@@ -205,6 +208,10 @@ class Manifest(PlacedFiles):
             "WHERE l.axis = ? AND l.source = ?"
         )
         return iter(self._db.execute(query, (axis, source)))
+
+    def version(self) -> int:
+        """A number that changes when somebody else has changed the manifest."""
+        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
 
     def knows(self, sha256: str) -> bool:
         """Whether it is a picture of this library, which means that it was read and decoded."""
@@ -232,21 +239,6 @@ class Manifest(PlacedFiles):
         rows = self._db.execute("SELECT sha256 FROM picture WHERE sha256 BETWEEN ? AND ?", (digits, digits + "g"))
         found = [sha256 for (sha256,) in rows]
         return found[0] if len(found) == 1 else None
-
-    def given(self, sha256: str, axis: str) -> str | None:
-        """What a person answered about a picture on this axis; None where they did not."""
-        query = "SELECT name FROM label WHERE sha256 = ? AND axis = ? AND source = ?"
-        row = self._db.execute(query, (sha256, axis, HUMAN)).fetchone()
-        return row and str(row[0])
-
-    def answered(self, axis: str, name: str) -> frozenset[str]:
-        """The pictures, by hash, for which a person gave this answer."""
-        query = "SELECT sha256 FROM label WHERE axis = ? AND name = ? AND source = ?"
-        return frozenset(sha256 for (sha256,) in self._db.execute(query, (axis, name, HUMAN)))
-
-    def forget_label(self, sha256: str, axis: str, source: str) -> None:
-        """Take back one answer."""
-        self._db.execute("DELETE FROM label WHERE sha256 = ? AND axis = ? AND source = ?", (sha256, axis, source))
 
     def copies(self, sha256: str) -> list[Path]:
         """Where files with these bytes were found."""

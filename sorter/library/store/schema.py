@@ -55,6 +55,10 @@ MIGRATIONS = [
     UPDATE placed SET stem = substr(stem, -10)  -- what a picture's files share is their ten digits alone
         WHERE stem GLOB '*-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]';
     """,
+    """
+    ALTER TABLE label ADD COLUMN runner_up TEXT NOT NULL DEFAULT '';
+    ALTER TABLE label ADD COLUMN runner_up_score REAL NOT NULL DEFAULT 0;
+    """,
 ]
 
 

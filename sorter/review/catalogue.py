@@ -1,0 +1,224 @@
+"""A library as the page shows it: the verdict on every picture in memory, and lists of those that are asked for.
+
+Rows say what a person sees: classes of the picture as it was found, which is how the page shows it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sorter.commands.job import Job
+from sorter.commands.plan import references, verdicts
+from sorter.library.store.manifest import Manifest
+from sorter.records import HUMAN, Label, Verdict
+from sorter.text import folded
+
+DISAGREES = -1.0
+"""The margin of an answer that the mirror image contradicts: the most telling doubt of all."""
+
+
+class Runner(NamedTuple):
+    """The second likeliest class on an axis."""
+
+    name: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which pictures a list shows."""
+
+    view: str
+    """"all", "doubts", "class", "left out", "turned", "answered", "at odds", or "captions" (a person's own)."""
+    axis: str = ""
+    name: str = ""
+    """A class, or a reason for being left out."""
+    words: str = ""
+    """That the name, the caption or a class must hold."""
+
+
+@dataclass(eq=False)
+class Catalogue:
+    """The verdicts on a library's pictures, by hash, and what they are counted by."""
+
+    job: Job
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    runners: dict[tuple[str, str], Runner] = field(default_factory=dict)
+    """(hash, axis) -> the second likeliest class."""
+
+    @classmethod
+    def read(cls, manifest: Manifest, job: Job) -> Catalogue:
+        """Everything that is known now. 100,000 pictures take about a second."""
+        found = cls(job)
+        for verdict in verdicts(manifest, job):
+            found.verdicts[verdict.picture.sha256] = _light(verdict)
+        found._read_runners(manifest, None)
+        return found
+
+    def refresh(self, manifest: Manifest, hashes: Iterable[str]) -> None:
+        """Read some pictures again, after they were answered about."""
+        only = set(hashes)
+        for verdict in verdicts(manifest, self.job, only, references(manifest, self.job)):
+            self.verdicts[verdict.picture.sha256] = _light(verdict)
+
+    def _read_runners(self, manifest: Manifest, only: Iterable[str] | None) -> None:
+        for sha256, axis, name, score in manifest.runners_up(self.job.questions.sources(), only):
+            self.runners[sha256, axis] = Runner(sys.intern(name), score)
+
+    # --- lists
+
+    def find(self, query: Query) -> list[str]:
+        """The hashes of the pictures of a list, in its order. Raises KeyError where there is no such view."""
+        chosen, order = VIEWS[query.view]
+        words = folded(query.words).split()
+        found = [
+            verdict
+            for verdict in self.verdicts.values()
+            if chosen(self, verdict, query) and all(word in self._text(verdict) for word in words)
+        ]
+        found.sort(key=lambda verdict: order(self, verdict, query))
+        return [verdict.picture.sha256 for verdict in found]
+
+    def margin(self, verdict: Verdict, axis: str = "") -> float:
+        """By how much the likeliest class is likelier than the second, 0..1, on the axis in doubt where that is least;
+        DISAGREES where the mirror image contradicts it."""
+        least = 2.0
+        for label in verdict.labels:
+            if label.axis not in verdict.unsure or (axis and label.axis != axis):
+                continue
+            runner = self.runners.get((verdict.picture.sha256, label.axis))
+            if label.taken_for:
+                least = min(least, DISAGREES)
+            else:
+                least = min(least, label.score - (runner.score if runner else 1 - label.score))
+        return least
+
+    def _text(self, verdict: Verdict) -> str:
+        classes = " ".join(label.name for label in verdict.labels)
+        name = verdict.picture.path.replace("\\", "/").rpartition("/")[2]
+        return folded(f"{name} {classes} {self.job.layout.caption(verdict)}")
+
+    # --- rows
+
+    def row(self, sha256: str, standing: bool = False) -> dict[str, Any]:
+        """What the page is told of a picture: nothing of where it lies on this machine but the file's name.
+
+        `standing`: as it stands in the library, turned or not, rather than as it was found.
+        """
+        verdict = self.verdicts[sha256]
+        back = verdict.mirror and not standing
+        answers = {}
+        for label in verdict.labels:
+            axis = self.job.scheme.axes[label.axis]
+            runner = self.runners.get((sha256, label.axis))
+            second = runner and (axis.mirrored(runner.name) if verdict.mirror and standing else runner.name)
+            answers[label.axis] = {
+                "name": axis.mirrored(label.name) if back else label.name,
+                "score": round(label.score, 4),
+                "person": label.source == HUMAN,
+                "sure": label.axis not in verdict.unsure,
+                "second": second or "",
+                "second_score": round(runner.score, 4) if runner else 0,
+            }
+        return {
+            "sha256": sha256,
+            "name": verdict.picture.path.replace("\\", "/").rpartition("/")[2],
+            "width": verdict.picture.width,
+            "height": verdict.picture.height,
+            "answers": answers,
+            "doubts": list(verdict.doubts),
+            "left_out": verdict.unwanted,
+            "turned": verdict.mirror,
+            "caption": self.job.layout.caption(verdict),
+            "own_caption": verdict.caption is not None,
+            "folder": "" if verdict.unwanted else self.job.layout.folder(verdict),
+        }
+
+    # --- counts
+
+    def counts(self) -> dict[str, Any]:
+        """How many pictures there are of each kind, for what stands beside the lists."""
+        classes: dict[str, Counter[str]] = {axis: Counter() for axis in self.job.scheme.axes}
+        doubts: Counter[str] = Counter()
+        people: Counter[str] = Counter()
+        left_out: Counter[str] = Counter()
+        turned = wanted = captions = 0
+        for verdict in self.verdicts.values():
+            captions += verdict.caption is not None
+            people.update(label.axis for label in verdict.labels if label.source == HUMAN)
+            if verdict.unwanted:
+                left_out[verdict.unwanted] += 1
+                continue
+            wanted += 1
+            turned += verdict.mirror
+            doubts.update(verdict.unsure)
+            for label in verdict.labels:
+                if label.axis not in verdict.unsure:
+                    classes[label.axis][label.name] += 1
+        return {
+            "pictures": len(self.verdicts), "wanted": wanted, "turned": turned, "captions": captions,
+            "classes": {axis: {name: classes[axis][name] for name in self.job.classes[axis]} for axis in classes},
+            "doubts": dict(doubts), "people": dict(people), "left_out": dict(left_out.most_common()),
+        }  # fmt: skip
+
+    def combinations(self, first: str, second: str) -> dict[tuple[str, str], int]:
+        """How many wanted, certain pictures each pair of classes of two axes has, none included: the gaps show."""
+        names = [(one, other) for one in self.job.classes[first] for other in self.job.classes[second]]
+        found = Counter(
+            (sure[first], sure[second])
+            for verdict in self.verdicts.values()
+            if not verdict.unwanted and first in (sure := verdict.sure()) and second in sure
+        )
+        return {pair: found[pair] for pair in names}
+
+
+def _light(verdict: Verdict) -> Verdict:
+    """The same with texts shared that millions of labels have in common."""
+    labels = tuple([
+        Label(sys.intern(one.axis), sys.intern(one.name), one.score, sys.intern(one.source), *one[4:6])
+        for one in verdict.labels
+    ])  # fmt: skip
+    return verdict._replace(labels=labels)
+
+
+def _in_doubt(catalogue: Catalogue, verdict: Verdict, query: Query) -> bool:
+    return not verdict.unwanted and (query.axis in verdict.unsure if query.axis else bool(verdict.unsure))
+
+
+def _of_class(catalogue: Catalogue, verdict: Verdict, query: Query) -> bool:
+    return not verdict.unwanted and verdict.sure().get(query.axis) == query.name
+
+
+def _answered(catalogue: Catalogue, verdict: Verdict, query: Query) -> bool:
+    return any(one.source == HUMAN and query.axis in ("", one.axis) for one in verdict.labels)
+
+
+def _by_margin(catalogue: Catalogue, verdict: Verdict, query: Query) -> tuple[float, str]:
+    return catalogue.margin(verdict, query.axis), verdict.picture.path
+
+
+def _by_path(catalogue: Catalogue, verdict: Verdict, query: Query) -> str:
+    return verdict.picture.path
+
+
+Chosen = Callable[[Catalogue, Verdict, Query], bool]
+Order = Callable[[Catalogue, Verdict, Query], Any]
+VIEWS: Mapping[str, tuple[Chosen, Order]] = {
+    "all": (lambda _, verdict, query: True, _by_path),
+    "doubts": (_in_doubt, _by_margin),
+    "class": (_of_class, _by_path),
+    "left out": (lambda _, one, query: bool(one.unwanted) and query.name in ("", one.unwanted), _by_path),
+    "turned": (lambda _, verdict, query: verdict.mirror and not verdict.unwanted, _by_path),
+    "answered": (_answered, _by_path),
+    "captions": (lambda _, verdict, query: verdict.caption is not None, _by_path),
+}
+
+
+def confusion(manifest: Manifest, job: Job, axis: str) -> Iterator[tuple[str, str, str, float]]:
+    """Each picture that a person and the present sorter answered on an axis: hash, person's class, sorter's, score."""
+    source = job.questions.sources().get(axis)
+    return iter(manifest.at_odds(axis, source) if source else ())

@@ -1,0 +1,231 @@
+"""What one `sorter review` works on: a library, its scheme, lists of pictures, and what a person does to them.
+
+Everything goes through the commands: answers through their one door, long work as commands in processes of their own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sorter.commands.answer import Answer, answer_all
+from sorter.commands.job import Job, load_job
+from sorter.errors import LibraryError, ModelsheetError
+from sorter.library.store.manifest import Manifest
+from sorter.records import CAPTION, LIBRARY, REMOVED, WANTED
+from sorter.review.catalogue import Catalogue, Query
+from sorter.review.thumbnails import Thumbnails
+from sorter.review.work import Work
+from sorter.tally import Report
+
+MOST_LISTS = 40
+"""Lists that are remembered; a page has a few open."""
+MOST_BACK = 1000
+"""Acts that can be taken back, one by one."""
+
+
+@dataclass
+class Listed:
+    """A list as it was when it was asked for: it stays while its pictures are answered."""
+
+    query: Query
+    hashes: list[str]
+    alike: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Picture -> those that look alike, which are answered with it."""
+
+
+class Desk:
+    """The state of a review. Any thread may call it."""
+
+    def __init__(self, library: Path, scheme: Path, source: Path | None) -> None:
+        self.library, self.scheme_path, self.source = library.absolute(), scheme.absolute(), source
+        self.folder = self.scheme_path.parent
+        self.lock = threading.RLock()
+        self.manifest: Manifest | None = None
+        self.job: Job | None = None
+        self.catalogue: Catalogue | None = None
+        self.thumbnails: Thumbnails | None = None
+        self.lists: dict[str, Listed] = {}
+        self.acts: list[list[Answer]] = []
+        """What takes the last acts back, each as answers."""
+        self.work: Work | None = None
+        self.trouble = ""
+        """Why the library cannot be shown, in a sentence."""
+        self.revision = 0
+        """Counted up when something has changed that is on show."""
+        self._numbers = itertools.count(1)
+        self._report = Report()
+        self._seen = -1
+
+    # --- opening
+
+    def open(self) -> None:
+        """Read the scheme and the library, as far as there are any."""
+        with self.lock:
+            self.trouble = ""
+            if not self.scheme_path.exists():
+                self.job = self.catalogue = None
+            else:
+                try:
+                    self.job = load_job(self.scheme_path, unfitted=True)
+                    self._read()
+                except ModelsheetError as error:
+                    self.trouble, self.catalogue = str(error), None
+            self.revision += 1
+
+    def _read(self) -> None:
+        assert self.job is not None
+        if self.manifest is None:
+            self.manifest = Manifest(self.library, create=True)
+            self.thumbnails = Thumbnails(self.library)
+        self._seen = self.manifest.version()
+        self.catalogue = Catalogue.read(self.manifest, self.job)
+
+    def look(self) -> None:
+        """Read the library again where somebody else has changed it: a command, the daemon, another page."""
+        with self.lock:
+            if self.manifest is not None and self.catalogue is not None and self.manifest.version() != self._seen:
+                self._read()
+                self.revision += 1
+
+    def close(self) -> None:
+        """Let go of the library."""
+        with self.lock:
+            if self.work:
+                self.work.stop()
+            for one in (self.thumbnails, self.manifest):
+                if one is not None:
+                    one.close()
+
+    # --- lists
+
+    def find(self, query: Query) -> str:
+        """Make a list; its name."""
+        with self.lock:
+            return self.keep(Listed(query, self._there().find(query)))
+
+    def keep(self, listed: Listed) -> str:
+        """Remember a list; its name."""
+        with self.lock:
+            name = str(next(self._numbers))
+            self.lists[name] = listed
+            while len(self.lists) > MOST_LISTS:
+                self.lists.pop(next(iter(self.lists)))
+            return name
+
+    def rows(self, name: str, start: int, count: int, standing: bool = False) -> list[dict[str, Any]]:
+        """Some rows of a list. Raises KeyError where it is no more."""
+        with self.lock:
+            listed, catalogue = self.lists[name], self._there()
+            hashes = [one for one in listed.hashes[start : start + count] if one in catalogue.verdicts]
+            return [catalogue.row(sha256, standing) | {"alike": len(listed.alike.get(sha256, ()))} for sha256 in hashes]
+
+    # --- acts
+
+    def act(
+        self, what: str, hashes: Sequence[str], axis: str = "", value: str = "", standing: bool = False, name: str = ""
+    ) -> list[dict[str, Any]]:
+        """Do something to pictures: "answer" a class on an axis, "turn", "drop", "keep", or "caption" in own words.
+
+        `standing`: the class is said of the pictures as they stand. `name`: of the list that they are of. The rows that
+        changed. Raises LibraryError.
+        """
+        with self.lock:
+            catalogue = self._there()
+            chosen = [sha256 for sha256 in dict.fromkeys(hashes) if sha256 in catalogue.verdicts]
+            if what == "answer" and name in self.lists:
+                alike = self.lists[name].alike
+                chosen = list(dict.fromkeys([*chosen, *(one for sha256 in chosen for one in alike.get(sha256, ()))]))
+            given = [one for sha256 in chosen for one in self._answers(what, sha256, axis, value, standing)]
+            self._take(given)
+            return [catalogue.row(sha256, standing) for sha256 in chosen]
+
+    def _answers(self, what: str, sha256: str, axis: str, value: str, standing: bool) -> list[Answer]:
+        job, verdict = self._job(), self._there().verdicts[sha256]
+        if what == "answer":
+            meaning = job.scheme.axes.get(axis)
+            turned = verdict.mirror and standing and meaning is not None
+            answers: list[Answer] = [(sha256, axis, meaning.mirrored(value) if turned and meaning else value)]
+            return [*answers, (sha256, LIBRARY, None)] if self.is_removed(sha256) else answers
+        if what == "turn":
+            return [self._turned(sha256)]
+        if what == "drop":
+            return [(sha256, LIBRARY, REMOVED)]
+        if what == "keep":
+            return [(sha256, LIBRARY, None if self.is_removed(sha256) else WANTED)]
+        if what == "caption":
+            return [(sha256, CAPTION, value)]
+        raise LibraryError(f'{self.library}: "{what}" is nothing that can be done')
+
+    def _turned(self, sha256: str) -> Answer:
+        job, verdict = self._job(), self._there().verdicts[sha256]
+        for axis, meaning in job.scheme.axes.items():
+            if not meaning.canonical:
+                continue
+            label = next((one for one in verdict.labels if one.axis == axis), None)
+            seen = label and (meaning.mirrored(label.name) if verdict.mirror else label.name)
+            if seen and meaning.mirrored(seen) != seen:
+                return sha256, axis, meaning.mirrored(seen)
+            return sha256, axis, meaning.mirrored(meaning.canonical)
+        raise LibraryError(f"{self.scheme_path}: no question has a canonical side, so nothing is turned")
+
+    def is_removed(self, sha256: str) -> bool:
+        """Whether a person does not want it."""
+        assert self.manifest is not None
+        return self.manifest.given(sha256, LIBRARY) == REMOVED
+
+    def _take(self, given: list[Answer]) -> None:
+        assert self.manifest is not None
+        before = [(sha256, axis, self.manifest.given(sha256, axis)) for sha256, axis, _ in given]
+        self._record(given)
+        self.acts = [*self.acts[-MOST_BACK + 1 :], before]
+
+    def _record(self, given: list[Answer]) -> None:
+        assert self.manifest is not None
+        if self._report.run != self.manifest.journal.last():
+            self._report = Report()  # others have run since: what is answered now is a run of its own
+        answer_all(self.manifest, self._job(), given, self._report, "review")
+        self._there().refresh(self.manifest, {sha256 for sha256, _, _ in given})
+        self.revision += 1
+
+    def undo(self) -> list[str]:
+        """Take the last act back; the hashes of its pictures, none where there is none."""
+        with self.lock:
+            if not self.acts:
+                return []
+            back = self.acts.pop()
+            self._record(back)
+            return list(dict.fromkeys(sha256 for sha256, _, _ in back))
+
+    # --- work
+
+    def run(self, title: str, *arguments: str, then: Callable[[Work], None] | None = None) -> Work:
+        """Start a command, such as "sorter", "sort", "frames". Raises LibraryError where one runs already."""
+        with self.lock:
+            if self.work is not None and self.work.code is None:
+                raise LibraryError(f"{self.work.title} is under way; wait for it, or stop it")
+
+            def ended(work: Work) -> None:
+                self.open()
+                if then is not None:
+                    then(work)
+
+            self.work = Work(title, arguments, self.folder, ended).start()
+            self.revision += 1
+            return self.work
+
+    # --- what must be there
+
+    def _there(self) -> Catalogue:
+        if self.catalogue is None:
+            raise LibraryError(self.trouble or f"{self.library}: there is nothing to show yet")
+        return self.catalogue
+
+    def _job(self) -> Job:
+        if self.job is None:
+            raise LibraryError(f"{self.scheme_path}: there are no questions yet")
+        return self.job

@@ -1,0 +1,262 @@
+"""What the page starts: sort, export, train, undo, refit. Each is a command, with the options that it usually has, and
+says what it says in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from sorter.review import refitting
+from sorter.review.work import Work
+
+if TYPE_CHECKING:
+    from sorter.review.page import Window
+
+START = """\
+base    = {base}
+dataset = {dataset}
+output  = {output}
+[method]
+use  = "lora"
+rank = 16
+[training]
+steps         = 1500
+batch_size    = 2
+learning_rate = 1e-4
+[preview]
+every   = 250
+prompts = [{prompt}]
+"""
+
+
+def build(window: Window) -> None:
+    """Sort, export, train, take back."""
+    window.long()
+    desk, scheme = window.desk, str(window.desk.scheme_path)
+    common = ["--scheme", scheme, "--json"]
+    with ui.column().classes("card"):
+        ui.label("Sort").classes("text-h6")
+        source = _input("Frames", str(desk.source or ""), "folder that the pictures come from")
+        take = ui.checkbox("take: move the originals into the library's keeping").props("dense")
+        captions = ui.checkbox("take over the .txt captions that lie beside the frames").props("dense")
+
+        def sort() -> None:
+            options = [*(["--take"] * bool(take.value)), *(["--captions"] * bool(captions.value)), "--unfitted"]
+            _run(window, "sorting", "sorter", "sort", source.value, "--to", str(desk.library), *options, *common)
+
+        _buttons(window, ("Sort", sort))
+    with ui.column().classes("card"):
+        ui.label("Export a dataset").classes("text-h6")
+        to = _input("To", str(desk.folder / "dataset"), "an empty folder, or an earlier export")
+        crop = ui.select(["", "centre", "pad", "none"], value="", label="crop (empty: as the scheme says)").props(
+            "dense outlined"
+        )
+        crop.classes("full-width")
+        doubtful = ui.checkbox("pictures in doubt, too").props("dense")
+
+        def export() -> None:
+            options = [*(["--crop", crop.value] if crop.value else []), *(["--doubtful"] * bool(doubtful.value))]
+            _run(window, "exporting", "sorter", "export", str(desk.library), "--to", to.value, *options, *common)
+
+        _buttons(window, ("Export", export))
+    with ui.column().classes("card"):
+        ui.label("Train").classes("text-h6")
+        config = _input("train.toml", str(desk.folder / "train.toml"), "what to train, and on which base")
+        base = _input("Base model, where there is no train.toml yet", "", "a diffusers folder on this disk")
+
+        def written() -> bool:
+            path = Path(config.value)
+            if not path.exists() and base.value:
+                window.attempt(lambda: _write_config(window, path, base.value, to.value))
+            if not path.exists():
+                ui.notify(f"{path}: is not there; give the base model", type="negative")
+            return path.exists()
+
+        def check() -> None:
+            if written():
+                _run(window, "checking", "trainer", "check", config.value, "--json")
+
+        def train() -> None:
+            if written():
+                _run(window, "training", "trainer", "train", config.value, "--json")
+
+        _buttons(window, ("Check", check), ("Train", train))
+    with ui.column().classes("card"):
+        ui.label("Take back").classes("text-h6")
+        ui.label("Brings the library back to what was in place before its last run, your answers of that run too.")
+        undo = ["undoing", "sorter", "undo", str(desk.library), "--json"]
+        _buttons(
+            window,
+            ("What would be taken back", lambda: _run(window, *undo, "--dry-run")),
+            ("Undo", lambda: _run(window, *undo)),
+        )
+    _output(window)
+
+
+def refit(window: Window) -> None:
+    """Fit a sorter again with what a person has answered; the new one beside the old, taken or refused."""
+    window.long()
+    desk = window.desk
+    job = desk._job()
+    with ui.column().classes("card"):
+        ui.label("Refit").classes("text-h6")
+        ui.label(
+            "Your answers in this library are the examples, and those of a folder of class folders, if you give one."
+        ).classes("said")
+        axis = ui.select(list(job.scheme.axes), value=next(iter(job.scheme.axes)), label="question").props(
+            "dense outlined"
+        )
+        axis.classes("full-width")
+        folder = _input("Class folders", "", "may be empty")
+
+        def go() -> None:
+            more = [folder.value] if folder.value else []
+            to = str(refitting.staged(desk, axis.value))
+            arguments = [
+                "sorter",
+                "fit",
+                *more,
+                "--answers",
+                str(desk.library),
+                "--axis",
+                axis.value,
+                "--to",
+                to,
+                "--json",
+            ]
+            mirrors = window.page.teacher(axis.value)._mirrors()
+            _run(
+                window, f"fitting {axis.value}", *arguments, *mirrors, then=partial(refitting.compare, desk, axis.value)
+            )
+
+        _buttons(window, ("Fit", go))
+    result = ui.column()
+    shown: dict[str, Any] = {"comparison": None}
+    output = _output(window)
+
+    def follow() -> None:
+        output()
+        found = refitting.comparisons.get(str(desk.library))
+        if found is shown["comparison"]:
+            return
+        shown["comparison"] = found
+        result.clear()
+        if found is not None:
+            with result:
+                _comparison(window, found)
+
+    window.follow = follow
+
+
+def _comparison(window: Window, found: refitting.Comparison) -> None:
+    with ui.column().classes("card"):
+        ui.label(f"{found.axis}: the new sorter beside the old").classes("text-h6")
+        with ui.element("table").classes("plain"):
+            for row in found.rows():
+                with ui.element("tr"):
+                    for text in row:
+                        with ui.element("td"):
+                            ui.label(text)
+        for line in found.said:
+            ui.label(line).classes("said")
+
+        def take() -> None:
+            if window.attempt(lambda: refitting.take(window.desk, found)) is not None:
+                window.again()
+
+        def refuse() -> None:
+            refitting.refuse(window.desk, found)
+            window.again()
+
+        with ui.row():
+            ui.button("Take the new one, and sort again", on_click=take).props("no-caps unelevated color=primary")
+            ui.button("Keep the old one", on_click=refuse).props("no-caps flat")
+
+
+def daemon(window: Window) -> None:
+    """What the daemon is doing."""
+    from sorter.commands.status import lines_of_status, status
+
+    window.long()
+    ui.label("The daemon").classes("text-h6")
+    said = ui.label().classes("lines")
+    ui.label("Started by: sorter watch FRAMES --to LIBRARY; at each login: the same with --install.").classes("said")
+    waited = {"ticks": 0}
+
+    def follow() -> None:
+        waited["ticks"] -= 1
+        if waited["ticks"] <= 0:
+            waited["ticks"] = 5
+            found = window.attempt(lambda: status(window.desk.library, window.desk.scheme_path))
+            said.text = "\n".join(lines_of_status(found)) if found is not None else ""
+
+    window.follow = follow
+    follow()
+
+
+def _input(label: str, value: str, hint: str) -> ui.input:
+    return ui.input(label, value=value, placeholder=hint).props("dense outlined").classes("full-width")
+
+
+def _buttons(window: Window, *buttons: tuple[str, Callable[[], Any]]) -> None:
+    with ui.row():
+        for number, (text, act) in enumerate(buttons):
+            style = "unelevated color=primary" if number == len(buttons) - 1 else "flat color=primary"
+            ui.button(text, on_click=act).props(f"no-caps {style}")
+
+
+def _run(window: Window, title: str, *arguments: str, then: Callable[[Work], None] | None = None) -> None:
+    window.attempt(lambda: window.desk.run(title, *arguments, then=then))
+
+
+def _output(window: Window) -> Callable[[], None]:
+    """What the last command said, kept up to date."""
+    place = ui.label().classes("lines").style("display: none")
+
+    def follow() -> None:
+        work = window.desk.work
+        if work is not None:
+            place.style("display: block")
+            place.text = "\n".join([f"$ {work.command}", *said_by(work)])
+
+    window.follow = follow
+    follow()
+    return follow
+
+
+def said_by(work: Work) -> list[str]:
+    """What a command has said so far, as lines."""
+    lines = list(work.lines)
+    if work.code is None:
+        return [*lines, f"{work.doing} {work.done or ''}{f' of {work.total}' if work.total else ''}"]
+    for key, value in work.answer.items():
+        if key in ("held_out", "card") or value in ({}, [], None, ""):
+            continue
+        if isinstance(value, list):
+            lines += [f"{key}: {one}" if not isinstance(one, dict) else f"{key}: {_words(one)}" for one in value[:10]]
+            lines += [f"and {len(value) - 10} more"] if len(value) > 10 else []
+        else:
+            lines.append(f"{key}: {_words(value) if isinstance(value, dict) else value}")
+    return [*lines, "done" if work.code == 0 else f"ended with {work.code}"]
+
+
+def _words(table: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in table.items() if value)
+
+
+def _write_config(window: Window, path: Path, base: str, dataset: str) -> None:
+    from sorter.files import write
+
+    job = window.desk._job()
+    quoted = {
+        key: '"' + value.replace("\\", "/").replace('"', '\\"') + '"'
+        for key, value in {
+            "base": base, "dataset": dataset, "output": str(path.parent / "runs" / "first"),
+            "prompt": job.scheme.trigger,
+        }.items()
+    }  # fmt: skip
+    write(path, START.format_map(quoted).encode())

@@ -1,0 +1,161 @@
+"""Teaching a sorter from nothing: which pictures to show, and when to fit, so that few answers go far."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+from sorter.errors import ModelsheetError
+from sorter.review.catalogue import Query
+from sorter.review.desk import Desk, Listed
+from sorter.review.work import Work
+
+AT_ONCE = 40
+"""Pictures that are chosen at a time."""
+FIRST, EVERY = 3, 20
+"""Answers of each class before the first fit; answers between two."""
+PACE = 3.0
+"""Seconds for an answer, before a person's own pace is known."""
+
+
+class Teacher:
+    """What is going on for one axis. Any thread may ask."""
+
+    def __init__(self, desk: Desk, axis: str) -> None:
+        self.desk, self.axis = desk, axis
+        self.list = ""
+        """The name of the list to show; empty while the first pictures are being chosen."""
+        self.fitted_at = self._fit_answers()
+        self.said: list[str] = []
+        """How good the sorter is by now, in sentences."""
+        self.accuracies: list[tuple[int, float]] = []
+        """(answers, share that was right on held-out pictures), fit by fit."""
+        self.trouble = ""
+        self.began = time.monotonic()
+        self.answers_then = self.answers()
+        self._busy = threading.Lock()
+
+    def answers(self) -> int:
+        """How many pictures a person has answered on this axis."""
+        return sum(self.by_class().values())
+
+    def by_class(self) -> Counter[str]:
+        """Class -> answers."""
+        with self.desk.lock:
+            manifest = self.desk.manifest
+            return Counter(manifest.answers_on(self.axis).values()) if manifest else Counter()
+
+    def is_ripe(self) -> bool:
+        """Whether a fit is worth it now: at first when two classes have a few, and every class that has any; then after
+        every so many answers."""
+        counts = self.by_class()
+        total = sum(counts.values())
+        if self.fitted_at:
+            return total - self.fitted_at >= EVERY
+        few = [name for name, count in counts.items() if count < FIRST]
+        return len(counts) >= 2 and (not few or total >= 2 * EVERY)
+
+    def begin(self) -> None:
+        """Choose the first pictures, if nothing is under way."""
+        self._step(fit=False)
+
+    def answered(self) -> None:
+        """Something was answered: fit if it is time to, and choose again."""
+        if self.is_ripe():
+            self._step(fit=True)
+
+    def more(self) -> None:
+        """Choose again now."""
+        self._step(fit=False)
+
+    def _step(self, fit: bool) -> None:
+        if not self._busy.acquire(blocking=False):
+            return
+        threading.Thread(target=self._work, args=(fit,), daemon=True).start()
+
+    def _work(self, fit: bool) -> None:
+        try:
+            library, axis = str(self.desk.library), self.axis
+            if fit:
+                total = self.answers()
+                folder = f"models/{axis}"
+                arguments = ["sorter", "fit", "--answers", library, "--axis", axis, "--to", folder, "--json"]
+                found = self._run(f"fitting {axis}", *arguments, *self._mirrors())
+                self.fitted_at = total
+                if found is not None:
+                    self._hear(total, found.answer)
+                    scheme = str(self.desk.scheme_path)
+                    self._run(
+                        "looking at all pictures",
+                        "sorter",
+                        "classify",
+                        library,
+                        "--scheme",
+                        scheme,
+                        "--unfitted",
+                        "--json",
+                    )
+            found = self._run(
+                "choosing pictures", "sorter", "choose", library, "--axis", axis, "--count", str(AT_ONCE), "--json"
+            )
+            if found is not None:
+                chosen = found.answer.get("chosen", [])
+                listed = Listed(Query("teach", axis), [one["sha256"] for one in chosen])
+                listed.alike = {one["sha256"]: tuple(one["alike"]) for one in chosen}
+                self.list = self.desk.keep(listed)
+                self.desk.revision += 1
+        except ModelsheetError as error:
+            self.trouble = str(error)
+        finally:
+            self._busy.release()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is being fitted or chosen."""
+        return self._busy.locked()
+
+    def _run(self, title: str, *arguments: str) -> Work | None:
+        while self.desk.work is not None and self.desk.work.code is None:
+            time.sleep(0.05)  # something else is under way: this waits for its turn
+        work = self.desk.run(title, *arguments)
+        work.wait()
+        self.trouble = work.error() if work.code == 2 else ""
+        return None if self.trouble else work
+
+    def _mirrors(self) -> list[str]:
+        job = self.desk.job
+        axis = job.scheme.axes.get(self.axis) if job else None
+        pairs = (
+            {tuple(sorted((name, one.mirror))) for name, one in axis.classes.items() if one.mirror} if axis else set()
+        )
+        known = set(self.by_class())
+        return [f"--mirror={one}={other}" for one, other in sorted(pairs) if {one, other} <= known]
+
+    def _hear(self, total: int, answer: dict[str, Any]) -> None:
+        self.said = [str(one) for one in answer.get("said", [])[:1]]
+        share = answer.get("card", {}).get("scores", {}).get("accuracy")
+        if isinstance(share, float):
+            self.accuracies.append((total, share))
+            self.said.insert(0, f"After {total} answers it is right on {share:.0%} of pictures it was not fitted on.")
+            self.said += self._forecast(total)
+
+    def _forecast(self, total: int) -> list[str]:
+        """Errors fall roughly with the square root of the answers: what twice as many would come to, and how long
+        that takes at this person's pace."""
+        share = self.accuracies[-1][1]
+        if share > 0.985:
+            return ["More answers will hardly help."]
+        better = 1 - (1 - share) / 2**0.5
+        given = total - self.answers_then
+        pace = (time.monotonic() - self.began) / given if given > 5 else PACE
+        minutes = max(1, round(total * min(pace, 3 * PACE) / 60))
+        return [f"{total} more answers, about {minutes} minute{'s' * (minutes != 1)}, may bring it to {better:.0%}."]
+
+    def _fit_answers(self) -> int:
+        """How many answers an earlier sorter was fitted on, as far as its card says."""
+        job = self.desk.job
+        asked = job.questions.asked.get(self.axis) if job else None
+        pictures = asked.card.get("pictures") if asked is not None else None
+        return sum(pictures.values()) if isinstance(pictures, dict) else 0
