@@ -6,17 +6,20 @@ Rows say what a person sees: classes of the picture as it was found, which is ho
 from __future__ import annotations
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from sorter.classify.source import References
 from sorter.commands.job import Job
 from sorter.commands.plan import references, verdicts
 from sorter.library.store.manifest import Manifest
 from sorter.records import HUMAN, Label, Verdict
 from sorter.text import folded
 
+LOOKS = 20
 DISAGREES = -1.0
 """The margin of an answer that the mirror image contradicts: the most telling doubt of all."""
 
@@ -49,20 +52,25 @@ class Catalogue:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     runners: dict[tuple[str, str], Runner] = field(default_factory=dict)
     """(hash, axis) -> the second likeliest class."""
+    among: References | None = None
+    """What measures are compared with."""
+    _counts: dict[str, Any] = field(default_factory=dict)
+    _stale: bool = True
+    _due: float = 0.0
 
     @classmethod
     def read(cls, manifest: Manifest, job: Job) -> Catalogue:
         """Everything that is known now. 100,000 pictures take about a second."""
-        found = cls(job)
-        for verdict in verdicts(manifest, job):
+        found = cls(job, among=references(manifest, job))
+        for verdict in verdicts(manifest, job, None, found.among):
             found.verdicts[verdict.picture.sha256] = _light(verdict)
         found._read_runners(manifest, None)
         return found
 
     def refresh(self, manifest: Manifest, hashes: Iterable[str]) -> None:
         """Read some pictures again, after they were answered about."""
-        only = set(hashes)
-        for verdict in verdicts(manifest, self.job, only, references(manifest, self.job)):
+        self._stale = True
+        for verdict in verdicts(manifest, self.job, set(hashes), self.among):
             self.verdicts[verdict.picture.sha256] = _light(verdict)
 
     def _read_runners(self, manifest: Manifest, only: Iterable[str] | None) -> None:
@@ -141,12 +149,26 @@ class Catalogue:
     # --- counts
 
     def counts(self) -> dict[str, Any]:
-        """How many pictures there are of each kind, for what stands beside the lists."""
+        """How many pictures there are of each kind, for what stands beside the lists.
+
+        Counted again after a change, but for at most one part in LOOKS of the time.
+        """
+        began = time.monotonic()
+        if self._stale and began >= self._due:
+            self._counts = self._counted()
+            self._stale, self._due = False, began + LOOKS * (time.monotonic() - began)
+        return self._counts
+
+    def counts_are_due(self) -> bool:
+        """Whether `counts` would say something else now."""
+        return self._stale and time.monotonic() >= self._due
+
+    def _counted(self) -> dict[str, Any]:
         classes: dict[str, Counter[str]] = {axis: Counter() for axis in self.job.scheme.axes}
         doubts: Counter[str] = Counter()
         people: Counter[str] = Counter()
         left_out: Counter[str] = Counter()
-        turned = wanted = captions = 0
+        turned = wanted = captions = in_doubt = 0
         for verdict in self.verdicts.values():
             captions += verdict.caption is not None
             people.update(label.axis for label in verdict.labels if label.source == HUMAN)
@@ -155,12 +177,14 @@ class Catalogue:
                 continue
             wanted += 1
             turned += verdict.mirror
+            in_doubt += bool(verdict.unsure)
             doubts.update(verdict.unsure)
             for label in verdict.labels:
                 if label.axis not in verdict.unsure:
                     classes[label.axis][label.name] += 1
         return {
             "pictures": len(self.verdicts), "wanted": wanted, "turned": turned, "captions": captions,
+            "in_doubt": in_doubt,
             "classes": {axis: {name: classes[axis][name] for name in self.job.classes[axis]} for axis in classes},
             "doubts": dict(doubts), "people": dict(people), "left_out": dict(left_out.most_common()),
         }  # fmt: skip

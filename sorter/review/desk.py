@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from sorter.commands.answer import Answer, answer_all
 from sorter.commands.job import Job, load_job
 from sorter.errors import LibraryError, ModelsheetError
+from sorter.library.originals import places
 from sorter.library.store.manifest import Manifest
 from sorter.records import CAPTION, LIBRARY, REMOVED, WANTED
 from sorter.review.catalogue import Catalogue, Query
@@ -53,6 +55,8 @@ class Desk:
         self.acts: list[list[Answer]] = []
         """What takes the last acts back, each as answers."""
         self.work: Work | None = None
+        """What is under way, or was last."""
+        self.waiting: deque[Work] = deque()
         self.trouble = ""
         """Why the library cannot be shown, in a sentence."""
         self.revision = 0
@@ -81,7 +85,7 @@ class Desk:
         assert self.job is not None
         if self.manifest is None:
             self.manifest = Manifest(self.library, create=True)
-            self.thumbnails = Thumbnails(self.library)
+            self.thumbnails = Thumbnails(self.library, self.places)
         self._seen = self.manifest.version()
         self.catalogue = Catalogue.read(self.manifest, self.job)
 
@@ -95,11 +99,17 @@ class Desk:
     def close(self) -> None:
         """Let go of the library."""
         with self.lock:
+            self.waiting.clear()
             if self.work:
                 self.work.stop()
             for one in (self.thumbnails, self.manifest):
                 if one is not None:
                     one.close()
+
+    def places(self, sha256: str) -> list[Path]:
+        """Where the bytes of a picture may lie."""
+        with self.lock:
+            return places(self.manifest, sha256) if self.manifest is not None else []
 
     # --- lists
 
@@ -204,19 +214,29 @@ class Desk:
     # --- work
 
     def run(self, title: str, *arguments: str, then: Callable[[Work], None] | None = None) -> Work:
-        """Start a command, such as "sorter", "sort", "frames". Raises LibraryError where one runs already."""
+        """Start a command, such as "sorter", "sort", "frames"; after what is under way, if there is something."""
+
+        def ended(work: Work) -> None:
+            self.open()
+            if then is not None:
+                then(work)
+            with self.lock:
+                self.work = self.waiting.popleft().start() if self.waiting else work
+                self.revision += 1
+
         with self.lock:
-            if self.work is not None and self.work.code is None:
-                raise LibraryError(f"{self.work.title} is under way; wait for it, or stop it")
-
-            def ended(work: Work) -> None:
-                self.open()
-                if then is not None:
-                    then(work)
-
-            self.work = Work(title, arguments, self.folder, ended).start()
+            work = Work(title, arguments, self.folder, ended)
             self.revision += 1
-            return self.work
+            if self.is_busy:
+                self.waiting.append(work)
+            else:
+                self.work = work.start()
+            return work
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command is under way."""
+        return self.work is not None and not self.work.is_over
 
     # --- what must be there
 

@@ -37,7 +37,7 @@ export default {
                 <div v-else-if="axis" class="answer"><span>no answer yet</span></div>
                 <div v-else class="answer">{{ words(at) }}</div>
                 <div class="name" :title="row(at).name">{{ row(at).name }}</div>
-                <div v-if="why" class="why" :title="row(at).doubts.join('; ')">{{ row(at).left_out || row(at).doubts.join('; ') }}</div>
+                <div v-if="why" class="why" :title="reasons(at)">{{ reasons(at) }}</div>
                 <input v-if="captions" class="caption" :class="{ own: row(at).own_caption }" :value="row(at).caption"
                   :aria-label="'caption of ' + row(at).name" maxlength="2000" @keydown.stop @change="caption(at, $event)">
               </figcaption>
@@ -111,6 +111,10 @@ export default {
     row(at) { return (this.blocks[Math.floor(at / 60)] || [])[at % 60]; },
     one(at) { return this.row(at)?.answers[this.axis]; },
     words(at) { return Object.values(this.row(at).answers).map((one) => one.name).join(", "); },
+    reasons(at) {
+      const all = this.row(at).doubts, mine = all.filter((one) => one.startsWith(this.axis + ":"));
+      return this.row(at).left_out || (this.axis ? mine : all).join("; ");
+    },
     percent(share) { return Math.round(100 * share) + " %"; },
     gone(event) { event.target.classList.add("missing"); },
     place(at) {

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from sorter.commands.answer import read_answers
-from sorter.library.store.manifest import Manifest
 from sorter.review.catalogue import confusion
 from sorter.tally import Report
 
@@ -37,7 +36,9 @@ def build(window: Window) -> None:
     axes = list(job.scheme.axes)
     if len(axes) > 1:
         ui.label("Gaps: how many pictures there are of each combination").classes("text-subtitle1")
-        first, second = ui.select(axes, value=axes[0]).props("dense"), ui.select(axes, value=axes[1]).props("dense")
+        with ui.row():
+            first = ui.select(axes, value=axes[0]).props("dense outlined")
+            second = ui.select(axes, value=axes[1]).props("dense outlined")
         place = ui.column()
 
         def show() -> None:
@@ -118,7 +119,10 @@ def _worst(window: Window, axis: str, hashes: list[str]) -> None:
 def _strangers(window: Window) -> None:
     """Files that are not ours, and those that could not be used."""
     report = Report()
-    with Manifest(window.desk.library, dry_run=True) as manifest:
+    assert window.desk.manifest is not None
+    with window.desk.lock:
+        held = window.desk.manifest.copy()
+    with held as manifest:
         read_answers(manifest, window.desk._job(), report, "review")
         failures = [(one.path.name, one.reason) for one in (*manifest.unreadable(), *report.failures)]
     for title, rows in (

@@ -121,14 +121,16 @@ class Window:
         """Show what has changed since the last look."""
         work = self.desk.work
         is_busy = work is not None and work.code is None
-        self.doing.text = f"{work.title}: {work.doing} {work.done or ''}" if work and is_busy else ""
+        more = f" ({len(self.desk.waiting)} wait)" if self.desk.waiting else ""
+        self.doing.text = f"{work.title}: {work.doing} {work.done or ''}{more}" if work and is_busy else ""
         self.bar.visible = self.stop.visible = is_busy
         if work and is_busy:
             self.bar.props(
                 add="indeterminate" if work.share is None else "", remove="" if work.share is None else "indeterminate"
             )
             self.bar.value = work.share or 0
-        if self.desk.revision != self._revision:
+        catalogue = self.desk.catalogue
+        if self.desk.revision != self._revision or (catalogue is not None and catalogue.counts_are_due()):
             before, self._revision = self._revision, self.desk.revision
             if before >= 0 and self.key == "" and self.desk.job is not None:
                 self.first()
@@ -152,8 +154,7 @@ class Window:
                 self._item(axis, counts["people"].get(axis, 0), f"teach {axis}", partial(pictures.teach, self, axis))
             self._item("+ question", "", "question", partial(begin.another, self))
             ui.label("Look").classes("head")
-            in_doubt = sum(1 for one in catalogue.verdicts.values() if one.unsure and not one.unwanted)
-            self._item("Doubts", in_doubt, "doubts", partial(pictures.doubts, self, ""))
+            self._item("Doubts", counts["in_doubt"], "doubts", partial(pictures.doubts, self, ""))
             self._item("Sheets", counts["wanted"], "sheets", partial(pictures.sheets, self, "", ""))
             self._item("Left out", sum(counts["left_out"].values()), "left out", partial(pictures.left_out, self, ""))
             self._item("Turned", counts["turned"], "turned", partial(pictures.turned, self))
@@ -185,5 +186,5 @@ class Window:
         try:
             return act()
         except ModelsheetError as error:
-            ui.notify(str(error), type="negative", multi_line=True, close_button=True, timeout=0)
+            ui.notify(str(error), type="negative", multi_line=True, timeout=10_000)
             return None

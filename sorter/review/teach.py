@@ -16,6 +16,8 @@ AT_ONCE = 40
 """Pictures that are chosen at a time."""
 FIRST, EVERY = 3, 20
 """Answers of each class before the first fit; answers between two."""
+FEW = 30
+"""Held-out pictures of which a share says little."""
 PACE = 3.0
 """Seconds for an answer, before a person's own pace is known."""
 
@@ -48,14 +50,15 @@ class Teacher:
             return Counter(manifest.answers_on(self.axis).values()) if manifest else Counter()
 
     def is_ripe(self) -> bool:
-        """Whether a fit is worth it now: at first when two classes have a few, and every class that has any; then after
-        every so many answers."""
+        """Whether a fit is worth it now: at first when every class has a few, or two have and there are many answers;
+        then after every so many answers."""
         counts = self.by_class()
         total = sum(counts.values())
         if self.fitted_at:
             return total - self.fitted_at >= EVERY
-        few = [name for name, count in counts.items() if count < FIRST]
-        return len(counts) >= 2 and (not few or total >= 2 * EVERY)
+        job = self.desk.job
+        few = [name for name in (job.classes.get(self.axis, ()) if job else ()) if counts[name] < FIRST]
+        return sum(count >= FIRST for count in counts.values()) >= 2 and (not few or total >= EVERY)
 
     def begin(self) -> None:
         """Choose the first pictures, if nothing is under way."""
@@ -117,8 +120,6 @@ class Teacher:
         return self._busy.locked()
 
     def _run(self, title: str, *arguments: str) -> Work | None:
-        while self.desk.work is not None and self.desk.work.code is None:
-            time.sleep(0.05)  # something else is under way: this waits for its turn
         work = self.desk.run(title, *arguments)
         work.wait()
         self.trouble = work.error() if work.code == 2 else ""
@@ -134,12 +135,17 @@ class Teacher:
         return [f"--mirror={one}={other}" for one, other in sorted(pairs) if {one, other} <= known]
 
     def _hear(self, total: int, answer: dict[str, Any]) -> None:
-        self.said = [str(one) for one in answer.get("said", [])[:1]]
-        share = answer.get("card", {}).get("scores", {}).get("accuracy")
-        if isinstance(share, float):
-            self.accuracies.append((total, share))
-            self.said.insert(0, f"After {total} answers it is right on {share:.0%} of pictures it was not fitted on.")
-            self.said += self._forecast(total)
+        scores = answer.get("card", {}).get("scores", {})
+        share, pictures = scores.get("accuracy"), scores.get("pictures", 0)
+        if not isinstance(share, float):
+            return
+        self.accuracies.append((total, share))
+        self.said = [f"It is right on {share:.0%} of {pictures} pictures that it was not fitted on."]
+        if pictures < FEW:
+            self.said.append("So few say little.")
+        else:
+            self.said += [str(one) for one in answer.get("said", [])[:1]]
+        self.said += self._forecast(total)
 
     def _forecast(self, total: int) -> list[str]:
         """Errors fall roughly with the square root of the answers: what twice as many would come to, and how long

@@ -6,12 +6,12 @@ from __future__ import annotations
 import io
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from sorter.errors import PictureError
 from sorter.files import read_if
-from sorter.library.originals import places
-from sorter.library.store.manifest import FOLDER, Manifest
+from sorter.library.store.manifest import FOLDER
 from sorter.pictures import images
 
 FILE = "thumbnails.sqlite"
@@ -24,8 +24,9 @@ LARGE = 1600
 class Thumbnails:
     """The small pictures of a library. Any thread may ask."""
 
-    def __init__(self, library: Path) -> None:
-        self.library = library
+    def __init__(self, library: Path, places: Callable[[str], list[Path]]) -> None:
+        """`places`: hash -> where its bytes may lie."""
+        self.library, self.places = library, places
         self.lock = threading.Lock()
         self._db = self._open()
 
@@ -51,9 +52,7 @@ class Thumbnails:
 
     def made(self, sha256: str, side: int) -> bytes | None:
         """A JPEG of a picture, made now, its longer side at most `side` pixels."""
-        with Manifest(self.library) as manifest:
-            paths = places(manifest, sha256)
-        for path in paths:
+        for path in self.places(sha256):
             data = read_if(path, sha256)
             if data is None:
                 continue

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ class Work:
     folder: Path
     then: Callable[[Work], None] = lambda work: None
     """Called in a thread of its own when it has ended."""
-    doing: str = "starting"
+    doing: str = "waiting"
     done: int = 0
     total: int | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
@@ -39,10 +40,13 @@ class Work:
     """The exit code; None while it runs."""
     answer: dict[str, Any] = field(default_factory=dict)
     """What it printed, where that is JSON."""
+    is_over: bool = False
+    """Whether it has ended, and what was to be done then is done."""
     _process: subprocess.Popen[str] | None = None
 
     def start(self) -> Work:
         """Begin, in the background."""
+        self.doing = "starting"
         environment = os.environ | {progress.VARIABLE: "lines", "PYTHONUTF8": "1", "PYTHONUNBUFFERED": "1"}
         options: dict[str, Any] = (
             {"creationflags": 0x200} if os.name == "nt" else {}
@@ -71,10 +75,11 @@ class Work:
 
     def wait(self, timeout: float | None = None) -> int:
         """Until it has ended; the exit code."""
-        assert self._process is not None
-        self._process.wait(timeout)
+        until = None if timeout is None else time.monotonic() + timeout
         while self.code is None:
-            threading.Event().wait(0.01)
+            if until is not None and time.monotonic() > until:
+                raise TimeoutError(self.title)
+            time.sleep(0.02)
         return self.code
 
     def error(self) -> str:
@@ -102,7 +107,10 @@ class Work:
         except ValueError:
             self.lines.extend(text.splitlines())
         self.code = code
-        self.then(self)
+        try:
+            self.then(self)
+        finally:
+            self.is_over = True
 
     def _hear(self, line: str) -> None:
         if line.startswith('{"progress"'):

@@ -71,6 +71,18 @@ class Manifest(PlacedFiles, PeoplesAnswers):
             raise
         self.journal = Journal(self._db)
 
+    def copy(self) -> Manifest:
+        """The same in memory, of which nothing lasts.
+
+        Whoever holds a manifest open must not open its file once more in the same process: when that is closed, the
+        locks of both are gone (sqlite.org/howtocorrupt.html, section 2.2).
+        """
+        made = object.__new__(Manifest)
+        made.root, made.is_dry_run, made.path, made._db = self.root, True, self.path, database.connect(None)
+        self._db.backup(made._db)
+        made.journal = Journal(made._db)
+        return made
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
