@@ -53,7 +53,8 @@ def _application(desk: Desk) -> Any:
     app = FastAPI(openapi_url=None)
     page = Page(desk)
     add_routes(app, desk, page.acted)
-    ui.run_with(app, root=page.build, title="Modelsheet", favicon=ICON, dark=None, show_welcome_message=False,
+    ui.page("/")(page.build)
+    ui.run_with(app, title="Modelsheet", favicon=ICON, dark=None, show_welcome_message=False,
                 reconnect_timeout=30, tailwind=False)  # fmt: skip
     return app
 
