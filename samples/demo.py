@@ -16,7 +16,6 @@ import time
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,16 +167,17 @@ def difference(one: Path, other: Path) -> int:
 
 def write_report(scores: Scores) -> None:
     """demo/report.html: the table, turned pictures, the loss, and previews before and after training."""
+    from sorter.commands.gallery import Gallery
     from sorter.commands.job import load_job
     from sorter.commands.plan import verdicts
-    from sorter.commands.report import turned_pictures
+    from sorter.commands.sheets import SAMPLES, before_and_after
     from sorter.library.store.manifest import Manifest
     from sorter.page import Section, line_plot, page, shown
 
     job = load_job(DEMO / "scheme.toml")
     with Manifest(DEMO / "library") as manifest:
         asked = [verdict for verdict in verdicts(manifest, job) if verdict.mirror and not verdict.unwanted]
-        turned = list(islice(turned_pictures(asked, manifest, job), 12))
+        turned = list(filter(None, before_and_after(asked[:SAMPLES], Gallery(manifest, DEMO), job)))
     facing = [[way, scores.before[way], scores.after[way]] for way in ("left", "right", "front")]
     accuracy = [[axis, f"{good / asked:.1%}", f"{good} of {asked}"] for axis, (good, asked) in scores.right.items()]
     folders = sorted((DEMO / "run" / "previews").iterdir())

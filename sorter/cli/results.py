@@ -15,7 +15,7 @@ from sorter.cli.terminal import as_dict, progress, say, say_report
 @click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-report.html beside the library]")
 @common
 def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
-    """Write one HTML page: counts, balance, doubts, turned pictures, failures."""
+    """Write one HTML page: pictures of each class, doubts, what was left out, gaps."""
     from sorter.commands.report import write_report
 
     to = to or library.absolute().with_name(f"{library.absolute().name}-report.html")

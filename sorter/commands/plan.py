@@ -20,14 +20,19 @@ FEW = 20
 
 
 def verdicts(
-    manifest: Manifest, job: Job, only: set[str] | None = None, among: References | None = None
+    manifest: Manifest,
+    job: Job,
+    only: set[str] | None = None,
+    among: References | None = None,
+    runners_up: bool = False,
 ) -> Iterable[Verdict]:
     """The verdict on every picture of a library, or on those of these hashes.
 
     `among`: what measures are compared with, where it is known already; to learn it takes a look at every answer.
+    `runners_up`: with the second likeliest classes in the labels.
     """
     among = among or references(manifest, job)
-    known = manifest.pictures(job.questions.sources(), only)
+    known = manifest.pictures(job.questions.sources(), only, runners_up)
     return (job.decide(picture, among(picture, labels)) for picture, labels in known)
 
 

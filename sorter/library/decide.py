@@ -46,10 +46,11 @@ def decide(
 
 def mirrored(label: Label, axis: Axis) -> Label:
     """The same answer, said of the mirrored picture."""
-    name = axis.mirrored(label.name)
-    if name == label.name and not label.taken_for:
+    name, runner_up = axis.mirrored(label.name), axis.mirrored(label.runner_up)
+    if name == label.name and runner_up == label.runner_up and not label.taken_for:
         return label
-    return Label(label.axis, name, label.score, label.source, label.mirror_taken_for, label.taken_for)
+    looks = label.mirror_taken_for, label.taken_for
+    return Label(label.axis, name, label.score, label.source, *looks, runner_up, label.runner_up_score)
 
 
 def _doubt(

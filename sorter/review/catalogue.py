@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sorter.classify.source import References
 from sorter.commands.job import Job
+from sorter.commands.numbers import Numbers, margin
 from sorter.commands.plan import references, verdicts
 from sorter.library.store.manifest import Manifest
 from sorter.records import HUMAN, Label, Verdict
 from sorter.text import folded
 
 LOOKS = 20
-DISAGREES = -1.0
-"""The margin of an answer that the mirror image contradicts: the most telling doubt of all."""
 
 
 class Runner(NamedTuple):
@@ -99,10 +97,7 @@ class Catalogue:
             if label.axis not in verdict.unsure or (axis and label.axis != axis):
                 continue
             runner = self.runners.get((verdict.picture.sha256, label.axis))
-            if label.taken_for:
-                least = min(least, DISAGREES)
-            else:
-                least = min(least, label.score - (runner.score if runner else 1 - label.score))
+            least = min(least, margin(label, runner and runner.score))
         return least
 
     def _text(self, verdict: Verdict) -> str:
@@ -164,40 +159,18 @@ class Catalogue:
         return self._stale and time.monotonic() >= self._due
 
     def _counted(self) -> dict[str, Any]:
-        classes: dict[str, Counter[str]] = {axis: Counter() for axis in self.job.scheme.axes}
-        doubts: Counter[str] = Counter()
-        people: Counter[str] = Counter()
-        left_out: Counter[str] = Counter()
-        turned = wanted = captions = in_doubt = 0
-        for verdict in self.verdicts.values():
-            captions += verdict.caption is not None
-            people.update(label.axis for label in verdict.labels if label.source == HUMAN)
-            if verdict.unwanted:
-                left_out[verdict.unwanted] += 1
-                continue
-            wanted += 1
-            turned += verdict.mirror
-            in_doubt += bool(verdict.unsure)
-            doubts.update(verdict.unsure)
-            for label in verdict.labels:
-                if label.axis not in verdict.unsure:
-                    classes[label.axis][label.name] += 1
+        found = Numbers.of(self.job, self.verdicts.values())
         return {
-            "pictures": len(self.verdicts), "wanted": wanted, "turned": turned, "captions": captions,
-            "in_doubt": in_doubt,
-            "classes": {axis: {name: classes[axis][name] for name in self.job.classes[axis]} for axis in classes},
-            "doubts": dict(doubts), "people": dict(people), "left_out": dict(left_out.most_common()),
+            "pictures": found.pictures, "wanted": found.wanted, "turned": found.turned, "captions": found.captions,
+            "in_doubt": found.in_doubt,
+            "classes": {axis: found.classes(axis) for axis in self.job.scheme.axes},
+            "doubts": dict(found.doubts), "people": dict(found.people),
+            "left_out": dict(found.left_out.most_common()),
         }  # fmt: skip
 
     def combinations(self, first: str, second: str) -> dict[tuple[str, str], int]:
         """How many wanted, certain pictures each pair of classes of two axes has, none included: the gaps show."""
-        names = [(one, other) for one in self.job.classes[first] for other in self.job.classes[second]]
-        found = Counter(
-            (sure[first], sure[second])
-            for verdict in self.verdicts.values()
-            if not verdict.unwanted and first in (sure := verdict.sure()) and second in sure
-        )
-        return {pair: found[pair] for pair in names}
+        return Numbers.of(self.job, self.verdicts.values()).combinations(first, second)
 
 
 def _light(verdict: Verdict) -> Verdict:
@@ -240,9 +213,3 @@ VIEWS: Mapping[str, tuple[Chosen, Order]] = {
     "answered": (_answered, _by_path),
     "captions": (lambda _, verdict, query: verdict.caption is not None, _by_path),
 }
-
-
-def confusion(manifest: Manifest, job: Job, axis: str) -> Iterator[tuple[str, str, str, float]]:
-    """Each picture that a person and the present sorter answered on an axis: hash, person's class, sorter's, score."""
-    source = job.questions.sources().get(axis)
-    return iter(manifest.at_odds(axis, source) if source else ())

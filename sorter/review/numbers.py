@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
 from sorter.commands.answer import read_answers
-from sorter.review.catalogue import confusion
+from sorter.commands.numbers import confusion, mistakes
 from sorter.tally import Report
 
 if TYPE_CHECKING:
@@ -83,20 +82,20 @@ def _against(window: Window, axis: str) -> None:
     """What a person said against what the sorter says of the same pictures; the worst mistakes open as a list."""
     assert window.desk.manifest is not None
     with window.desk.lock:
-        pairs = list(confusion(window.desk.manifest, window.desk._job(), axis))
+        pairs = confusion(window.desk.manifest, window.desk._job(), axis)
     if not pairs:
         return
-    wrong = [one for one in pairs if one[1] != one[2]]
+    wrong = [one for one in pairs if one.person != one.sorter]
     ui.label(f"{axis}: your answers against the sorter's").classes("text-subtitle1")
     ui.label(f"{len(pairs)} answered by both, {len(pairs) - len(wrong)} alike").classes("said")
     if wrong:
         with ui.element("table").classes("plain"):
-            for (yours, its), count in Counter((one[1], one[2]) for one in wrong).most_common(12):
+            for yours, its, count in mistakes(wrong)[:12]:
                 with ui.element("tr"):
                     _cell(f"you: {yours}")
                     _cell(f"it: {its}")
                     _cell(f"{count:,}")
-        ui.button("Show the worst", on_click=lambda: _worst(window, axis, [one[0] for one in wrong])).props(
+        ui.button("Show the worst", on_click=lambda: _worst(window, axis, [one.sha256 for one in wrong])).props(
             "flat no-caps"
         )
 

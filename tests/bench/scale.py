@@ -108,9 +108,9 @@ def report(folder: Path) -> None:
     """
     from sorter.commands.report import write_report
     from sorter.files import Found
-    from sorter.library import corrections
+    from sorter.library import survey
 
-    corrections.found_at = lambda path: Found(path, 1, 1)  # type: ignore[attr-defined]
+    survey.found_at = lambda path: Found(path, 1, 1)  # type: ignore[attr-defined]
     _timed(lambda: write_report(folder / "large", folder / "report.html", _job()).counts["pictures"])
 
 

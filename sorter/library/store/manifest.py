@@ -190,22 +190,23 @@ class Manifest(PlacedFiles, PeoplesAnswers):
         return found
 
     def pictures(
-        self, sources: dict[str, str], only: Iterable[str] | None = None
+        self, sources: dict[str, str], only: Iterable[str] | None = None, runners_up: bool = False
     ) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
         """Every picture in a fixed order with its labels in force: a person's, else the present sorter's.
 
-        `only`: the pictures of these hashes.
+        `only`: the pictures of these hashes. `runners_up`: with the second likeliest classes.
         """
+        columns = LABEL if runners_up else IN_FORCE
         if only is None:
-            yield from self._pictures("", (), sources)
+            yield from self._pictures("", (), sources, columns)
         else:
             for some in database.parts(sorted(set(only))):
-                yield from self._pictures(f"WHERE sha256 IN ({database.marks(some)})", some, sources)
+                yield from self._pictures(f"WHERE sha256 IN ({database.marks(some)})", some, sources, columns)
 
     def _pictures(
-        self, where: str, values: Sequence[str], sources: dict[str, str]
+        self, where: str, values: Sequence[str], sources: dict[str, str], columns: str
     ) -> Iterator[tuple[Picture, tuple[Label, ...]]]:
-        labels = self._db.execute(f"SELECT sha256, {IN_FORCE} FROM label {where} ORDER BY sha256, axis", values)
+        labels = self._db.execute(f"SELECT sha256, {columns} FROM label {where} ORDER BY sha256, axis", values)
         of_picture = groupby(labels, key=itemgetter(0))
         sha256, rows = next(of_picture, ("", iter(())))
         for row in self._db.execute(f"SELECT * FROM picture {where} ORDER BY sha256", values):

@@ -76,7 +76,10 @@ def test_asking_about_the_mirror_image_gives_the_mirrored_answer(plain: np.ndarr
     assert (other.taken_for, other.mirror_taken_for) == (answer.mirror_taken_for, answer.taken_for)
     combined = (plain + turned[list(MIRROR)]) / 2
     if not answer.taken_for or np.sum(combined == combined.max()) == 1:  # two that are level may be taken either way
-        assert other == mirrored(answer, AXIS)
+        expected = mirrored(answer, AXIS)
+        if np.sum(combined == np.sort(combined)[-2]) > 1:  # so may two that are level for the second place
+            expected = expected._replace(runner_up=other.runner_up)
+        assert other == expected
 
 
 @given(ANSWERS, ANSWERS)

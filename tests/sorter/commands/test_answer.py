@@ -135,7 +135,7 @@ def test_every_reader_sees_what_was_done_since_the_last_run(
     assert report.corrections.moved == 1
     assert report.corrections.captions == 1
     assert report.folders["happy/front"] == 1
-    assert "1 of these answers were given by a person" in (tmp_path / "page.html").read_text()
+    assert "1 of the answers on mood were given by a person" in (tmp_path / "page.html").read_text()
     export(sorted_library, tmp_path / "dataset", job)
     assert '"mood": "happy", "direction": "front"' in (tmp_path / "dataset" / "metadata.jsonl").read_text().replace(
         '"direction": "front", "mood": "happy"', '"mood": "happy", "direction": "front"'

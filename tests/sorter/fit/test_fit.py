@@ -482,7 +482,7 @@ def test_mistakes_of_any_format_are_shown_upright(moods: Path, tmp_path: Path, q
     gc.collect()  # a file that was left open would be told now
     text = (tmp_path / "to" / "report.html").read_text()
     for name in ("moving.gif", "lying.jpg"):
-        (data,) = re.findall(rf'base64,([^"]+)"[^>]*>\s*<figcaption>[^<]*{name}', text)
+        (data,) = re.findall(rf'base64,([^"]+)"[^>]*>\s*<figcaption>\s*<span>[^<]*{name}', text)
         with Image.open(io.BytesIO(base64.b64decode(data))) as image:
             assert image.size == one.size
 
