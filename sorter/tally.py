@@ -77,6 +77,8 @@ class Report:
     """What a person should know of, in sentences; none of it is a failure."""
     corrections: Corrections = field(default_factory=Corrections)
     run: int | None = None
+    last_placed: str = ""
+    """The picture that was placed last, as its path below the library."""
 
     def reasons(self) -> Counter[str]:
         """The census: reason -> how often."""

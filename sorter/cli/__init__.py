@@ -9,7 +9,7 @@ import warnings
 import click
 
 from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo, watch
-from sorter.cli.results import export, list_plugins, report
+from sorter.cli.results import export, list_plugins, report, status
 from sorter.cli.review import review
 from sorter.cli.sorters import check, choose, fit, init
 from sorter.cli.terminal import echo
@@ -35,7 +35,7 @@ def sorter() -> None:
 for command in (
     *(init, check, fit, choose),
     *(sort, scan, classify, plan, apply, undo, rescan, watch),
-    *(review, report, export, list_plugins),
+    *(review, status, report, export, list_plugins),
 ):
     sorter.add_command(command)
 

@@ -12,6 +12,24 @@ from sorter.cli.terminal import as_dict, progress, say, say_report
 
 @click.command()
 @click.argument("library", type=FOLDER)
+@common
+def status(library: Path, scheme: Path, as_json: bool) -> int:
+    """Say whether a daemon (sorter watch) is at work on a library, how it is doing, and what is in doubt."""
+    from sorter.cli.status import lines_of_status, status_as_dict
+    from sorter.commands.status import status as ask
+    from sorter.errors import ModelsheetError
+
+    job, why = None, ""
+    try:
+        job = load(scheme)
+    except ModelsheetError as found:  # what is known without a scheme is told all the same
+        why = str(found)
+    known = ask(library, job, why)
+    return say(as_json, status_as_dict(known, library), lines_of_status(known, library))
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
 @click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-report.html beside the library]")
 @common
 def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:

@@ -41,7 +41,9 @@ def apply_steps(
     """Apply steps as they come, as part of the report's run, and count what became of them."""
     for outcome in carry_out(steps, manifest, begin_run(manifest, command, report), originals):
         if isinstance(outcome, Done):
-            report.counts[_kind(outcome.step)] += 1
+            report.counts[kind := _kind(outcome.step)] += 1
+            if kind == "pictures placed":
+                report.last_placed = outcome.step.output.path
         else:
             report.failures.append(outcome)
 
