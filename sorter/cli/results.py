@@ -14,18 +14,18 @@ from sorter.cli.terminal import as_dict, progress, say, say_report
 @click.argument("library", type=FOLDER)
 @common
 def status(library: Path, scheme: Path, as_json: bool) -> int:
-    """Say whether a daemon (sorter watch) is at work on a library, how it is doing, and what is in doubt."""
-    from sorter.cli.status import lines_of_status, status_as_dict
+    """Say whether a daemon (sorter watch) is running on a library, how it is doing, and what is in doubt."""
+    from sorter.commands import status_text
     from sorter.commands.status import status as ask
     from sorter.errors import ModelsheetError
 
     job, why = None, ""
     try:
-        job = load(scheme)
-    except ModelsheetError as found:  # what is known without a scheme is told all the same
-        why = str(found)
-    known = ask(library, job, why)
-    return say(as_json, status_as_dict(known, library), lines_of_status(known, library))
+        job = load(scheme, unfitted=True)
+    except ModelsheetError as error:  # what is known without a scheme is told all the same
+        why = str(error)
+    data = status_text.as_dict(ask(library, job, why), library)
+    return say(as_json, data, status_text.lines_of(data))
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """`sorter status`: whether a daemon is at work on a library, how it is doing, and what the library holds.
 
-Takes no lock and writes nothing, so that it can be asked while a daemon works.
+Holds no lock and writes nothing, so that it can be asked while a daemon works. It opens the manifest's file, so a
+process that has it open already, as that of the page has, must ask by the command.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from sorter.commands.job import Job
 from sorter.commands.plan import verdicts
 from sorter.library.names import UNSURE
-from sorter.library.store.diary import FILE, Page, last_page
+from sorter.library.store.daemon import FILE, DaemonState, last_state
 from sorter.library.store.lock import Holder, holder
 from sorter.library.store.manifest import FOLDER, Manifest
 from sorter.records import Render
@@ -25,7 +26,7 @@ class Status:
 
     held_by: Holder | None = None
     """Who works on the library now."""
-    page: Page | None = None
+    daemon: DaemonState | None = None
     """What the daemon that works on it wrote, or the last one that did."""
     now: float = 0.0
     """Seconds since 1970."""
@@ -41,14 +42,14 @@ class Status:
 
     @property
     def state(self) -> str:
-        """Of the daemon: running, stopped, failed (it said why), killed (it could not), or never."""
+        """Of the daemon: running, stopped, failed (it said why), killed (it could not say), or never."""
         if self.held_by and self.held_by.command.startswith("watch "):
             return "running"
-        if self.page is None:
+        if self.daemon is None:
             return "never"
-        if self.page.ended is None:
+        if self.daemon.ended is None:
             return "killed"
-        return "failed" if self.page.reason else "stopped"
+        return "failed" if self.daemon.reason else "stopped"
 
 
 def status(library: Path, job: Job | None, why: str = "") -> Status:
@@ -77,12 +78,12 @@ def status(library: Path, job: Job | None, why: str = "") -> Status:
 
 def _ask_daemon(library: Path, found: Status) -> None:
     try:
-        found.page = last_page(library)
+        found.daemon = last_state(library)
     except ValueError as error:
-        found.notes.append(f"{library / FOLDER / FILE}: {error}; it says how a daemon is doing")
+        found.notes.append(f"{library / FOLDER / FILE}: {error}; how the daemon is doing is not known")
     try:
         found.held_by = holder(library)
     except OSError as error:
         found.notes.append(f"{library}: whether a daemon is at work cannot be told: {error.strerror}")
-    if found.state == "running" and found.page and found.held_by and found.page.pid != found.held_by.process:
-        found.page = None  # of an earlier daemon: the one at work has not been able to write its own
+    if found.state == "running" and found.daemon and found.held_by and found.daemon.process != found.held_by.process:
+        found.daemon = None  # of an earlier daemon: the one at work has not been able to write its own

@@ -22,7 +22,7 @@ from sorter.errors import LibraryError
 from sorter.files import Found, found_at
 from sorter.library.apply import recover
 from sorter.library.originals import adopt_list
-from sorter.library.store.diary import Diary
+from sorter.library.store.daemon import DaemonFile
 from sorter.library.store.lock import locked
 from sorter.library.store.manifest import Manifest
 from sorter.tally import Corrections, Report
@@ -67,11 +67,11 @@ def watch(
     if not folder.is_dir():
         raise LibraryError(f"{folder}: is not a folder; give the folder that the pictures arrive in")
     command, taking = f"watch {folder}", folder if take else None
-    with locked(library, command), Manifest(library, create=True) as manifest, Diary(library, folder) as diary:
+    with locked(library, command), Manifest(library, create=True) as manifest, DaemonFile(library, folder) as state:
         recover(manifest)
         adopt_list(manifest)
-        for report in _Daemon(folder, manifest, job, command, taking, diary).run(stop, still, changed, say):
-            diary.note(report)
+        for report in _Daemon(folder, manifest, job, command, taking, state).run(stop, still, changed, say):
+            state.add(report)
             yield report
 
 
@@ -84,7 +84,7 @@ class _Daemon:
     job: Job
     command: str
     taking: Path | None
-    diary: Diary
+    state: DaemonFile
     corrections: Corrections = field(default_factory=Corrections)
     """What a person had in hand at the last look."""
     next_look: float = 0.0
@@ -98,7 +98,7 @@ class _Daemon:
             """Whether there is something to do although no file has arrived."""
             if identity(self.manifest.path) != place:
                 raise LibraryError(f"{self.manifest.root}: was removed or replaced while it was in use; start again")
-            self.diary.catch_up()
+            self.state.catch_up()
             job = changed()
             self.job = job or self.job
             return job is not None

@@ -178,24 +178,35 @@ def _comparison(window: Window, found: refitting.Comparison) -> None:
 
 
 def daemon(window: Window) -> None:
-    """What the daemon is doing."""
-    from sorter.commands.status import lines_of_status, status
+    """What the daemon is doing. Asked in a process of its own: the manifest is open in this one."""
+    import asyncio
+    import json
+    import subprocess
+    import sys
+    import time
+
+    from nicegui import run
+
+    from sorter.commands.status_text import lines_of
 
     window.long()
     ui.label("The daemon").classes("text-h6")
-    said = ui.label().classes("lines")
+    said = ui.label("asking").classes("lines")
     ui.label("Started by: sorter watch FRAMES --to LIBRARY; at each login: the same with --install.").classes("said")
-    waited = {"ticks": 0}
+    library, scheme = str(window.desk.library), str(window.desk.scheme_path)
+    command = [sys.executable, "-m", "sorter", "status", library, "--scheme", scheme, "--json"]
 
-    def follow() -> None:
-        waited["ticks"] -= 1
-        if waited["ticks"] <= 0:
-            waited["ticks"] = 5
-            found = window.attempt(lambda: status(window.desk.library, window.desk.scheme_path))
-            said.text = "\n".join(lines_of_status(found)) if found is not None else ""
+    async def ask() -> None:
+        began = time.monotonic()
+        found = await run.io_bound(
+            subprocess.run, command, cwd=window.desk.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if found is not None:  # None: the page is closing
+            data = json.loads(found.stdout or b'{"error": "sorter status has failed"}')
+            said.text = data.get("error") or "\n".join(lines_of(data))
+        await asyncio.sleep(time.monotonic() - began)  # of a large library it takes seconds
 
-    window.follow = follow
-    follow()
+    ui.timer(2.0, ask)
 
 
 def _input(label: str, value: str, hint: str) -> ui.input:

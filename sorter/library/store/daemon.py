@@ -1,4 +1,4 @@
-"""What a daemon keeps beside the manifest for whoever asks how it is doing. Touches that file only."""
+"""The file beside the manifest in which a daemon says how it is doing, for `sorter status`. Touches that file only."""
 
 from __future__ import annotations
 
@@ -38,27 +38,28 @@ Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
-class Page:
-    """What a daemon did until it wrote this."""
+class DaemonState:
+    """What a daemon has done until it wrote this."""
 
-    pid: int
+    process: int
     started: Moment
     folder: str
+    """The one that is watched."""
     written: Moment
     ended: Moment | None = None
-    """When it came to an end of which it could tell; one that was killed could not."""
+    """When it ended; None while it runs, and for ever of one that was killed."""
     reason: str = ""
     """Why it ended, if it was not asked to."""
     placed: Count = 0
     """Pictures."""
-    last: str = ""
+    last_placed: str = ""
     """The picture that was placed last, as its path below the library; empty before the first."""
-    last_at: Moment | None = None
+    last_placed_at: Moment | None = None
     failures: Count = 0
-    recent_failures: tuple[tuple[str, str], ...] = ()
+    last_failures: tuple[tuple[str, str], ...] = ()
     """File and reason of the last few."""
     recent: tuple[tuple[Moment, Count], ...] = ()
-    """When a slot of time began, and pictures placed in it."""
+    """When a slot of time began, and the pictures placed in it."""
 
     def rate(self, now: float) -> float:
         """Pictures placed a minute, over the last SPAN or since the start, and over a second at least."""
@@ -66,22 +67,23 @@ class Page:
         return 60 * sum(placed for begun, placed in self.recent if begun > since - SLOT) / max(1.0, now - since)
 
 
-PAGE = TypeAdapter(Page)
+STATE = TypeAdapter(DaemonState)
 
 
-class Diary:
-    """A daemon's page, written as it goes. A context manager, for who holds the library's lock.
+class DaemonFile:
+    """Keeps a daemon's state up to date in its file. A context manager, for who holds the library's lock.
 
-    A disk that is full takes no page, and that ends no daemon: what was last written stands.
+    On a full disk the state that was written last stays; the daemon goes on.
     """
 
     def __init__(self, root: Path, folder: Path, clock: Callable[[], float] = time.time) -> None:
         """`folder`: the one that is watched."""
         self.path, self.clock = root / FOLDER / FILE, clock
         now = clock()
-        self.page = Page(os.getpid(), now, visible(str(folder)), now)
+        self.state = DaemonState(os.getpid(), now, visible(str(folder)), now)
         self.slots: deque[tuple[float, int]] = deque(maxlen=int(SPAN / SLOT) + 1)
         self.place: os.stat_result | None = None
+        """What tells the file's folder from another one in its place."""
         self.is_behind = False
         """Whether something happened that is not written yet."""
 
@@ -95,25 +97,25 @@ class Diary:
         reason = ""
         if error is not None and not isinstance(error, GeneratorExit | KeyboardInterrupt):
             reason = str(error) if isinstance(error, ModelsheetError) else type(error).__name__
-        self.page = replace(self.page, ended=self.clock(), reason=reason)
+        self.state = replace(self.state, ended=self.clock(), reason=reason)
         self._write()
 
-    def note(self, report: Report) -> None:
+    def add(self, report: Report) -> None:
         """Take in what became of a batch."""
         placed, failed = report.counts["pictures placed"], report.failures
         if not placed and not failed:
             return
-        now, page = self.clock(), self.page
+        now, before = self.clock(), self.state
         if placed:
             self._count(now, placed)
-        kept = [*page.recent_failures, *((visible(str(one.path)), one.reason) for one in failed)][-MOST_FAILURES:]
-        self.page = replace(
-            page,
-            placed=page.placed + placed,
-            last=report.last_placed or page.last,
-            last_at=now if placed else page.last_at,
-            failures=page.failures + len(failed),
-            recent_failures=tuple(kept),
+        kept = [*before.last_failures, *((visible(str(one.path)), one.reason) for one in failed)][-MOST_FAILURES:]
+        self.state = replace(
+            before,
+            placed=before.placed + placed,
+            last_placed=report.last_placed or before.last_placed,
+            last_placed_at=now if placed else before.last_placed_at,
+            failures=before.failures + len(failed),
+            last_failures=tuple(kept),
             recent=tuple(self.slots),
         )
         self.is_behind = True
@@ -121,7 +123,7 @@ class Diary:
 
     def catch_up(self) -> None:
         """Write what is not written yet, if the last write is long enough ago."""
-        if self.is_behind and not 0 <= self.clock() - self.page.written < EVERY:  # clocks are set back, too
+        if self.is_behind and not 0 <= self.clock() - self.state.written < EVERY:  # clocks are set back, too
             self._write()
 
     def _count(self, now: float, placed: int) -> None:
@@ -132,19 +134,19 @@ class Diary:
             self.slots.append((now, placed))
 
     def _write(self) -> None:
-        self.is_behind, self.page = False, replace(self.page, written=self.clock())
+        self.is_behind, self.state = False, replace(self.state, written=self.clock())
         with suppress(OSError):
             if self.place and os.path.samestat(self.place, self.path.parent.stat()):  # else it was taken away
-                write(self.path, PAGE.dump_json(self.page, indent=1))
+                write(self.path, STATE.dump_json(self.state, indent=1))
 
 
-def last_page(root: Path) -> Page | None:
+def last_state(root: Path) -> DaemonState | None:
     """What the last daemon of a library wrote; None where none did. Raises ValueError where it makes no sense."""
     try:
-        return PAGE.validate_json(read_file(root / FOLDER / FILE, MOST_BYTES))
+        return STATE.validate_json(read_file(root / FOLDER / FILE, MOST_BYTES))
     except FileNotFoundError:
         return None
     except OSError as found:
         raise ValueError(f"cannot be read: {found.strerror}") from None
     except ValidationError:
-        raise ValueError("says nothing that a daemon would write") from None
+        raise ValueError("is not what a daemon writes") from None
