@@ -217,7 +217,7 @@ def watch(source: Path, library: Path, still: float, take: bool, scheme: Path, a
     say_aside(f"watching {source}; Ctrl-C ends it")
     for report in batches(source, library, job, stop=stop, still=still, take=take, changed=told.changed, say=say_aside):
         total += report.counts["pictures placed"]
-        if not as_json and report.counts["files"]:
+        if not as_json and (report.counts["files"] or report.counts["pictures placed"]):
             with suppress(OSError):  # the console was closed
                 echo(*lines_of(report, job, library))
     return say(as_json, {"placed": total}, [f"stopped; {total} pictures placed"])

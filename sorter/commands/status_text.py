@@ -64,7 +64,7 @@ def lines_of(data: dict[str, Any]) -> list[str]:
 def _daemon(data: dict[str, Any]) -> str:
     daemon, who, state = data["daemon"] or {}, data["held_by"], data["state"]
     if state == "running":
-        since = f", since {_time(daemon['started'])}, on what arrives in {daemon['folder']}" if daemon else ""
+        since = f", since {_time(daemon['started'])}" if daemon else ""
         return f"a daemon is running, {who}{since}"
     ended = _time(daemon.get("ended"))
     said = {

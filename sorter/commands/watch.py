@@ -16,6 +16,8 @@ from sorter.commands.arrivals import Arrivals, Say
 from sorter.commands.classify import classify
 from sorter.commands.job import Job
 from sorter.commands.open import check_apart
+from sorter.commands.page_answers import PageAnswers
+from sorter.commands.plan import plan
 from sorter.commands.scan import in_groups
 from sorter.commands.sort import settle, sort_new
 from sorter.errors import LibraryError
@@ -88,9 +90,14 @@ class _Daemon:
     corrections: Corrections = field(default_factory=Corrections)
     """What a person had in hand at the last look."""
     next_look: float = 0.0
+    edited: Job | None = None
+    """The job by a scheme that was edited, until it is in force."""
+    answered: set[str] = field(default_factory=set)
+    """Pictures, by hash, whose answers on the page are to be carried out."""
 
     def run(self, stop: threading.Event, still: float, changed: Callable[[], Job | None], say: Say) -> Iterator[Report]:
         """A report of what is put in order at first, and then of each batch."""
+        page = PageAnswers(self.manifest)
         yield self.put_in_order()
         place = identity(self.manifest.path)
 
@@ -99,13 +106,20 @@ class _Daemon:
             if identity(self.manifest.path) != place:
                 raise LibraryError(f"{self.manifest.root}: was removed or replaced while it was in use; start again")
             self.state.catch_up()
-            job = changed()
-            self.job = job or self.job
-            return job is not None
+            self.edited, self.answered = changed(), page.new()
+            return self.edited is not None or bool(self.answered)
 
         with Arrivals(self.folder, self.manifest.root, self.unknown, say) as news:
             for batch in settled({}, news, stop, still, look=look):
-                yield self.sort(batch) if batch else self.put_in_order()
+                if batch:
+                    yield self.sort(batch)
+                elif self.edited:
+                    self.job = self.edited
+                    yield self.put_in_order()
+                else:
+                    began = time.monotonic()
+                    yield self.carry_out_answers()
+                    page.took(time.monotonic() - began)
 
     def unknown(self, files: Iterable[Found]) -> Iterator[Found]:
         """The files that have not been read as they are now."""
@@ -121,19 +135,34 @@ class _Daemon:
         self.corrections = report.corrections
         return report
 
+    def carry_out_answers(self) -> Report:
+        """Place the pictures that were answered on the page where they belong now, and take over edits of files."""
+        report = Report()
+        if not self.took_over_edits(report):
+            steps = plan(self.manifest, self.job, report, self.answered)
+            if steps:
+                apply(steps, self.manifest, self.command, report)
+        return report
+
     def sort(self, batch: list[Found]) -> Report:
         """Sort a batch, and what a person did meanwhile."""
         held = Corrections(held=self.corrections.held, surplus=self.corrections.surplus)
         report, began = Report(corrections=held), time.monotonic()
         if began >= self.next_look:
-            read_answers(self.manifest, self.job, report, self.command)
-            self.corrections = did = report.corrections
-            if did.moved or did.captions or did.removed:
-                settle(self.manifest, self.job, report, self.command)
+            self.took_over_edits(report)
             self.next_look = began + LOOKS * (time.monotonic() - began)
         sort_new(batch, self.manifest, self.job, report, self.command)
         apply((), self.manifest, self.command, report, self.taking)
         return report
+
+    def took_over_edits(self, report: Report) -> bool:
+        """Take over what a person did to the library's files. Whether there was something, and all is in order now."""
+        read_answers(self.manifest, self.job, report, self.command)
+        self.corrections = did = report.corrections
+        if not (did.moved or did.captions or did.removed):
+            return False
+        settle(self.manifest, self.job, report, self.command)
+        return True
 
 
 def identity(path: Path) -> tuple[int, int] | None:

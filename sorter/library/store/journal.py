@@ -68,6 +68,15 @@ class Journal:
         query = "SELECT sha256, axis, before FROM answer WHERE run >= ? AND run < ? ORDER BY id DESC"
         return list(self._db.execute(query, (since, until)))
 
+    def last_answer(self) -> int:
+        """The number of the last answer that was noted; 0 where there is none."""
+        return int(self._db.execute("SELECT coalesce(max(id), 0) FROM answer").fetchone()[0])
+
+    def answered(self, after: int, until: int) -> set[str]:
+        """The pictures, by hash, of the answers with numbers above `after`, up to `until`."""
+        query = "SELECT DISTINCT sha256 FROM answer WHERE id > ? AND id <= ?"
+        return {sha256 for (sha256,) in self._db.execute(query, (after, until))}
+
     def wrote(self, sha256: str) -> Render | Text | None:
         """What a file shows or says that we wrote once, by the hash of its bytes."""
         query = "SELECT after FROM step WHERE sha256 = ? AND sha256 != '' AND after IS NOT NULL LIMIT 1"

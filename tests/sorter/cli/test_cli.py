@@ -61,6 +61,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(
         (0, "apply", library, *scheme),
         (1, "sort", frames, "--to", library, *scheme),
         (1, "sort", frames, "--to", library, "--dry-run", *scheme),
+        (0, "status", library, *scheme),
         (0, "report", library, "--to", tmp_path / "report.html", *scheme),
         (0, "export", library, "--to", tmp_path / "dataset", *scheme),
         (0, "rescan", library, "--from", frames, *scheme),
