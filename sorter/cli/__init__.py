@@ -8,11 +8,12 @@ import warnings
 
 import click
 
-from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo, watch
+from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo
 from sorter.cli.results import export, list_plugins, report, status
 from sorter.cli.review import review
 from sorter.cli.sorters import check, choose, fit, init
 from sorter.cli.terminal import echo
+from sorter.cli.watch import watch
 from sorter.errors import ModelsheetError
 
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, exact_option, json_option, load, to_library, unfitted_option
-from sorter.cli.terminal import as_dict, echo, lines_of, lines_of_rescan, progress, say, say_report
-
-if TYPE_CHECKING:
-    from sorter.commands.job import Job
+from sorter.cli.terminal import as_dict, lines_of, lines_of_rescan, progress, say, say_report
 
 
 @click.command()
@@ -193,72 +187,6 @@ def rescan(library: Path, sources: tuple[Path, ...], dry_run: bool, scheme: Path
     lines = [*lines_of_rescan(found, library, dry_run), *lines_of(found.report, job, library)]
     data = {"damage": found.damage, "kept": found.kept, "planned": len(found.steps), "returning": found.returning}
     return say(as_json, as_dict(found.report) | data, lines, bool(found.report.failures))
-
-
-@click.command()
-@click.argument("source", type=FOLDER)
-@to_library
-@click.option("--still", type=float, default=1.0, show_default=True, help="Seconds a file must not change.")
-@click.option("--take", is_flag=True, help="Move the originals into the library's keeping.")
-@common
-def watch(source: Path, library: Path, still: float, take: bool, scheme: Path, as_json: bool) -> int:
-    """Keep sorting what arrives in SOURCE, until Ctrl-C or SIGTERM."""
-    import signal
-    import threading
-
-    from sorter.commands.watch import watch as batches
-
-    stop = threading.Event()
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):  # the last two: the console was closed
-        if number := getattr(signal, name, None):
-            signal.signal(number, lambda *_: stop.set())
-    job, total = load(scheme), 0
-    told = Told(scheme, say_aside)
-    say_aside(f"watching {source}; Ctrl-C ends it")
-    for report in batches(source, library, job, stop=stop, still=still, take=take, changed=told.changed, say=say_aside):
-        total += report.counts["pictures placed"]
-        if not as_json and (report.counts["files"] or report.counts["pictures placed"]):
-            with suppress(OSError):  # the console was closed
-                echo(*lines_of(report, job, library))
-    return say(as_json, {"placed": total}, [f"stopped; {total} pictures placed"])
-
-
-class Told:
-    """A scheme that may be edited while it is in use."""
-
-    def __init__(self, path: Path, say_so: Callable[[str], None]) -> None:
-        self.path, self.say_so = path, say_so
-        self.seen = self.used = self._stamp()
-
-    def changed(self) -> Job | None:
-        """The job by the scheme, if that has been edited and is in order; a broken one is told of once."""
-        from sorter.errors import ModelsheetError
-
-        now, before = self._stamp(), self.seen
-        self.seen = now
-        if now == self.used or now != before or now is None:  # an editor may still be writing it
-            return None
-        self.used = now
-        try:
-            job = load(self.path)
-        except ModelsheetError as found:
-            self.say_so(f"{found}; the scheme as it was stays in force")
-            return None
-        self.say_so(f"{self.path}: was edited, and is in force")
-        return job
-
-    def _stamp(self) -> tuple[int, int] | None:
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size
-
-
-def say_aside(sentence: str) -> None:
-    """Tell a person something while a daemon runs. A console that was closed hears nothing, and that is no error."""
-    with suppress(OSError):
-        echo(sentence, err=True)
 
 
 def _folders(pictures: tuple[str, ...]) -> dict[str, str]:

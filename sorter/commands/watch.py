@@ -65,9 +65,7 @@ def watch(
     Raises LibraryError where `folder` is none, or the library is taken away.
     """
     folder, library = folder.absolute(), library.absolute()
-    check_apart(folder, library)
-    if not folder.is_dir():
-        raise LibraryError(f"{folder}: is not a folder; give the folder that the pictures arrive in")
+    check_watch(folder, library)
     command, taking = f"watch {folder}", folder if take else None
     with locked(library, command), Manifest(library, create=True) as manifest, DaemonFile(library, folder) as state:
         recover(manifest)
@@ -75,6 +73,13 @@ def watch(
         for report in _Daemon(folder, manifest, job, command, taking, state).run(stop, still, changed, say):
             state.add(report)
             yield report
+
+
+def check_watch(folder: Path, library: Path) -> None:
+    """Raise LibraryError where `folder` is none, or lies in the library."""
+    check_apart(folder, library)
+    if not folder.is_dir():
+        raise LibraryError(f"{folder}: is not a folder; give the folder that the pictures arrive in")
 
 
 @dataclass

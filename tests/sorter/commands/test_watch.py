@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import sorter
-from sorter.cli.library import Told
+from sorter.cli.watch import Told
 from sorter.commands import arrivals
 from sorter.commands.arrivals import pictures_of
 from sorter.commands.job import Job
