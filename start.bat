@@ -3,7 +3,8 @@ rem Opens Modelsheet's page on a folder of frames: drop one onto this file, or d
 rem
 rem What it needs it fetches once, some 5 GB: uv (https://docs.astral.sh/uv), with that Python, with that the packages.
 rem All of it goes into .uv and .venv in this folder, and nothing else of the machine changes. With UV_TORCH_BACKEND set
-rem to cpu, cu126 and the like, that build of torch is taken, and else the one that suits the graphics card.
+rem to cpu, cu126 and the like, that build of torch is taken, and else the one that suits the graphics card; with
+rem UV_PYTHON set to 3.11 or 3.13, that Python.
 rem
 rem Paths may hold any characters: they stand in quotes, in no block of parentheses, and are never shown.
 setlocal EnableExtensions DisableDelayedExpansion
@@ -12,6 +13,7 @@ set "HERE=%~dp0"
 set "VENV_PYTHON=%~dp0.venv\Scripts\python.exe"
 set "PYTHONUTF8=1"
 set "UV_PYTHON_INSTALL_DIR=%~dp0.uv\python"
+if not defined UV_PYTHON set "UV_PYTHON=3.12"
 set "UV_CACHE_DIR=%~dp0.uv\cache"
 
 set "MODELSHEET_UV=%~dp0.uv\uv.exe"
@@ -36,9 +38,9 @@ goto failed
 if not errorlevel 1 goto start
 rem There is none, or the folder was moved.
 if exist "%HERE%.venv" rmdir /s /q "%HERE%.venv"
-"%MODELSHEET_UV%" venv --quiet --python 3.12 "%HERE%.venv"
+"%MODELSHEET_UV%" venv --quiet --python "%UV_PYTHON%" "%HERE%.venv"
 if not errorlevel 1 goto start
-echo Python 3.12 could not be set up (see above); see whether the network is there, and start again.
+echo Python could not be set up (see above); see whether the network is there, and start again.
 goto failed
 
 :start

@@ -3,7 +3,8 @@
 #
 # What it needs it fetches once, some 5 GB: uv (https://docs.astral.sh/uv), with that Python, with that the packages.
 # All of it goes into .uv and .venv in this folder, and nothing else of the machine changes. With UV_TORCH_BACKEND=cpu,
-# cu126, rocm7.2 and the like, that build of torch is taken, and else the one that suits the graphics card.
+# cu126, rocm7.2 and the like, that build of torch is taken, and else the one that suits the graphics card; with
+# UV_PYTHON=3.11 or 3.13, that Python.
 set -u
 
 fail() {
@@ -45,7 +46,7 @@ export MODELSHEET_UV
 python=$here/.venv/bin/python
 if ! "$python" -c "" 2>/dev/null; then # there is none, or the folder was moved
     rm -rf "$here/.venv"
-    "$MODELSHEET_UV" venv --quiet --python 3.12 "$here/.venv" ||
-        fail "Python 3.12 could not be set up (see above); see whether the network is there, and start again."
+    "$MODELSHEET_UV" venv --quiet --python "${UV_PYTHON:-3.12}" "$here/.venv" ||
+        fail "Python could not be set up (see above); see whether the network is there, and start again."
 fi
 "$python" "$here/.ci/start.py" || fail "Modelsheet has ended with an error (see above)."
