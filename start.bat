@@ -1,7 +1,7 @@
 @echo off
 rem Opens Modelsheet's page on a folder of frames: drop one onto this file, or double-click it, and it asks for one.
 rem
-rem What it needs it fetches once, some 5 GB: uv (https://docs.astral.sh/uv), with that Python, with that the packages.
+rem What it needs it fetches once, 5 to 8 GB: uv (https://docs.astral.sh/uv), with that Python, with that the packages.
 rem All of it goes into .uv and .venv in this folder, and nothing else of the machine changes. With UV_TORCH_BACKEND set
 rem to cpu, cu126 and the like, that build of torch is taken, and else the one that suits the graphics card; with
 rem UV_PYTHON set to 3.11 or 3.13, that Python.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Opens Modelsheet's page on a folder of frames: ./start.sh FOLDER, or ./start.sh, which asks for one.
 #
-# What it needs it fetches once, some 5 GB: uv (https://docs.astral.sh/uv), with that Python, with that the packages.
+# What it needs it fetches once, 5 to 8 GB: uv (https://docs.astral.sh/uv), with that Python, with that the packages.
 # All of it goes into .uv and .venv in this folder, and nothing else of the machine changes. With UV_TORCH_BACKEND=cpu,
 # cu126, rocm7.2 and the like, that build of torch is taken, and else the one that suits the graphics card; with
 # UV_PYTHON=3.11 or 3.13, that Python.

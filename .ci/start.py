@@ -30,7 +30,7 @@ def install(uv: str, backend: str) -> None:
     wanted = hashlib.sha256("\n".join([str(ROOT), backend, project, pins]).encode(errors="surrogateescape")).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
-    print("Fetching and installing the packages, once: some minutes, about 5 GB on disk.", flush=True)
+    print("Fetching and installing the packages, once: some minutes, 5 to 8 GB on disk.", flush=True)
     constraints = STAMP.with_name("constraints.txt")
     others = [line for line in pins.splitlines() if not line.startswith("torch==")]
     constraints.write_text("\n".join(others), encoding="utf-8")
