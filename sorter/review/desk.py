@@ -59,6 +59,8 @@ class Desk:
         self.waiting: deque[Work] = deque()
         self.trouble = ""
         """Why the library cannot be shown, in a sentence."""
+        self.is_open = False
+        """Whether the library has been read once, so that what is None is not there."""
         self.revision = 0
         """Counted up when something has changed that is on show."""
         self._numbers = itertools.count(1)
@@ -70,30 +72,31 @@ class Desk:
     def open(self) -> None:
         """Read the scheme and the library, as far as there are any."""
         with self.lock:
-            self.trouble = ""
-            if not self.scheme_path.exists():
-                self.job = self.catalogue = None
-            else:
+            job = catalogue = None
+            trouble = ""
+            if self.scheme_path.exists():
                 try:
-                    self.job = load_job(self.scheme_path, unfitted=True)
-                    self._read()
+                    job = load_job(self.scheme_path, unfitted=True)
+                    catalogue = self._read(job)
                 except ModelsheetError as error:
-                    self.trouble, self.catalogue = str(error), None
+                    trouble = str(error)
+            self.job, self.catalogue, self.trouble = job, catalogue, trouble
+            self.is_open = True
             self.revision += 1
 
-    def _read(self) -> None:
-        assert self.job is not None
+    def _read(self, job: Job) -> Catalogue:
         if self.manifest is None:
             self.manifest = Manifest(self.library, create=True)
             self.thumbnails = Thumbnails(self.library, self.places)
         self._seen = self.manifest.version()
-        self.catalogue = Catalogue.read(self.manifest, self.job)
+        return Catalogue.read(self.manifest, job)
 
     def look(self) -> None:
         """Read the library again where somebody else has changed it: a command, the daemon, another page."""
         with self.lock:
-            if self.manifest is not None and self.catalogue is not None and self.manifest.version() != self._seen:
-                self._read()
+            is_shown = self.job is not None and self.manifest is not None and self.catalogue is not None
+            if is_shown and self.manifest.version() != self._seen:
+                self.catalogue = self._read(self.job)
                 self.revision += 1
 
     def close(self) -> None:

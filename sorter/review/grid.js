@@ -1,8 +1,9 @@
 // A grid of pictures of any number: only what is on the screen is there. Text from outside goes in as text alone.
 export default {
   template: `
-    <div class="sheet" :style="{ '--cell': cell + 'px' }">
-      <div class="bar" v-if="axis && classes.length">
+    <div class="sheet" :data-list="list" :style="{ '--cell': cell + 'px' }">
+      <div class="bar" v-if="axis && classes.length" role="group" aria-label="Answer">
+        <span class="head">{{ standing ? "Move to" : "It is" }}</span>
         <button v-for="(name, i) in classes" :key="name" class="chip" :data-class="name"
           :title="i < 9 ? 'key ' + (i + 1) : ''" @click="answer(name)"
           @dragover.prevent @drop.prevent="drop(name)"><kbd v-if="i < 9">{{ i + 1 }}</kbd> {{ name }}</button>
@@ -14,7 +15,7 @@ export default {
         <span><kbd>k</kbd> keep</span><span><kbd>↵</kbd> large</span><span><kbd>/</kbd> search</span>
         <span class="said" role="status">{{ said }}</span>
       </div>
-      <div class="scroll" ref="scroll" tabindex="0" @scroll.passive="look">
+      <div class="pane" ref="scroll" tabindex="0" @scroll.passive="look">
         <div v-if="!total" class="none">{{ none }}</div>
         <div :style="{ height: height + 'px', position: 'relative' }">
           <figure v-for="at in shown" :key="at" :data-at="at" :style="place(at)" :class="classesOf(at)"
@@ -31,7 +32,7 @@ export default {
                 <div v-if="axis && one(at)" class="answer">
                   <b :class="{ person: one(at).person, unsure: !one(at).sure }">{{ one(at).name }}</b>
                   <i v-if="one(at).person">yours</i><i v-else>{{ percent(one(at).score) }}</i>
-                  <span v-if="one(at).second && !one(at).person"> or {{ one(at).second }}
+                  <span v-if="one(at).second_score >= 0.005 && !one(at).person"> or {{ one(at).second }}
                     {{ percent(one(at).second_score) }}</span>
                 </div>
                 <div v-else-if="axis" class="answer"><span>no answer yet</span></div>

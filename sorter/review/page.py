@@ -60,7 +60,7 @@ class Window:
         self.follow: Callable[[], None] | None = None
         """Called at each tick by the view that is shown."""
         self.words = ""
-        self._revision = -1
+        self._revision = page.desk.revision
 
     def build(self) -> None:
         """Lay the window out."""
@@ -84,6 +84,12 @@ class Window:
 
     def first(self) -> None:
         """What a window shows at first: the questions where there are none, else what is to be done next."""
+        if not self.desk.is_open:
+            ui.label(f"Reading {self.desk.library.name} …").classes("said")
+            return
+        if self.desk.trouble:
+            ui.label(self.desk.trouble).classes("trouble")
+            return
         if self.desk.job is None:
             begin.build(self)
             return
@@ -131,8 +137,8 @@ class Window:
             self.bar.value = work.share or 0
         catalogue = self.desk.catalogue
         if self.desk.revision != self._revision or (catalogue is not None and catalogue.counts_are_due()):
-            before, self._revision = self._revision, self.desk.revision
-            if before >= 0 and self.key == "" and self.desk.job is not None:
+            is_new, self._revision = self.desk.revision != self._revision, self.desk.revision
+            if is_new and self.key == "":
                 self.first()
             self._items()
             if self.grid is not None:

@@ -39,7 +39,8 @@ def teach(window: Window, axis: str) -> None:
         counts = teacher.by_class()
         given = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "none yet"
         busy = "Looking... " if teacher.is_busy else ""
-        said.text = f"{busy}{' '.join(teacher.said)} Answers: {given}."
+        missing = f" No answer yet: {', '.join(none)}." if counts and (none := teacher.missing()) else ""
+        said.text = f"{busy}{' '.join(teacher.said)} Answers: {given}.{missing}"
         trouble.text = teacher.trouble
 
     window.follow = follow
@@ -54,7 +55,7 @@ def doubts(window: Window, axis: str) -> None:
         ui.label("No picture is in doubt.").classes("none")
         return
     chips = {one: f"{one} {counts.get(one, 0):,}" for one in window.desk._job().scheme.axes}
-    _chips(window, chips, chosen, "doubts", partial(doubts, window))
+    _chips(window, "Question", chips, chosen, "doubts", partial(doubts, window))
     _grid(window, Query("doubts", chosen), axis=chosen, cell=240, why=True, none="No picture is in doubt here.")
 
 
@@ -63,9 +64,10 @@ def sheets(window: Window, axis: str, name: str) -> None:
     job, counts = window.desk._job(), window.desk._there().counts()["classes"]
     axis = axis or next(iter(job.scheme.axes))
     name = name or next(iter(job.classes[axis]), "")
-    _chips(window, {one: one for one in job.scheme.axes}, axis, "sheets", lambda one: sheets(window, one, ""))
+    axes = {one: one for one in job.scheme.axes}
+    _chips(window, "Question", axes, axis, "sheets", lambda one: sheets(window, one, ""))
     chips = {one: f"{one} {counts[axis].get(one, 0):,}" for one in job.classes[axis]}
-    _chips(window, chips, name, "sheets", lambda one: sheets(window, axis, one))
+    _chips(window, "Class", chips, name, "sheets", lambda one: sheets(window, axis, one))
     _grid(window, Query("class", axis, name), axis=axis, cell=180, standing=True, none="No picture of this class.")
 
 
@@ -74,7 +76,7 @@ def left_out(window: Window, reason: str) -> None:
     counts = window.desk._there().counts()["left_out"]
     if counts:
         chips = {"": f"all {sum(counts.values()):,}"} | {why: f"{why} {count:,}" for why, count in counts.items()}
-        _chips(window, chips, reason, "left out", partial(left_out, window))
+        _chips(window, "Why", chips, reason, "left out", partial(left_out, window))
     _grid(window, Query("left out", "", reason), cell=200, why=True, none="Nothing is left out.")
 
 
@@ -112,8 +114,10 @@ def _turns(window: Window) -> bool:
     return any(axis.canonical for axis in window.desk._job().scheme.axes.values())
 
 
-def _chips(window: Window, chips: dict[str, str], chosen: str, key: str, view: Any) -> None:
-    with ui.row().classes("row"):
+def _chips(window: Window, title: str, chips: dict[str, str], chosen: str, key: str, view: Any) -> None:
+    """Choices of what is shown: value -> words."""
+    with ui.row().classes("row chips").props(f'role=group aria-label="{title}"'):
+        ui.label(title).classes("head")
         for value, text in chips.items():
             chip = ui.element("button").classes("chip on" if value == chosen else "chip")
             chip.on("click", lambda value=value: window.show(partial(view, value), key))

@@ -18,6 +18,8 @@ FIRST, EVERY = 3, 20
 """Answers of each class before the first fit; answers between two."""
 FEW = 30
 """Held-out pictures of which a share says little."""
+NEARLY_ALL = 0.985
+"""Above this share, more answers are not worth a person's time."""
 PACE = 3.0
 """Seconds for an answer, before a person's own pace is known."""
 
@@ -48,6 +50,11 @@ class Teacher:
         with self.desk.lock:
             manifest = self.desk.manifest
             return Counter(manifest.answers_on(self.axis).values()) if manifest else Counter()
+
+    def missing(self) -> list[str]:
+        """The classes with no answer yet."""
+        job, counts = self.desk.job, self.by_class()
+        return [name for name in (job.classes.get(self.axis, ()) if job else ()) if not counts[name]]
 
     def is_ripe(self) -> bool:
         """Whether a fit is worth it now: at first when every class has a few, or two have and there are many answers;
@@ -145,14 +152,14 @@ class Teacher:
             self.said.append("So few say little.")
         else:
             self.said += [str(one) for one in answer.get("said", [])[:1]]
-        self.said += self._forecast(total)
+        self.said += self._forecast(total, pictures)
 
-    def _forecast(self, total: int) -> list[str]:
+    def _forecast(self, total: int, pictures: int) -> list[str]:
         """Errors fall roughly with the square root of the answers: what twice as many would come to, and how long
         that takes at this person's pace."""
         share = self.accuracies[-1][1]
-        if share > 0.985:
-            return ["More answers will hardly help."]
+        if share > NEARLY_ALL:
+            return ["More answers will hardly help."] if pictures >= FEW else []
         better = 1 - (1 - share) / 2**0.5
         given = total - self.answers_then
         pace = (time.monotonic() - self.began) / given if given > 5 else PACE

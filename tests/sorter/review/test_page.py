@@ -29,6 +29,16 @@ def press(page: Any, key: str) -> None:
     page.wait_for_function("at => document.querySelector('figure.focus')?.dataset.at !== at", arg=at)
 
 
+def view(page: Any, name: str) -> None:
+    """Choose what is shown, and wait until its pictures are there."""
+    before = page.get_attribute(".sheet", "data-list") if page.locator(".sheet").count() else ""
+    page.get_by_role("button", name=name).click()
+    page.wait_for_function(
+        "before => (sheet => sheet && sheet.dataset.list !== before)(document.querySelector('.sheet'))", arg=before
+    )
+    page.wait_for_selector("figure.focus img")
+
+
 def answers(library: Path) -> dict[tuple[str, str], str]:
     """(hash, axis) -> a person's answer, as the manifest has it."""
     with sqlite3.connect(f"file:{library / '.modelsheet' / 'manifest.sqlite'}?mode=ro", uri=True) as db:
@@ -84,7 +94,7 @@ def test_from_a_folder_of_frames_to_an_exported_dataset(
     page.get_by_role("button", name="Add", exact=True).click()
     page.wait_for_selector('.chip[data-class="other"]')
     page.wait_for_selector("figure.focus img")
-    page.locator(".scroll").focus()
+    page.locator(".pane").focus()
     keys = {name: str(number) for number, name in enumerate(("mira", "tobo", "other"), 1)}
     for _ in range(24):
         press(page, keys[frames[1][focused(page)]])
@@ -148,7 +158,7 @@ def opened(page: Any, serve: Any, library: Path) -> None:
 def test_every_key(sorted_library: Path, page: Any, serve: Any) -> None:
     library = sorted_library
     opened(page, serve, library)
-    page.get_by_role("button", name="Doubts").click()
+    view(page, "Doubts")
     page.get_by_text("below 80%").first.wait_for()
     first = focused(page)
     press(page, "2")  # the second class of mood
@@ -201,7 +211,7 @@ def test_every_key(sorted_library: Path, page: Any, serve: Any) -> None:
 
 def test_a_picture_is_dragged_onto_a_class(sorted_library: Path, page: Any, serve: Any) -> None:
     opened(page, serve, sorted_library)
-    page.get_by_role("button", name="Doubts").click()
+    view(page, "Doubts")
     page.get_by_text("below 80%").first.wait_for()
     dragged = focused(page)
     page.locator("figure.focus").drag_to(page.locator('.chip[data-class="sad"]'))
@@ -210,7 +220,7 @@ def test_a_picture_is_dragged_onto_a_class(sorted_library: Path, page: Any, serv
 
 def test_sheets_show_pictures_as_they_stand_and_are_answered_so(sorted_library: Path, page: Any, serve: Any) -> None:
     opened(page, serve, sorted_library)
-    page.get_by_role("button", name="Sheets").click()
+    view(page, "Sheets")
     page.get_by_role("button", name="left", exact=False).first.wait_for()
     page.wait_for_selector("img.mirrored")
     page.locator("figure:has(img.mirrored)").first.click()
@@ -222,7 +232,7 @@ def test_sheets_show_pictures_as_they_stand_and_are_answered_so(sorted_library: 
 def test_captions_are_edited_in_place_and_kept(sorted_library: Path, page: Any, serve: Any, run_cli: Any) -> None:
     library, hostile = sorted_library, 'mira, "sly" <script>document.title="pwned"</script>'
     opened(page, serve, library)
-    page.get_by_role("button", name="Captions").click()
+    view(page, "Captions")
     box = page.locator("figure.focus input.caption")
     sha256 = focused(page)
     box.fill(hostile)
@@ -232,14 +242,14 @@ def test_captions_are_edited_in_place_and_kept(sorted_library: Path, page: Any, 
     texts = [path.read_text(encoding="utf-8").strip() for path in library.rglob(f"*{sha256[:10]}.txt")]
     assert texts == [hostile]
     page.reload()
-    page.get_by_role("button", name="Captions").click()
+    view(page, "Captions")
     page.wait_for_selector("input.own")
     assert page.title() == "Modelsheet"
 
 
 def test_a_hostile_name_is_text(sorted_library: Path, page: Any, serve: Any) -> None:
     opened(page, serve, sorted_library)
-    page.get_by_role("button", name="Captions").click()
+    view(page, "Captions")
     page.get_by_text("onerror=document.title", exact=False).first.wait_for()
     page.wait_for_timeout(300)
     assert page.title() == "Modelsheet"
@@ -250,8 +260,7 @@ def test_numbers_and_what_is_left_out(sorted_library: Path, page: Any, serve: An
         (sorted_library.parent / "frames" / "f00.png").read_bytes()[:-1] + b"?"
     )
     opened(page, serve, sorted_library)
-    page.get_by_role("button", name="Doubts").click()
-    page.wait_for_selector("figure.focus img")
+    view(page, "Doubts")
     page.keyboard.press("x")
     page.get_by_role("button", name="Left out").click()
     page.get_by_text("removed by hand").first.wait_for()
@@ -263,12 +272,13 @@ def test_numbers_and_what_is_left_out(sorted_library: Path, page: Any, serve: An
 def test_a_refit_is_compared_and_taken(sorted_library: Path, page: Any, serve: Any) -> None:
     library = sorted_library
     opened(page, serve, library)
-    page.get_by_role("button", name="Sheets").click()
-    page.get_by_role("button", name="mood", exact=True).first.click()
+    view(page, "Sheets")
+    page.get_by_role("group", name="Question").get_by_text("mood").click()
     for name in ("happy", "sad"):
-        page.locator(".row .chip", has_text=name).first.click()
+        page.get_by_role("group", name="Class").get_by_text(name).click()
+        page.wait_for_selector(f'.chip.on:has-text("{name}")')
         page.wait_for_selector("figure.focus img")
-        page.locator(".scroll").focus()
+        page.locator(".pane").focus()
         for _ in range(5):
             page.keyboard.press("Shift+ArrowRight")
         page.keyboard.press(" ")
@@ -298,8 +308,7 @@ def test_two_windows_on_one_library_both_stay_right(
     other.goto(serve("library", folder=library.parent).address)
     other.wait_for_selector("figure.focus img")
     for one in (page, other):
-        one.get_by_role("button", name="Doubts").click()
-        one.wait_for_selector("figure.focus img")
+        view(one, "Doubts")
     first = focused(page)
     press(page, "2")
     until(lambda: (first, "mood") in answers(library))
@@ -316,8 +325,7 @@ def test_two_windows_on_one_library_both_stay_right(
 def test_undo_takes_back_what_the_page_did(sorted_library: Path, page: Any, serve: Any, run_cli: Any) -> None:
     library = sorted_library
     opened(page, serve, library)
-    page.get_by_role("button", name="Doubts").click()
-    page.wait_for_selector("figure.focus img")
+    view(page, "Doubts")
     first = focused(page)
     press(page, "1")
     press(page, "2")
