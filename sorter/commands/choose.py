@@ -51,13 +51,14 @@ def choose(
     run = Backbone(graph.key(), graph, map_places(graph))
     found = features_of([there[sha256] for sha256 in hashes], run, track)
     good = [(sha256, one) for sha256, one in zip(hashes, found, strict=True) if not isinstance(one, Unreadable)]
-    return _chosen(good, given, count, map_shapes(run)[1][2]), len(open_)
+    return choose_among(good, given, count, map_shapes(run)[1][2]), len(open_)
 
 
-def _chosen(found: list[tuple[str, Features]], given: Mapping[str, str], count: int, means: int) -> list[Chosen]:
+def choose_among(found: list[tuple[str, Features]], given: Mapping[str, str], count: int, means: int) -> list[Chosen]:
+    """Choose among pictures, hash and features, of which some are answered; `means`: channels of the last map."""
     if not found:
         return []
-    features = parted([one for _, one in found], means)["average"][0]
+    features = parted([one for _, one in found], means)["grid"]
     hashes = np.array([one.perceptual_hash for _, one in found], np.uint64)
     known = {place: given[sha256] for place, (sha256, _) in enumerate(found) if sha256 in given}
     open_ = [place for place in range(len(found)) if place not in known]
@@ -65,7 +66,7 @@ def _chosen(found: list[tuple[str, Features]], given: Mapping[str, str], count: 
     subset = [*distinct, *known]
     weights = np.array([len(distinct.get(place, [])) + 1.0 for place in subset], np.float32)
     renumbered = {number: known[place] for number, place in enumerate(subset) if place in known}
-    order = [subset[number] for number in choosing.choose(features[subset], renumbered, count, weights)]
+    order = [subset[number] for number in choosing.choose(features[:, subset], renumbered, count, weights)]
     return [Chosen(found[place][0], tuple(found[other][0] for other in distinct[place])) for place in order]
 
 

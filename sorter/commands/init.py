@@ -14,6 +14,7 @@ from sorter.scheme import NO_AXES
 
 DROPPED = {"blurry", "blur", "blurred", "unusable", "trash"}
 SAFE = '"auto"         # what sorter fit found safe; below it: _unsure'
+MEASURED = 'measure   = "sharpness"    # needs no examples'
 UNSAFE = "0.5            # below it: _unsure"
 HEAD = """\
 # What to ask about each picture, and what the answers mean. Check it with: sorter check
@@ -81,8 +82,8 @@ def starter(
     safe: Collection[str] = frozenset(),
     trigger: str = "",
 ) -> str:
-    """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/; `safe`: the axes
-    whose sorters have calibrated thresholds."""
+    """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/, of all but those
+    that the built-in measure of sharpness is asked; `safe`: the axes whose sorters have calibrated thresholds."""
     shown = [axis for axis, labels in axes.items() if not _droppable(labels)] or list(axes)
     text = HEAD.format(
         name=_quote(name),
@@ -90,16 +91,16 @@ def starter(
         folders=_quote("/".join(f"{{{axis}}}" for axis in shown)),
     )
     for axis, labels in axes.items():
-        text += axis_text(axis, labels, models[axis], axis in safe)
+        text += axis_text(axis, labels, models.get(axis), axis in safe)
     return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown))))
 
 
-def axis_text(axis: str, labels: tuple[str, ...], model: str, safe: bool) -> str:
+def axis_text(axis: str, labels: tuple[str, ...], model: str | None, safe: bool) -> str:
     """The tables of one axis in a scheme. See `starter`."""
     mirror = mirror_pairs(labels)
     lines = [
         f"\n[axes.{_key(axis)}]",
-        f"model     = {_quote(f'models/{model}')}",
+        f"model     = {_quote(f'models/{model}')}" if model else MEASURED,
         f"threshold = {SAFE if safe else UNSAFE}",
     ]
     if mirror:

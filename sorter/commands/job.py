@@ -32,6 +32,11 @@ class Job:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Axis -> the classes that its sorter knows."""
 
+    @property
+    def taught(self) -> list[str]:
+        """The axes that a sorter answers which can be fitted; the others have a measure."""
+        return [name for name, axis in self.scheme.axes.items() if not axis.measure]
+
     def decide(self, *known: Any) -> Verdict:
         """The verdict on a (picture, labels) pair of the manifest."""
         return decide(known[0], known[1], self.scheme, self.thresholds, self.classes)

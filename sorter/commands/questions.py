@@ -13,13 +13,14 @@ from sorter.files import read_file, write
 from sorter.scheme import NO_AXES, Scheme, load_scheme
 from sorter.text import clean, folded
 
+BLUR = "blur"
 SUGGESTED: Mapping[str, tuple[str, ...]] = {
     "character": ("nobody", "other"),
     "pose": ("standing", "sitting", "walking", "lying"),
     "expression": ("neutral", "happy", "sad", "angry", "surprised"),
     "direction": ("left", "right", "front"),
     "shot": ("full", "mid", "close"),
-    "blur": ("sharp", "blurry"),
+    BLUR: ("sharp", "blurry"),
 }
 """Questions that most people ask, with classes to begin with."""
 MOST_CLASSES = 100
@@ -37,7 +38,8 @@ def begin(path: Path, name: str, trigger: str, axes: Mapping[str, Sequence[str]]
     asked = {axis: _classes(path, axis, classes) for axis, classes in axes.items()}
     for axis in asked:
         _check_name(path, axis)
-    text = starter(clean(name), asked, {axis: axis for axis in asked}, set(asked), clean(trigger))
+    fitted = {axis: axis for axis, classes in asked.items() if not is_measured(axis, classes)}
+    text = starter(clean(name), asked, fitted, set(fitted), clean(trigger))
     return _keep(path, text)
 
 
@@ -48,7 +50,14 @@ def add_axis(path: Path, axis: str, classes: Sequence[str]) -> Scheme:
     if axis in scheme.axes:
         raise SchemeError(f'{path}: asks for "{axis}" already')
     text = read_file(path).decode("utf-8-sig").rstrip("\n")
-    return _keep(path, f"{text}\n{axis_text(axis, _classes(path, axis, classes), axis, True)}")
+    names = _classes(path, axis, classes)
+    is_fitted = not is_measured(axis, names)
+    return _keep(path, f"{text}\n{axis_text(axis, names, axis if is_fitted else None, is_fitted)}")
+
+
+def is_measured(axis: str, classes: Sequence[str]) -> bool:
+    """Whether the built-in measure answers it, which needs no examples and sees what a network's small view cannot."""
+    return axis == BLUR and set(classes) == set(SUGGESTED[BLUR])
 
 
 def add_class(path: Path, axis: str, name: str) -> Scheme:

@@ -1,26 +1,33 @@
 """Which pictures to ask a person about, so that few answers teach a sorter much. Pure, but for what scikit-learn needs.
 
-Measured on two franchises: before there are answers, the pictures nearest to the centres of k-means over a backbone's
-features; afterwards those whose two likeliest classes are closest together, spread over the features, so that they are
-not all of one kind. Farthest-point choices picked outliers and title cards.
+A linear head learns most from the pictures that say most about all the others: one after the other, each time the one
+whose answer would most reduce the variance of what the head says of the rest (Cohn, Ghahramani and Jordan 1996, "Active
+Learning with Statistical Models"; for least squares the variances do not depend on the answers). Once there are
+answers, those of the rest count most that the head is undecided about. Compared with chance, centres of k-means and
+the smallest margins in docs/decisions.md; with chance by `python -m tests.bench.teaching`.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from sorter.fit.solvers import Space, Task, fit_linear
+from sorter.networks.labels import mirror_pairs
 
-STRENGTH = 1.0
-"""Of the regularisation of the quick head, where features have a mean square of 1."""
-WIDER = 8
-"""Times as many uncertain pictures as are wanted, among which spread decides."""
-MOST = 4000
-"""Pictures that are chosen among, at most; of more, so many by chance."""
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+STRENGTH = 0.1
+"""Of the quick head's regularisation; see `heads.STRENGTHS`."""
+NOISE = 0.3
+"""The variance of an answer, where a picture's features have a square of 1. 0.1 to 1 chose about as well."""
+UNDECIDED = 0.3
+"""The margin at which a picture counts e times less than one whose two likeliest classes are level."""
+MOST = 2000
+"""Pictures that are chosen among, at most; of more, so many by chance. The variances of 2,000 take 64 MB."""
 
 
 def choose(
@@ -28,56 +35,75 @@ def choose(
 ) -> list[int]:
     """The places of `count` pictures that would teach most, the most telling first; none of those in `known`.
 
-    `features`: (n, numbers); `known`: place -> class, of the pictures that are answered. `weights`: (n,) how many
-    pictures each stands for.
+    `features`: (views, n, numbers), of the pictures and, as the second view, of their mirror images; `known`: place ->
+    class, of the pictures that are answered. `weights`: (n,) how many pictures each stands for.
     """
-    open_ = np.array([place for place in range(len(features)) if place not in known], np.int64)
+    total = features.shape[1]
+    open_ = np.array([place for place in range(total) if place not in known], np.int64)
     if len(open_) > MOST:
         open_ = np.sort(np.random.default_rng(seed).choice(open_, MOST, replace=False))
     if len(open_) <= count:
         return [int(place) for place in open_]
-    normal = _normal(features)
-    weights = np.ones(len(features), np.float32) if weights is None else weights
-    if len(set(known.values())) < 2:
-        return [int(open_[place]) for place in nearest_to_centres(normal[open_], count, weights[open_], seed)]
-    margin = margins(normal, known)[open_]
-    unsure = np.argsort(margin, kind="stable")[: WIDER * count]
-    spread = nearest_to_centres(normal[open_[unsure]], count, 1 - margin[unsure], seed)
-    return [int(open_[unsure[place]]) for place in sorted(spread, key=lambda place: float(margin[unsure[place]]))]
+    weights = (np.ones(total, np.float32) if weights is None else weights)[open_]
+    if len(set(known.values())) > 1:
+        weights = weights * np.exp(-margins(features, known, open_) / UNDECIDED)
+    answered = np.array(sorted(known), np.int64)
+    return [int(open_[place]) for place in _reducing_most(_variances(features, open_, answered), weights, count)]
 
 
-def nearest_to_centres(features: Floats, count: int, weights: Floats, seed: int = 0) -> list[int]:
-    """The places of the pictures nearest to `count` centres of k-means, those of the largest clusters first."""
-    from sklearn.cluster import KMeans
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there are fewer distinct pictures than clusters
-        found = KMeans(count, n_init=1, random_state=seed).fit(features, sample_weight=np.maximum(weights, 1e-3))
-    distances = ((features - found.cluster_centers_[found.labels_]) ** 2).sum(axis=1)
-    order = np.lexsort((distances, found.labels_))
-    firsts = order[np.concatenate([[True], np.diff(found.labels_[order]) > 0])]
-    sizes = np.bincount(found.labels_, minlength=count)
-    return [int(place) for place in sorted(firsts, key=lambda place: -sizes[found.labels_[place]])]
-
-
-def margins(features: Floats, known: Mapping[int, str]) -> Floats:
-    """(n,) by how much the likeliest class of each picture is likelier than the second, 0..1, as a linear head says
-    that is fitted on the known ones (least squares on one-hot answers, each class weighing alike)."""
+def margins(features: Floats, known: Mapping[int, str], places: Places) -> Floats:
+    """(places,) by how much the likeliest class of each picture is ahead of the second, as a quick linear head says
+    that is fitted on the known ones and their mirror images. 0: level."""
     classes = sorted(set(known.values()))
-    places = np.array(sorted(known), np.int64)
-    labels = np.array([classes.index(known[int(place)]) for place in places])
-    weights = 1 / np.bincount(labels)[labels]
-    mean = np.average(features[places], axis=0, weights=weights)
-    centred = features - mean
-    answers = np.eye(len(classes), dtype=np.float32)[labels] - 1 / len(classes)
-    rows = centred[places] * np.sqrt(weights)[:, None]
-    gram = rows @ rows.T + STRENGTH * np.eye(len(places), dtype=np.float32)
-    scores = centred @ (rows.T @ np.linalg.solve(gram, answers * np.sqrt(weights)[:, None]))
-    best = np.sort(scores, axis=1)
-    return np.asarray(np.clip(best[:, -1] - best[:, -2], 0, 1), np.float32)
+    pairs = mirror_pairs(tuple(classes))
+    swap = np.array([classes.index(pairs.get(name, name)) for name in classes])
+    answered = np.array(sorted(known), np.int64)
+    labels = np.array([classes.index(known[int(place)]) for place in answered])
+    truth = np.concatenate([labels, swap[labels]][: len(features)])
+    task = Task(truth, np.zeros(len(truth), np.int64), len(classes))
+    space = Space(np.concatenate(features[:, answered]), task.weights)
+    ((kernel, bias),) = fit_linear(space, task, STRENGTH)
+    scores = [view[places] @ kernel + bias for view in features]
+    if len(scores) > 1:
+        scores[1] = scores[1][:, swap]
+    best = np.sort(np.mean(scores, axis=0), axis=1)
+    return np.asarray(best[:, -1] - best[:, -2], np.float32)
 
 
-def _normal(features: Floats) -> Floats:
-    """Centred, with a mean square of 1 a picture."""
-    centred = features - features.mean(axis=0)
-    return np.asarray(centred / max(1e-9, float(np.sqrt((centred**2).sum(axis=1).mean()))), np.float32)
+def _variances(features: Floats, open_: Places, answered: Places) -> Floats:
+    """(views * open, views * open): how what is said of the open pictures varies together, given that the answered ones
+    and their mirror images are known."""
+    rows = _normal(np.concatenate([*features[:, open_], *features[:, answered]]))
+    first = len(features) * len(open_)
+    rest, given = rows[:first], rows[first:]
+    found = rest @ rest.T
+    if len(given):
+        between = rest @ given.T
+        own = given @ given.T + NOISE * np.eye(len(given), dtype=np.float32)
+        found -= between @ np.linalg.solve(own, between.T)
+    return np.asarray(found, np.float32)
+
+
+def _reducing_most(variances: Floats, weights: Floats, count: int) -> list[int]:
+    """Places one after the other, each the one that reduces most the weighted variances that those before it left."""
+    number = len(weights)
+    left, free = np.tile(weights, len(variances) // number), np.ones(number, bool)
+    chosen: list[int] = []
+    for _ in range(count):
+        reduced = left @ np.square(variances) / (variances.diagonal() + NOISE)
+        gain = reduced.reshape(-1, number).sum(axis=0)
+        place = int(np.where(free, gain, -1).argmax())
+        chosen.append(place)
+        free[place] = False
+        for view in range(place, len(variances), number):
+            left[view] = 0
+            column = variances[:, view].copy()
+            variances -= np.outer(column, column / (column[view] + NOISE))
+    return chosen
+
+
+def _normal(rows: Floats) -> Floats:
+    """Each number with the same deviation, as `Space` has it, and each row of length 1: so that an outlier, such as a
+    title card, says no more about the others than any picture does."""
+    even = Space(rows, np.ones(len(rows), np.float32)).rows
+    return np.asarray(even / np.maximum(1e-6, np.linalg.norm(even, axis=1, keepdims=True)), np.float32)

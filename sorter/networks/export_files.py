@@ -134,9 +134,13 @@ def _walk(path: Path) -> Iterator[str]:
         below: list[Path] = []
         for folder in level:
             for one in _listed(folder, depth == 0):
-                if one.is_dir():
+                try:
+                    is_folder, is_file = one.is_dir(), one.is_file()
+                except OSError:  # a link to where nobody may look
+                    continue
+                if is_folder:
                     below.append(one)
-                elif one.is_file() and (depth == 0 or seen < MOST):  # not a pipe, which would be waited for
+                elif is_file and (depth == 0 or seen < MOST):  # not a pipe, which would be waited for
                     seen += 1
                     yield one.relative_to(path).as_posix()
         level = below if seen < MOST else []

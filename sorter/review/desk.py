@@ -94,8 +94,9 @@ class Desk:
     def look(self) -> None:
         """Read the library again where somebody else has changed it: a command, the daemon, another page."""
         with self.lock:
-            is_shown = self.job is not None and self.manifest is not None and self.catalogue is not None
-            if is_shown and self.manifest.version() != self._seen:
+            if self.job is None or self.manifest is None or self.catalogue is None:
+                return
+            if self.manifest.version() != self._seen:
                 self.catalogue = self._read(self.job)
                 self.revision += 1
 

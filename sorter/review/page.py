@@ -93,7 +93,7 @@ class Window:
         if self.desk.job is None:
             begin.build(self)
             return
-        unfitted = [axis for axis in self.desk.job.scheme.axes if axis not in self.desk.job.questions.asked]
+        unfitted = [axis for axis in self.desk.job.taught if axis not in self.desk.job.questions.asked]
         if unfitted:
             self.go(f"teach {unfitted[0]}", partial(pictures.teach, self, unfitted[0]))
         else:
@@ -156,7 +156,7 @@ class Window:
                 return
             counts = catalogue.counts()
             ui.label("Teach").classes("head")
-            for axis in job.scheme.axes:
+            for axis in job.taught:
                 self._item(axis, counts["people"].get(axis, 0), f"teach {axis}", partial(pictures.teach, self, axis))
             self._item("+ question", "", "question", partial(begin.another, self))
             ui.label("Look").classes("head")

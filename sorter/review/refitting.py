@@ -53,7 +53,7 @@ class Comparison:
 
 def staged(desk: Desk, axis: str) -> Path:
     """Where a new sorter lies until it is taken: beside the old one, so that it finds the same backbone."""
-    old = _model(desk, axis)
+    old = model(desk, axis)
     return old.with_name(f".{old.name}.new")
 
 
@@ -85,17 +85,17 @@ def compare(desk: Desk, axis: str, work: Work) -> None:
 
 def take(desk: Desk, found: Comparison) -> Work:
     """Put the new sorter in the old one's place, which is kept beside it until then, and sort the library again."""
-    model = _model(desk, found.axis)
-    before = model.with_name(f".{model.name}.old")
+    place = model(desk, found.axis)
+    before = place.with_name(f".{place.name}.old")
     if not found.staged.is_dir():
         raise LibraryError(f"{found.staged}: is no more; fit again")
-    if model.suffix == ".zip":
-        raise LibraryError(f"{model}: is a zip; unpack it into a folder first, so that a new sorter can take its place")
+    if place.suffix == ".zip":
+        raise LibraryError(f"{place}: is a zip; unpack it into a folder first, so that a new sorter can take its place")
     if before.exists():
         remove_folder(before)
-    if model.exists():
-        patiently(lambda: os.replace(model, before))
-    patiently(lambda: os.replace(found.staged, model))
+    if place.exists():
+        patiently(lambda: os.replace(place, before))
+    patiently(lambda: os.replace(found.staged, place))
     comparisons.pop(str(desk.library), None)
     scheme = str(desk.scheme_path)
 
@@ -115,7 +115,21 @@ def refuse(desk: Desk, found: Comparison) -> None:
         remove_folder(found.staged)
 
 
-def _model(desk: Desk, axis: str) -> Path:
+def is_of_answers(desk: Desk, axis: str) -> bool:
+    """Whether nothing is lost when a sorter fitted on this library's answers takes the place of what is there: there is
+    nothing, or what is there was fitted on these answers itself, most of which still stand."""
+    with desk.lock:
+        asked = desk.job.questions.asked.get(axis) if desk.job else None
+        if asked is None:
+            place = model(desk, axis)
+            return not place.exists() or (place.is_dir() and not any(place.iterdir()))
+        seen = set(asked.card.get("examples", []))
+        given = {sha256[:10] for sha256 in desk.manifest.answers_on(axis)} if desk.manifest else set()
+    return 2 * len(seen & given) > len(seen)
+
+
+def model(desk: Desk, axis: str) -> Path:
+    """Where the scheme looks for the sorter of an axis."""
     job = desk.job
     assert job is not None
     return Path(job.scheme.axes[axis].model or desk.folder / "models" / axis)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nicegui import ui
 
 from sorter.review import refitting
+from sorter.review.teach import mirrors
 from sorter.review.work import Work
 
 if TYPE_CHECKING:
@@ -107,9 +108,7 @@ def refit(window: Window) -> None:
         ui.label(
             "Your answers in this library are the examples, and those of a folder of class folders, if you give one."
         ).classes("said")
-        axis = ui.select(list(job.scheme.axes), value=next(iter(job.scheme.axes)), label="question").props(
-            "dense outlined"
-        )
+        axis = ui.select(job.taught, value=next(iter(job.taught), None), label="question").props("dense outlined")
         axis.classes("full-width")
         folder = _input("Class folders", "", "may be empty")
 
@@ -128,9 +127,12 @@ def refit(window: Window) -> None:
                 to,
                 "--json",
             ]
-            mirrors = window.page.teacher(axis.value)._mirrors()
             _run(
-                window, f"fitting {axis.value}", *arguments, *mirrors, then=partial(refitting.compare, desk, axis.value)
+                window,
+                f"fitting {axis.value}",
+                *arguments,
+                *mirrors(desk, axis.value),
+                then=partial(refitting.compare, desk, axis.value),
             )
 
         _buttons(window, ("Fit", go))

@@ -10,6 +10,7 @@ from typing import Any
 from sorter.errors import ModelsheetError
 from sorter.review.catalogue import Query
 from sorter.review.desk import Desk, Listed
+from sorter.review.refitting import is_of_answers, model
 from sorter.review.work import Work
 
 AT_ONCE = 40
@@ -22,6 +23,15 @@ NEARLY_ALL = 0.985
 """Above this share, more answers are not worth a person's time."""
 PACE = 3.0
 """Seconds for an answer, before a person's own pace is known."""
+
+
+def mirrors(desk: Desk, axis: str) -> list[str]:
+    """The options of `sorter fit` that say which answered classes of an axis become each other in a mirror."""
+    with desk.lock:
+        classes = desk.job.scheme.axes[axis].classes if desk.job and axis in desk.job.scheme.axes else {}
+        known = set(desk.manifest.answers_on(axis).values()) if desk.manifest else set()
+    pairs = {(name, one.mirror) for name, one in classes.items() if one.mirror and name < one.mirror}
+    return [f"--mirror={one}={other}" for one, other in sorted(pairs) if {one, other} <= known]
 
 
 class Teacher:
@@ -73,8 +83,16 @@ class Teacher:
 
     def answered(self) -> None:
         """Something was answered: fit if it is time to, and choose again."""
-        if self.is_ripe():
-            self._step(fit=True)
+        if not self.is_ripe():
+            return
+        is_ours = is_of_answers(self.desk, self.axis)
+        if not is_ours:
+            self.fitted_at = self.answers()
+            self.said = [
+                "The sorter that is there was not fitted on these answers, so it stays; "
+                "under Refit, a new one is fitted and compared with it."
+            ]
+        self._step(fit=is_ours)
 
     def more(self) -> None:
         """Choose again now."""
@@ -90,26 +108,17 @@ class Teacher:
             library, axis = str(self.desk.library), self.axis
             if fit:
                 total = self.answers()
-                folder = f"models/{axis}"
+                folder = str(model(self.desk, axis))
                 arguments = ["sorter", "fit", "--answers", library, "--axis", axis, "--to", folder, "--json"]
-                found = self._run(f"fitting {axis}", *arguments, *self._mirrors())
+                found = self._run(f"fitting {axis}", *arguments, *mirrors(self.desk, axis))
                 self.fitted_at = total
                 if found is not None:
                     self._hear(total, found.answer)
                     scheme = str(self.desk.scheme_path)
-                    self._run(
-                        "looking at all pictures",
-                        "sorter",
-                        "classify",
-                        library,
-                        "--scheme",
-                        scheme,
-                        "--unfitted",
-                        "--json",
-                    )
-            found = self._run(
-                "choosing pictures", "sorter", "choose", library, "--axis", axis, "--count", str(AT_ONCE), "--json"
-            )
+                    arguments = ["sorter", "classify", library, "--scheme", scheme, "--unfitted", "--json"]
+                    self._run("looking at all pictures", *arguments)
+            arguments = ["--axis", axis, "--models", str(model(self.desk, axis)), "--count", str(AT_ONCE), "--json"]
+            found = self._run("choosing pictures", "sorter", "choose", library, *arguments)
             if found is not None:
                 chosen = found.answer.get("chosen", [])
                 listed = Listed(Query("teach", axis), [one["sha256"] for one in chosen])
@@ -131,15 +140,6 @@ class Teacher:
         work.wait()
         self.trouble = work.error() if work.code == 2 else ""
         return None if self.trouble else work
-
-    def _mirrors(self) -> list[str]:
-        job = self.desk.job
-        axis = job.scheme.axes.get(self.axis) if job else None
-        pairs = (
-            {tuple(sorted((name, one.mirror))) for name, one in axis.classes.items() if one.mirror} if axis else set()
-        )
-        known = set(self.by_class())
-        return [f"--mirror={one}={other}" for one, other in sorted(pairs) if {one, other} <= known]
 
     def _hear(self, total: int, answer: dict[str, Any]) -> None:
         scores = answer.get("card", {}).get("scores", {})
@@ -167,7 +167,9 @@ class Teacher:
         return [f"{total} more answers, about {minutes} minute{'s' * (minutes != 1)}, may bring it to {better:.0%}."]
 
     def _fit_answers(self) -> int:
-        """How many answers an earlier sorter was fitted on, as far as its card says."""
+        """How many answers an earlier sorter was fitted on, as far as its card says; all, where it is another's."""
+        if not is_of_answers(self.desk, self.axis):
+            return self.answers()
         job = self.desk.job
         asked = job.questions.asked.get(self.axis) if job else None
         pictures = asked.card.get("pictures") if asked is not None else None
