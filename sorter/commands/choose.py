@@ -19,7 +19,10 @@ from sorter.networks.run import Backbone
 from sorter.networks.run import shapes as map_shapes
 from sorter.records import Unreadable
 
-MOST = 5000
+ALIKE = 0.8
+"""The cosine of two pictures' features (standardised) from which on one answer stands for both, if their hashes are near,
+too. Of 195 portraits with near hashes, 188 show the same direction and 184 the same eyes; the others are below 0.78."""
+MOST = choosing.MOST
 """Pictures that are looked at, at most; of a larger library, so many of those that nobody has answered, by chance."""
 
 
@@ -62,7 +65,7 @@ def choose_among(found: list[tuple[str, Features]], given: Mapping[str, str], co
     hashes = np.array([one.perceptual_hash for _, one in found], np.uint64)
     known = {place: given[sha256] for place, (sha256, _) in enumerate(found) if sha256 in given}
     open_ = [place for place in range(len(found)) if place not in known]
-    distinct = _distinct(hashes, open_)
+    distinct = _distinct(hashes, choosing.normal(features[0]), open_)
     subset = [*distinct, *known]
     weights = np.array([len(distinct.get(place, [])) + 1.0 for place in subset], np.float32)
     renumbered = {number: known[place] for number, place in enumerate(subset) if place in known}
@@ -70,13 +73,14 @@ def choose_among(found: list[tuple[str, Features]], given: Mapping[str, str], co
     return [Chosen(found[place][0], tuple(found[other][0] for other in distinct[place])) for place in order]
 
 
-def _distinct(hashes: np.ndarray, open_: list[int]) -> dict[int, list[int]]:
+def _distinct(hashes: np.ndarray, features: np.ndarray, open_: list[int]) -> dict[int, list[int]]:
     """Place -> the places of the pictures that are near-identical to it; each picture is in one such group."""
     groups: dict[int, list[int]] = {}
     left = np.array(open_, np.int64)
     while len(left):
         first, rest = int(left[0]), left[1:]
         same = np.bitwise_count(np.bitwise_xor(hashes[rest], hashes[first])) <= SAME
+        same[same] = features[rest[same]] @ features[first] >= ALIKE
         groups[first] = [int(place) for place in rest[same]]
         left = rest[~same]
     return groups

@@ -73,7 +73,7 @@ def margins(features: Floats, known: Mapping[int, str], places: Places) -> Float
 def _variances(features: Floats, open_: Places, answered: Places) -> Floats:
     """(views * open, views * open): how what is said of the open pictures varies together, given that the answered ones
     and their mirror images are known."""
-    rows = _normal(np.concatenate([*features[:, open_], *features[:, answered]]))
+    rows = normal(np.concatenate([*features[:, open_], *features[:, answered]]))
     first = len(features) * len(open_)
     rest, given = rows[:first], rows[first:]
     found = rest @ rest.T
@@ -102,7 +102,7 @@ def _reducing_most(variances: Floats, weights: Floats, count: int) -> list[int]:
     return chosen
 
 
-def _normal(rows: Floats) -> Floats:
+def normal(rows: Floats) -> Floats:
     """Each number with the same deviation, as `Space` has it, and each row of length 1: so that an outlier, such as a
     title card, says no more about the others than any picture does."""
     even = Space(rows, np.ones(len(rows), np.float32)).rows

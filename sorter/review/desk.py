@@ -136,7 +136,7 @@ class Desk:
         with self.lock:
             listed, catalogue = self.lists[name], self._there()
             hashes = [one for one in listed.hashes[start : start + count] if one in catalogue.verdicts]
-            return [catalogue.row(sha256, standing) | {"alike": len(listed.alike.get(sha256, ()))} for sha256 in hashes]
+            return [catalogue.row(sha256, standing) | {"alike": listed.alike.get(sha256, ())} for sha256 in hashes]
 
     # --- acts
 

@@ -26,8 +26,11 @@ export default {
                   :class="{ mirrored: standing && row(at).turned }" @error="gone">
                 <img v-if="both" :src="'/small/' + row(at).sha256 + '.jpg'" alt="as it stands" class="mirrored">
               </div>
-              <b v-if="row(at).alike" class="alike" :title="row(at).alike + ' that look alike are answered with it'"
-                >+{{ row(at).alike }}</b>
+              <b v-if="alike(at).length" class="alike" :title="alike(at).length + ' that look alike are answered with it'"
+                >+{{ alike(at).length }}</b>
+              <div v-if="at === focus && alike(at).length" class="alikes">
+                <img v-for="one in alike(at).slice(0, 8)" :key="one" :src="'/small/' + one + '.jpg'" alt="">
+              </div>
               <figcaption>
                 <div v-if="axis && one(at)" class="answer">
                   <b :class="{ person: one(at).person, unsure: !one(at).sure }">{{ one(at).name }}</b>
@@ -110,6 +113,7 @@ export default {
       }
     },
     row(at) { return (this.blocks[Math.floor(at / 60)] || [])[at % 60]; },
+    alike(at) { return this.row(at).alike || []; },
     one(at) { return this.row(at)?.answers[this.axis]; },
     words(at) { return Object.values(this.row(at).answers).map((one) => one.name).join(", "); },
     reasons(at) {

@@ -12,7 +12,10 @@ def clusters(sizes: list[int], spread: float = 0.1, seed: int = 0) -> np.ndarray
     """(1, n, sizes): so many pictures around each of some distant centres."""
     random = np.random.default_rng(seed)
     centres = 3 * np.eye(len(sizes), dtype=np.float32)
-    rows = [centre + spread * random.standard_normal((size, len(sizes))) for centre, size in zip(centres, sizes, strict=True)]
+    rows = [
+        centre + spread * random.standard_normal((size, len(sizes)))
+        for centre, size in zip(centres, sizes, strict=True)
+    ]
     return np.concatenate(rows).astype(np.float32)[None]
 
 
