@@ -20,7 +20,7 @@ from sorter.networks.run import shapes as map_shapes
 from sorter.records import Unreadable
 
 ALIKE = 0.8
-"""The cosine of two pictures' features (standardised) from which on one answer stands for both, if their hashes are near,
+"""The cosine of two pictures' standardised features from which on one answer stands for both, if their hashes are near
 too. Of 195 portraits with near hashes, 188 show the same direction and 184 the same eyes; the others are below 0.78."""
 MOST = choosing.MOST
 """Pictures that are looked at, at most; of a larger library, so many of those that nobody has answered, by chance."""

@@ -175,7 +175,7 @@ def _answer(page: Any, axis: str, classes: list[str], truth: dict[str, dict[str,
             page.wait_for_function(
                 "at => document.querySelector('figure.focus')?.dataset.at !== at", arg=at, timeout=1500
             )
-        except Exception:  # noqa: BLE001 - the last of a list
+        except Exception:  # the last of a list
             page.wait_for_timeout(500)
 
 
