@@ -103,6 +103,7 @@ def key(page: Any, name: str) -> float:
 def make_large(folder: Path) -> None:
     """Files that differ in their last bytes, two sorters, and what the manifest says that these have answered."""
     from sorter.commands.job import load_job
+    from sorter.files import found_at
     from sorter.library.store.manifest import Manifest
     from sorter.records import HUMAN, Label, Picture
 
@@ -131,7 +132,8 @@ def make_large(folder: Path) -> None:
                       HUMAN if draw.random() < 0.1 else sources[axis])
                 for axis, names in AXES.items()
             ]  # fmt: skip
-            manifest.add_picture(Picture(hashlib.sha256(data).hexdigest(), str(path), *SIZE, "JPEG"), labels)
+            picture = Picture(hashlib.sha256(data).hexdigest(), str(path), *SIZE, "JPEG")
+            manifest.add_all([(found_at(path), picture, labels)])
 
 
 def first_sort(folder: Path, page: Any) -> None:

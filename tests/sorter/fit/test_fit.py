@@ -331,7 +331,7 @@ def test_mirror_classes_that_do_not_fit_are_a_sentence(
 def test_the_card_says_what_it_was_made_from_and_how_good_it_is(films: Path, filmed: Path, exports: Path) -> None:
     card = load_sorter(filmed).card
     assert set(card) == {"made", "classes", "pictures", "data", "versions", "scores", "thresholds", "backbone",
-                         "head", "recipe"}  # fmt: skip
+                         "head", "recipe", "examples"}  # fmt: skip
     age = datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(card["made"])
     assert 0 <= age.total_seconds() < 300
     assert card["classes"] == ["happy", "sad"]

@@ -27,8 +27,8 @@ def chromium() -> Iterator[Any]:
 
 
 @pytest.fixture
-def page(chromium: Any) -> Iterator[Any]:
-    """A window; what its console complains of is a failure."""
+def page(chromium: Any, serve: Any) -> Iterator[Any]:
+    """A window, closed before any server; what its console complains of is a failure."""
     context = chromium.new_context(viewport={"width": 1300, "height": 850})
     window = context.new_page()
     window.set_default_timeout(20_000)

@@ -30,9 +30,14 @@ def press(page: Any, key: str) -> None:
 
 
 def view(page: Any, name: str) -> None:
-    """Choose what is shown, and wait until its pictures are there."""
+    """Choose what is shown on the left, and wait until its pictures are there."""
+    show(page, page.get_by_role("button", name=name))
+
+
+def show(page: Any, choice: Any) -> None:
+    """Click on something that shows other pictures, and wait until these are there."""
     before = page.get_attribute(".sheet", "data-list") if page.locator(".sheet").count() else ""
-    page.get_by_role("button", name=name).click()
+    choice.click()
     page.wait_for_function(
         "before => (sheet => sheet && sheet.dataset.list !== before)(document.querySelector('.sheet'))", arg=before
     )
@@ -273,11 +278,9 @@ def test_a_refit_is_compared_and_taken(sorted_library: Path, page: Any, serve: A
     library = sorted_library
     opened(page, serve, library)
     view(page, "Sheets")
-    page.get_by_role("group", name="Question").get_by_text("mood").click()
+    show(page, page.get_by_role("group", name="Question").get_by_text("mood"))
     for name in ("happy", "sad"):
-        page.get_by_role("group", name="Class").get_by_text(name).click()
-        page.wait_for_selector(f'.chip.on:has-text("{name}")')
-        page.wait_for_selector("figure.focus img")
+        show(page, page.get_by_role("group", name="Class").get_by_text(name))
         page.locator(".pane").focus()
         for _ in range(5):
             page.keyboard.press("Shift+ArrowRight")
