@@ -98,12 +98,12 @@ class Numbers:
         return combinations([axis for axis in self.job.scheme.axes if len(self.expected(axis)) > 1], 2)
 
 
-def margin(label: Label, second: float | None) -> float:
+def margin(label: Label) -> float:
     """By how much the likeliest class is likelier than the second, 0..1; DISAGREES where the mirror image contradicts
-    it. `second`: the score of the second; None where it was not kept."""
+    it. Where the second was not kept, it is thought to have all the rest."""
     if label.taken_for:
         return DISAGREES
-    return label.score - (1 - label.score if second is None else second)
+    return label.score - (label.runner_up_score if label.runner_up else 1 - label.score)
 
 
 class Both(NamedTuple):

@@ -53,7 +53,7 @@ class Overview:
         if verdict.mirror and len(self.turned) < SAMPLES:
             self.turned.append(verdict)
         if verdict.unsure:
-            self.doubted.add(verdict, min((_margin(label) for label in _doubtful(verdict)), default=1.0))
+            self.doubted.add(verdict, min((margin(label) for label in _doubtful(verdict)), default=1.0))
 
 
 def model_sheet(overview: Overview, gallery: Gallery, job: Job) -> list[Section]:
@@ -251,10 +251,6 @@ def _scores(label: Label | None) -> tuple[str, str, str, str]:
 
 def _doubtful(verdict: Verdict) -> list[Label]:
     return [label for label in verdict.labels if label.axis in verdict.unsure]
-
-
-def _margin(label: Label) -> float:
-    return margin(label, label.runner_up_score if label.runner_up else None)
 
 
 def _name(verdict: Verdict) -> str:

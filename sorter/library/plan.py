@@ -22,7 +22,7 @@ def steps_between(
     `held`: pictures that a person has taken in hand, by the first digits of their hashes; their files are left as they
     are, but for those of `surplus`, which are ours and stand elsewhere too.
     """
-    with _nothing_collected():
+    with nothing_collected():
         return _steps(wanted, dict(placed), held, surplus)
 
 
@@ -44,7 +44,7 @@ def _steps(
 
 
 @contextmanager
-def _nothing_collected() -> Iterator[None]:
+def nothing_collected() -> Iterator[None]:
     """Have Python not look for values that refer back to themselves: among millions of ours it would find none."""
     was_on = gc.isenabled()
     gc.disable()

@@ -5,28 +5,22 @@ Rows say what a person sees: classes of the picture as it was found, which is ho
 
 from __future__ import annotations
 
-import sys
+import gc
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from sorter.classify.source import References
 from sorter.commands.job import Job
 from sorter.commands.numbers import Numbers, margin
 from sorter.commands.plan import references, verdicts
+from sorter.library.plan import nothing_collected
 from sorter.library.store.manifest import Manifest
-from sorter.records import HUMAN, Label, Verdict
+from sorter.records import HUMAN, Verdict
 from sorter.text import folded
 
 LOOKS = 20
-
-
-class Runner(NamedTuple):
-    """The second likeliest class on an axis."""
-
-    name: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +42,6 @@ class Catalogue:
 
     job: Job
     verdicts: dict[str, Verdict] = field(default_factory=dict)
-    runners: dict[tuple[str, str], Runner] = field(default_factory=dict)
-    """(hash, axis) -> the second likeliest class."""
     among: References | None = None
     """What measures are compared with."""
     _counts: dict[str, Any] = field(default_factory=dict)
@@ -60,20 +52,19 @@ class Catalogue:
     def read(cls, manifest: Manifest, job: Job) -> Catalogue:
         """Everything that is known now. 100,000 pictures take about a second."""
         found = cls(job, among=references(manifest, job))
-        for verdict in verdicts(manifest, job, None, found.among):
-            found.verdicts[verdict.picture.sha256] = _light(verdict)
-        found._read_runners(manifest, None)
+        with nothing_collected():
+            found._read(manifest, None)
+            gc.freeze()  # nor look through them later, at each of a window's many small values
         return found
 
     def refresh(self, manifest: Manifest, hashes: Iterable[str]) -> None:
         """Read some pictures again, after they were answered about."""
         self._stale = True
-        for verdict in verdicts(manifest, self.job, set(hashes), self.among):
-            self.verdicts[verdict.picture.sha256] = _light(verdict)
+        self._read(manifest, set(hashes))
 
-    def _read_runners(self, manifest: Manifest, only: Iterable[str] | None) -> None:
-        for sha256, axis, name, score in manifest.runners_up(self.job.questions.sources(), only):
-            self.runners[sha256, axis] = Runner(sys.intern(name), score)
+    def _read(self, manifest: Manifest, only: set[str] | None) -> None:
+        for verdict in verdicts(manifest, self.job, only, self.among, runners_up=True):
+            self.verdicts[verdict.picture.sha256] = verdict
 
     # --- lists
 
@@ -92,13 +83,8 @@ class Catalogue:
     def margin(self, verdict: Verdict, axis: str = "") -> float:
         """By how much the likeliest class is likelier than the second, 0..1, on the axis in doubt where that is least;
         DISAGREES where the mirror image contradicts it."""
-        least = 2.0
-        for label in verdict.labels:
-            if label.axis not in verdict.unsure or (axis and label.axis != axis):
-                continue
-            runner = self.runners.get((verdict.picture.sha256, label.axis))
-            least = min(least, margin(label, runner and runner.score))
-        return least
+        doubted = (label for label in verdict.labels if label.axis in verdict.unsure and axis in ("", label.axis))
+        return min(map(margin, doubted), default=2.0)
 
     def _text(self, verdict: Verdict) -> str:
         classes = " ".join(label.name for label in verdict.labels)
@@ -117,15 +103,14 @@ class Catalogue:
         answers = {}
         for label in verdict.labels:
             axis = self.job.scheme.axes[label.axis]
-            runner = self.runners.get((sha256, label.axis))
-            second = runner and (axis.mirrored(runner.name) if verdict.mirror and standing else runner.name)
+            name, second = label.name, label.runner_up
             answers[label.axis] = {
-                "name": axis.mirrored(label.name) if back else label.name,
+                "name": axis.mirrored(name) if back else name,
                 "score": round(label.score, 4),
                 "person": label.source == HUMAN,
                 "sure": label.axis not in verdict.unsure,
-                "second": second or "",
-                "second_score": round(runner.score, 4) if runner else 0,
+                "second": axis.mirrored(second) if back else second,
+                "second_score": round(label.runner_up_score, 4),
             }
         return {
             "sha256": sha256,
@@ -171,15 +156,6 @@ class Catalogue:
     def combinations(self, first: str, second: str) -> dict[tuple[str, str], int]:
         """How many wanted, certain pictures each pair of classes of two axes has, none included: the gaps show."""
         return Numbers.of(self.job, self.verdicts.values()).combinations(first, second)
-
-
-def _light(verdict: Verdict) -> Verdict:
-    """The same with texts shared that millions of labels have in common."""
-    labels = tuple([
-        Label(sys.intern(one.axis), sys.intern(one.name), one.score, sys.intern(one.source), *one[4:6])
-        for one in verdict.labels
-    ])  # fmt: skip
-    return verdict._replace(labels=labels)
 
 
 def _in_doubt(catalogue: Catalogue, verdict: Verdict, query: Query) -> bool:

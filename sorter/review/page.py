@@ -17,7 +17,7 @@ from sorter.review.grid import Grid
 from sorter.review.teach import Teacher
 
 STYLE = Path(__file__).with_name("style.css")
-TICK = 0.4
+TICK = 0.1
 """Seconds between two looks at what has changed."""
 
 

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from sorter.review.guard import Guard
 
 LOOK = 1.0
 """Seconds between two looks whether somebody else has changed the library."""
+REST = 9
+"""How many times as long as a look took is waited until the next: while a daemon sorts into a large library, the page
+has the rest of the time."""
 
 
 def serve(desk: Desk, port: int, say: Callable[[str], None], show: Callable[[str], None]) -> None:
@@ -23,19 +28,18 @@ def serve(desk: Desk, port: int, say: Callable[[str], None], show: Callable[[str
 
     port: 0 for any that is free. Raises LibraryError where the port is taken, MissingExtra without NiceGUI.
     """
-    try:
-        import nicegui  # noqa: F401
-        import uvicorn
-    except ModuleNotFoundError:
-        raise MissingExtra("review", "the page") from None
+    if not find_spec("nicegui"):
+        raise MissingExtra("review", "the page")
     taken = _listen(port)
     port = taken.getsockname()[1]
+    threading.Thread(target=desk.open, daemon=True).start()  # a large library is read while NiceGUI is
+    import uvicorn
+
     guard = Guard(_application(desk), port)
     address = f"http://127.0.0.1:{port}/?token={guard.ticket}"
     config = uvicorn.Config(guard, log_level="error", access_log=False, lifespan="on", server_header=False)
     server = uvicorn.Server(config)
     with _looking(desk):
-        threading.Thread(target=desk.open, daemon=True).start()
         say(address)
         show(address)
         with contextlib.suppress(KeyboardInterrupt):
@@ -82,9 +86,12 @@ def _looking(desk: Desk) -> Iterator[None]:
     stop = threading.Event()
 
     def look() -> None:
-        while not stop.wait(LOOK):
+        wait = LOOK
+        while not stop.wait(wait):
+            began = time.monotonic()
             with contextlib.suppress(Exception):  # told of when somebody asks for something
                 desk.look()
+            wait = max(LOOK, REST * (time.monotonic() - began))
 
     threading.Thread(target=look, daemon=True).start()
     try:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from sys import intern
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -278,8 +279,9 @@ class Manifest(PlacedFiles, PeoplesAnswers):
 def _in_force(rows: Iterable[Any], sources: dict[str, str]) -> tuple[Label, ...]:
     """A person's answers, and the present sorter's on the other axes."""
     chosen: dict[str, Label] = {}
-    for row in rows:
-        label = Label(*row[1:])
-        if label.source == HUMAN or (label.axis not in chosen and label.source == sources.get(label.axis)):
-            chosen[label.axis] = label
+    for _, axis, name, score, source, *more in rows:
+        if source == HUMAN or (axis not in chosen and source == sources.get(axis)):
+            # Millions of labels have a few texts in common.
+            axis = intern(axis)
+            chosen[axis] = Label(axis, intern(name), score, intern(source), *more)
     return tuple(chosen.values())

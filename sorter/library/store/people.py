@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
 
-from sorter.library.store import database
 from sorter.records import HUMAN
 
 
@@ -33,20 +31,6 @@ class PeoplesAnswers:
     def forget_label(self, sha256: str, axis: str, source: str) -> None:
         """Take back one answer."""
         self._db.execute("DELETE FROM label WHERE sha256 = ? AND axis = ? AND source = ?", (sha256, axis, source))
-
-    def runners_up(
-        self, sources: Mapping[str, str], only: Iterable[str] | None = None
-    ) -> Iterator[tuple[str, str, str, float]]:
-        """Picture, axis, and the second likeliest class with its score, as the present sorters answered.
-
-        `sources`: axis -> who answers it. `only`: the pictures of these hashes.
-        """
-        query = "SELECT sha256, runner_up, runner_up_score FROM label WHERE axis = ? AND source = ? AND runner_up != ''"
-        for axis, source in sources.items():
-            for some in [[]] if only is None else database.parts(sorted(set(only))):
-                more = f" AND sha256 IN ({database.marks(some)})" if only is not None else ""
-                for sha256, name, score in self._db.execute(query + more, [axis, source, *some]):
-                    yield sha256, axis, name, score
 
     def at_odds(self, axis: str, source: str) -> list[tuple[str, str, str, float]]:
         """Each picture that a person and a sorter answered on an axis: hash, the person's class, the sorter's, and its

@@ -273,8 +273,8 @@ def test_gaps_show_what_is_missing_and_not_what_cannot_be(job: Job) -> None:
 
 def test_a_margin_is_what_parts_the_first_from_the_second() -> None:
     label = Label("mood", "happy", 0.75, "x")
-    assert margin(label, 0.25) == margin(label, None) == 0.5
-    assert margin(label._replace(taken_for="sad"), 0.25) == DISAGREES
+    assert margin(label) == margin(label._replace(runner_up="sad", runner_up_score=0.25)) == 0.5
+    assert margin(label._replace(taken_for="sad")) == DISAGREES
 
 
 def test_a_long_page_says_what_is_in_it() -> None:
