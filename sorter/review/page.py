@@ -61,6 +61,11 @@ class Window:
         """Called at each tick by the view that is shown."""
         self.words = ""
         self._revision = page.desk.revision
+        self._listed: list[str] | None = None
+        """The questions that the left side was built for."""
+        self._counts: dict[str, ui.label] = {}
+        """Key -> where it says how many pictures that would show."""
+        self._buttons: dict[str, ui.button] = {}
 
     def build(self) -> None:
         """Lay the window out."""
@@ -147,36 +152,52 @@ class Window:
             self.follow()
 
     def _items(self) -> None:
-        """What can be chosen, with how many pictures each would show."""
-        self.drawer.clear()
+        """Say how many pictures each choice would show, and which was made."""
         job, catalogue = self.desk.job, self.desk.catalogue
+        listed = None if job is None or catalogue is None else job.taught
+        if listed is None or listed != self._listed:
+            # Only then: a click on what is built anew at that moment would be lost.
+            self._listed = listed
+            self._build_items()
+        if catalogue is None:
+            return
+        counts = catalogue.counts()
+        shown = {f"teach {axis}": counts["people"].get(axis, 0) for axis in listed or ()}
+        shown |= {"doubts": counts["in_doubt"], "sheets": counts["wanted"], "captions": counts["wanted"]}
+        shown |= {"left out": sum(counts["left_out"].values()), "turned": counts["turned"]}
+        for key, button in self._buttons.items():
+            self._counts[key].text = f"{shown[key]:,}" if shown.get(key) else ""
+            button.classes(add="on") if key == self.key else button.classes(remove="on")
+
+    def _build_items(self) -> None:
+        self.drawer.clear()
+        self._counts, self._buttons = {}, {}
         with self.drawer:
-            if job is None or catalogue is None:
+            if self._listed is None:
                 ui.label(self.desk.trouble or "no questions yet").classes("head")
                 return
-            counts = catalogue.counts()
             ui.label("Teach").classes("head")
-            for axis in job.taught:
-                self._item(axis, counts["people"].get(axis, 0), f"teach {axis}", partial(pictures.teach, self, axis))
-            self._item("+ question", "", "question", partial(begin.another, self))
+            for axis in self._listed:
+                self._item(axis, f"teach {axis}", partial(pictures.teach, self, axis))
+            self._item("+ question", "question", partial(begin.another, self))
             ui.label("Look").classes("head")
-            self._item("Doubts", counts["in_doubt"], "doubts", partial(pictures.doubts, self, ""))
-            self._item("Sheets", counts["wanted"], "sheets", partial(pictures.sheets, self, "", ""))
-            self._item("Left out", sum(counts["left_out"].values()), "left out", partial(pictures.left_out, self, ""))
-            self._item("Turned", counts["turned"], "turned", partial(pictures.turned, self))
-            self._item("Captions", counts["wanted"], "captions", partial(pictures.captions, self))
-            self._item("Numbers", "", "numbers", partial(numbers.build, self))
+            self._item("Doubts", "doubts", partial(pictures.doubts, self, ""))
+            self._item("Sheets", "sheets", partial(pictures.sheets, self, "", ""))
+            self._item("Left out", "left out", partial(pictures.left_out, self, ""))
+            self._item("Turned", "turned", partial(pictures.turned, self))
+            self._item("Captions", "captions", partial(pictures.captions, self))
+            self._item("Numbers", "numbers", partial(numbers.build, self))
             ui.label("Do").classes("head")
-            self._item("Sort, export, train", "", "tasks", partial(tasks.build, self))
-            self._item("Refit", "", "refit", partial(tasks.refit, self))
-            self._item("Daemon", "", "daemon", partial(tasks.daemon, self))
+            self._item("Sort, export, train", "tasks", partial(tasks.build, self))
+            self._item("Refit", "refit", partial(tasks.refit, self))
+            self._item("Daemon", "daemon", partial(tasks.daemon, self))
 
-    def _item(self, text: str, count: Any, key: str, view: Callable[[], None]) -> None:
-        button = ui.button(on_click=lambda: self.go(key, view)).props("flat no-caps align=left color=primary")
-        button.classes("item on" if key == self.key else "item")
+    def _item(self, text: str, key: str, view: Callable[[], None]) -> None:
+        self._buttons[key] = button = ui.button(on_click=lambda: self.go(key, view))
+        button.props("flat no-caps align=left color=primary").classes("item")
         with button:
             ui.label(text)
-            ui.label(f"{count:,}" if isinstance(count, int) and count else str(count or "")).classes("said")
+            self._counts[key] = ui.label().classes("said")
 
     def _searched(self) -> None:
         self.words = self.search.value or ""

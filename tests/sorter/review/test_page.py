@@ -287,7 +287,7 @@ def test_a_refit_is_compared_and_taken(sorted_library: Path, page: Any, serve: A
         page.keyboard.press(" ")
         page.get_by_text(f"6: {name}").wait_for()
     page.get_by_role("button", name="Refit").click()
-    page.get_by_label("question").click()
+    page.get_by_role("combobox", name="question").click()
     page.get_by_role("option", name="mood").click()
     page.get_by_role("button", name="Fit", exact=True).click()
     page.get_by_role("button", name="Take the new one").wait_for(timeout=120_000)
