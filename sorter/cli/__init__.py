@@ -29,7 +29,8 @@ class _InOrder(click.Group):
 def sorter() -> None:
     """Sort a heap of frames into class folders, turn them to one side, and caption them.
 
-    Start with: sorter init, then sorter check, then sorter sort FRAMES --to LIBRARY.
+    Start with sorter review FRAMES, which opens a page; or step by step with sorter init, sorter check, and sorter
+    sort FRAMES --to LIBRARY.
     """
 
 

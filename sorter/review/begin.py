@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 CHOSEN = ("character", "direction")
 """Suggestions that are ticked at first."""
+HINTS = {
+    "character": "Their names; other is everybody else.",
+    "direction": "left: facing the left edge of the picture. All are turned to face left.",
+    questions.BLUR: "Measured, so it needs no answers; blurry pictures are left out.",
+}
 
 
 def build(window: Window) -> None:
@@ -86,10 +91,12 @@ def another(window: Window) -> None:
 
 
 def _row(axis: str, classes: str, is_chosen: bool) -> tuple[ui.checkbox, ui.input, ui.input]:
-    with ui.row().classes("row full-width no-wrap"):
-        ticked = ui.checkbox(value=is_chosen).props("dense")
+    with ui.row().classes("row full-width no-wrap items-start"):
+        ticked = ui.checkbox(value=is_chosen).props("dense").style("margin-top: 8px")
         name = ui.input("question", value=axis).props("dense outlined").style("width: 9rem")
         words = ui.input("classes", value=classes).props("dense outlined").classes("col")
+        if axis in HINTS:
+            words.props(f'hint="{HINTS[axis]}"')
     name.on_value_change(lambda: ticked.set_value(True))
     words.on_value_change(lambda: ticked.set_value(True))
     return ticked, name, words

@@ -28,7 +28,7 @@ class Query:
     """Which pictures a list shows."""
 
     view: str
-    """"all", "doubts", "class", "left out", "turned", "answered", "at odds", or "captions" (a person's own)."""
+    """One of VIEWS; "captions" are a person's own."""
     axis: str = ""
     name: str = ""
     """A class, or a reason for being left out."""
@@ -182,6 +182,7 @@ Chosen = Callable[[Catalogue, Verdict, Query], bool]
 Order = Callable[[Catalogue, Verdict, Query], Any]
 VIEWS: Mapping[str, tuple[Chosen, Order]] = {
     "all": (lambda _, verdict, query: True, _by_path),
+    "wanted": (lambda _, verdict, query: not verdict.unwanted, _by_path),
     "doubts": (_in_doubt, _by_margin),
     "class": (_of_class, _by_path),
     "left out": (lambda _, one, query: bool(one.unwanted) and query.name in ("", one.unwanted), _by_path),

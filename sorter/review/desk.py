@@ -16,6 +16,7 @@ from typing import Any
 from sorter.commands.answer import Answer, answer_all
 from sorter.commands.job import Job, load_job
 from sorter.errors import LibraryError, ModelsheetError
+from sorter.library.names import digits_in
 from sorter.library.originals import places
 from sorter.library.store.manifest import Manifest
 from sorter.records import CAPTION, LIBRARY, REMOVED, WANTED
@@ -114,6 +115,11 @@ class Desk:
         """Where the bytes of a picture may lie."""
         with self.lock:
             return places(self.manifest, sha256) if self.manifest is not None else []
+
+    def picture_at(self, path: str) -> str | None:
+        """The hash of the picture that a file of the library shows; None where there is none."""
+        with self.lock:
+            return self.manifest.hash_of(digits_in(path.rpartition("/")[2])) if self.manifest and path else None
 
     # --- lists
 
@@ -217,7 +223,9 @@ class Desk:
 
     # --- work
 
-    def run(self, title: str, *arguments: str, then: Callable[[Work], None] | None = None) -> Work:
+    def run(
+        self, title: str, *arguments: str, then: Callable[[Work], None] | None = None, is_asked: bool = True
+    ) -> Work:
         """Start a command, such as "sorter", "sort", "frames"; after what is under way, if there is something."""
 
         def ended(work: Work) -> None:
@@ -229,7 +237,7 @@ class Desk:
                 self.revision += 1
 
         with self.lock:
-            work = Work(title, arguments, self.folder, ended)
+            work = Work(title, arguments, self.folder, ended, is_asked)
             self.revision += 1
             if self.is_busy:
                 self.waiting.append(work)

@@ -42,8 +42,9 @@ export default {
                 <div v-else class="answer">{{ words(at) }}</div>
                 <div class="name" :title="row(at).name">{{ row(at).name }}</div>
                 <div v-if="why" class="why" :title="reasons(at)">{{ reasons(at) }}</div>
-                <input v-if="captions" class="caption" :class="{ own: row(at).own_caption }" :value="row(at).caption"
-                  :aria-label="'caption of ' + row(at).name" maxlength="2000" @keydown.stop @change="caption(at, $event)">
+                <textarea v-if="captions" class="caption" :class="{ own: row(at).own_caption }" :value="row(at).caption"
+                  :aria-label="'caption of ' + row(at).name" maxlength="2000" rows="3" spellcheck="false" @keydown.stop
+                  @keydown.enter.prevent="$event.target.blur()" @change="caption(at, $event)"></textarea>
               </figcaption>
             </template>
           </figure>
@@ -64,7 +65,11 @@ export default {
     return { columns: 1, width: 0, shown: [], blocks: {}, focus: 0, chosen: [], anchor: 0, done: {}, said: "", large: null, dragged: [] };
   },
   computed: {
-    tall() { return Math.round(this.cell * 0.66) + 52 + (this.captions ? 34 : 0) + (this.why ? 34 : 0); },
+    // Of wide frames as they come, with two lines below; taller pictures are shown whole, with a margin at their sides.
+    tall() {
+      const step = this.width ? this.width / this.columns : this.cell;
+      return Math.round((step - 24) * (this.both ? 0.29 : 0.58)) + 62 + (this.captions ? 62 : 0) + (this.why ? 34 : 0);
+    },
     height() { return Math.ceil(this.total / this.columns) * this.tall; },
   },
   watch: {
@@ -129,7 +134,7 @@ export default {
     },
     classesOf(at) { return { focus: at === this.focus, chosen: this.chosen.includes(at), done: this.done[at] }; },
     click(at, event) {
-      if (event.target.tagName === "INPUT") return;
+      if (event.target.tagName === "TEXTAREA") return;
       if (event.shiftKey) this.select(this.anchor, at);
       else if (event.ctrlKey || event.metaKey) this.chosen = this.chosen.includes(at) ? this.chosen.filter((one) => one !== at) : [...this.chosen, at];
       else { this.chosen = []; this.anchor = at; }

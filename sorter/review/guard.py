@@ -7,6 +7,8 @@ a cookie that is set once, by the address that is printed.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -19,8 +21,10 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-MOST_BODY = 1 << 20
+MOST_BODY = 2 << 20
 """Bytes of a request's body: answers are short, and nothing is uploaded."""
+PATIENCE = 5.0
+"""Seconds for which the rest of a refused request is read."""
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -102,7 +106,18 @@ class Guard:
             await receive()
             await send({"type": "websocket.close", "code": 4403})
         else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_read_past(receive), PATIENCE)
             await _answer(send, 403, why)
+
+
+async def _read_past(receive: Receive) -> None:
+    """Take what is sent, up to a bound: who is still sending when the connection ends never reads the answer."""
+    seen, goes_on = 0, True
+    while goes_on and seen <= 16 * MOST_BODY:
+        message = await receive()
+        seen += len(message.get("body", b""))
+        goes_on = message["type"] == "http.request" and message.get("more_body", False)
 
 
 async def _answer(send: Send, status: int, text: str) -> None:

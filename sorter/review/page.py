@@ -83,7 +83,7 @@ class Window:
                 ui.input(placeholder="search").classes("search").props("dense outlined clearable debounce=250")
             )
             self.search.on_value_change(self._searched)
-        self.body = ui.column().classes("view")
+        self.content = ui.element("div").classes("content")
         self.show(self.first, "")
         ui.timer(TICK, self.tick)
 
@@ -111,9 +111,8 @@ class Window:
     def show(self, view: Callable[[], None], key: str) -> None:
         """Show a view instead of the present one."""
         self.view, self.key, self.grid, self.follow = view, key, None, None
-        self.body.clear()
-        self.body.classes(remove="long")
-        with self.body:
+        self.content.clear()  # with the place to which the last view was scrolled
+        with self.content, ui.column().classes("view") as self.body:
             try:
                 view()
             except ModelsheetError as error:

@@ -89,7 +89,7 @@ def turned(window: Window) -> None:
 def captions(window: Window) -> None:
     """Every caption, edited in place."""
     ui.label("A caption that you change is yours and stays; the sorters' words no longer replace it.").classes("said")
-    _grid(window, Query("all"), cell=260, captions=True, standing=True)
+    _grid(window, Query("wanted"), cell=260, captions=True, standing=True, none="No picture is wanted yet.")
 
 
 def found(window: Window, words: str) -> None:

@@ -194,6 +194,8 @@ def daemon(window: Window) -> None:
     window.long()
     ui.label("The daemon").classes("text-h6")
     said = ui.label("asking").classes("lines")
+    last = ui.element("img").classes("last").props('alt="the picture that was placed last"')
+    last.visible = False
     ui.label("Started by: sorter watch FRAMES --to LIBRARY; at each login: the same with --install.").classes("said")
     library, scheme = str(window.desk.library), str(window.desk.scheme_path)
     command = [sys.executable, "-m", "sorter", "status", library, "--scheme", scheme, "--json"]
@@ -206,6 +208,10 @@ def daemon(window: Window) -> None:
         if found is not None:  # None: the page is closing
             data = json.loads(found.stdout or b'{"error": "sorter status has failed"}')
             said.text = data.get("error") or "\n".join(lines_of(data))
+            sha256 = window.desk.picture_at((data.get("daemon") or {}).get("last_placed") or "")
+            last.visible = sha256 is not None
+            if sha256:
+                last.props(f"src=/small/{sha256}.jpg")
         await asyncio.sleep(time.monotonic() - began)  # of a large library it takes seconds
 
     ui.timer(2.0, ask)
@@ -227,12 +233,12 @@ def _run(window: Window, title: str, *arguments: str, then: Callable[[Work], Non
 
 
 def _output(window: Window) -> Callable[[], None]:
-    """What the last command said, kept up to date."""
+    """What the last command that was asked for said, kept up to date."""
     place = ui.label().classes("lines").style("display: none")
 
     def follow() -> None:
         work = window.desk.work
-        if work is not None:
+        if work is not None and work.is_asked:
             place.style("display: block")
             place.text = "\n".join([f"$ {work.command}", *said_by(work)])
 

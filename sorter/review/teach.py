@@ -136,7 +136,7 @@ class Teacher:
         return self._busy.locked()
 
     def _run(self, title: str, *arguments: str) -> Work | None:
-        work = self.desk.run(title, *arguments)
+        work = self.desk.run(title, *arguments, is_asked=False)
         work.wait()
         self.trouble = work.error() if work.code == 2 else ""
         return None if self.trouble else work

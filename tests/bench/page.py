@@ -78,7 +78,7 @@ def large(folder: Path, page: Any) -> None:
     median, late = times[KEYS // 2], quantiles(times, n=20)[-1]
     print(f"{KEYS} answers by keys: median {1000 * median:.0f} ms, p95 {1000 * late:.0f} ms (bar: 100)")
     page.get_by_role("button", name="Captions").click()
-    page.wait_for_selector("figure.focus input.caption")
+    page.wait_for_selector("figure.focus textarea.caption")
     for title, step in (("thumbnails made then", 1), ("thumbnails that are there", -1)):
         blanks = sorted(page.evaluate(BLANK.replace("STEP", str(step))) for _ in range(SCROLLS))
         print(

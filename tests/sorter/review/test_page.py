@@ -238,7 +238,7 @@ def test_captions_are_edited_in_place_and_kept(sorted_library: Path, page: Any, 
     library, hostile = sorted_library, 'mira, "sly" <script>document.title="pwned"</script>'
     opened(page, serve, library)
     view(page, "Captions")
-    box = page.locator("figure.focus input.caption")
+    box = page.locator("figure.focus textarea.caption")
     sha256 = focused(page)
     box.fill(hostile)
     box.press("Tab")
@@ -248,7 +248,7 @@ def test_captions_are_edited_in_place_and_kept(sorted_library: Path, page: Any, 
     assert texts == [hostile]
     page.reload()
     view(page, "Captions")
-    page.wait_for_selector("input.own")
+    page.wait_for_selector("textarea.own")
     assert page.title() == "Modelsheet"
 
 
