@@ -91,12 +91,12 @@ def another(window: Window) -> None:
 
 
 def _row(axis: str, classes: str, is_chosen: bool) -> tuple[ui.checkbox, ui.input, ui.input]:
-    with ui.row().classes("row full-width no-wrap items-start"):
-        ticked = ui.checkbox(value=is_chosen).props("dense").style("margin-top: 8px")
+    with ui.row().classes("row full-width no-wrap"):
+        ticked = ui.checkbox(value=is_chosen).props("dense")
         name = ui.input("question", value=axis).props("dense outlined").style("width: 9rem")
         words = ui.input("classes", value=classes).props("dense outlined").classes("col")
-        if axis in HINTS:
-            words.props(f'hint="{HINTS[axis]}"')
+    if axis in HINTS:
+        ui.label(HINTS[axis]).classes("hint")
     name.on_value_change(lambda: ticked.set_value(True))
     words.on_value_change(lambda: ticked.set_value(True))
     return ticked, name, words

@@ -9,10 +9,9 @@ export default {
           @dragover.prevent @drop.prevent="drop(name)"><kbd v-if="i < 9">{{ i + 1 }}</kbd> {{ name }}</button>
       </div>
       <div class="bar keys">
-        <span><kbd>←</kbd><kbd>→</kbd><kbd>↑</kbd><kbd>↓</kbd> move, with <kbd>⇧</kbd> select</span>
-        <span v-if="axis"><kbd>1</kbd>–<kbd>9</kbd> class</span><span v-if="axis"><kbd>space</kbd> accept</span>
-        <span><kbd>z</kbd> undo</span><span v-if="turns"><kbd>f</kbd> turn</span><span><kbd>x</kbd> drop</span>
-        <span><kbd>k</kbd> keep</span><span><kbd>↵</kbd> large</span><span><kbd>/</kbd> search</span>
+        <span class="hand"><kbd>←</kbd><kbd>→</kbd><kbd>↑</kbd><kbd>↓</kbd> move, with <kbd>⇧</kbd> select</span>
+        <span class="hand" v-if="axis"><kbd>1</kbd>–<kbd>9</kbd> class</span>
+        <button v-for="[key, word] in keys" :key="key" class="key" @click="back(); press(key)"><kbd>{{ key === " " ? "space" : key === "Enter" ? "↵" : key }}</kbd> {{ word }}</button>
         <span class="said" role="status">{{ said }}</span>
       </div>
       <div class="pane" ref="scroll" tabindex="0" @scroll.passive="look">
@@ -70,6 +69,10 @@ export default {
       const step = this.width ? this.width / this.columns : this.cell;
       return Math.round((step - 24) * (this.both ? 0.29 : 0.58)) + 62 + (this.captions ? 62 : 0) + (this.why ? 34 : 0);
     },
+    keys() {
+      return [[" ", "accept", this.axis], ["z", "undo", true], ["f", "turn", this.turns], ["x", "drop", true],
+              ["k", "keep", true], ["Enter", "large", true], ["/", "search", true]].filter((one) => one[2]);
+    },
     height() { return Math.ceil(this.total / this.columns) * this.tall; },
   },
   watch: {
@@ -80,7 +83,7 @@ export default {
     this.watcher = new ResizeObserver(() => this.measure());
     this.watcher.observe(this.$refs.scroll);
     window.addEventListener("keydown", this.key);
-    this.$refs.scroll.focus({ preventScroll: true });
+    this.back();
     this.measure();
   },
   unmounted() { this.watcher.disconnect(); window.removeEventListener("keydown", this.key); },
@@ -139,7 +142,7 @@ export default {
       else if (event.ctrlKey || event.metaKey) this.chosen = this.chosen.includes(at) ? this.chosen.filter((one) => one !== at) : [...this.chosen, at];
       else { this.chosen = []; this.anchor = at; }
       this.focus = at;
-      this.$refs.scroll.focus({ preventScroll: true });
+      this.back();
     },
     select(from, to) {
       const [first, last] = from < to ? [from, to] : [to, from];
@@ -170,24 +173,29 @@ export default {
     key(event) {
       if (/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
       if (document.querySelector(".q-dialog")) return;
-      const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns };
-      const digit = /^[1-9]$/.test(event.key) ? Number(event.key) : 0;
-      if (event.key in steps) this.move(steps[event.key], event.shiftKey);
-      else if (event.key === "Home") this.move(-this.total);
-      else if (event.key === "End") this.move(this.total);
-      else if (digit && this.axis && digit <= this.classes.length) this.answer(this.classes[digit - 1]);
-      else if (event.key === " " && this.axis) this.accept();
-      else if (event.key === "z") this.undo();
-      else if (event.key === "f" && this.turns) this.act("turn", this.picked(), "");
-      else if (event.key === "x") this.act("drop", this.picked(), "");
-      else if (event.key === "k") this.act("keep", this.picked(), "");
-      else if (event.key === "Enter") this.large = this.large === null ? this.focus : null;
-      else if (event.key === "Escape") { this.large = null; this.chosen = []; }
-      else if (event.key === "/") document.querySelector(".search input")?.focus();
-      else return;
-      event.preventDefault();
+      if (event.target.tagName === "BUTTON" && (event.key === " " || event.key === "Enter")) return;
+      if (this.press(event.key, event.shiftKey)) event.preventDefault();
     },
-    answer(name) { this.act("answer", this.picked(), name); },
+    press(key, isShifted) {
+      const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns };
+      const digit = /^[1-9]$/.test(key) ? Number(key) : 0;
+      if (key in steps) this.move(steps[key], isShifted);
+      else if (key === "Home") this.move(-this.total);
+      else if (key === "End") this.move(this.total);
+      else if (digit && this.axis && digit <= this.classes.length) this.answer(this.classes[digit - 1]);
+      else if (key === " " && this.axis) this.accept();
+      else if (key === "z") this.undo();
+      else if (key === "f" && this.turns) this.act("turn", this.picked(), "");
+      else if (key === "x") this.act("drop", this.picked(), "");
+      else if (key === "k") this.act("keep", this.picked(), "");
+      else if (key === "Enter") this.large = this.large === null ? this.focus : null;
+      else if (key === "Escape") { this.large = null; this.chosen = []; }
+      else if (key === "/") document.querySelector(".search input")?.focus();
+      else return false;
+      return true;
+    },
+    back() { this.$refs.scroll.focus({ preventScroll: true }); },
+    answer(name) { this.back(); this.act("answer", this.picked(), name); },
     accept() {
       const by = {};
       for (const at of this.picked()) { const name = this.one(at)?.name; if (name) (by[name] ||= []).push(at); }

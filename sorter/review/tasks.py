@@ -229,12 +229,14 @@ def _buttons(window: Window, *buttons: tuple[str, Callable[[], Any]]) -> None:
 
 
 def _run(window: Window, title: str, *arguments: str, then: Callable[[Work], None] | None = None) -> None:
-    window.attempt(lambda: window.desk.run(title, *arguments, then=then))
+    if window.attempt(lambda: window.desk.run(title, *arguments, then=then)) and window.follow:
+        window.follow()
+        ui.run_javascript("document.querySelector('.lines').scrollIntoView({behavior: 'smooth', block: 'nearest'})")
 
 
 def _output(window: Window) -> Callable[[], None]:
     """What the last command that was asked for said, kept up to date."""
-    place = ui.label().classes("lines").style("display: none")
+    place = ui.label().classes("lines").style("display: none; min-height: 12rem")
 
     def follow() -> None:
         work = window.desk.work
