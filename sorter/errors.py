@@ -5,6 +5,7 @@
     │   └── SchemeError        scheme.toml
     ├── ModelError             a sorter's files: the model, labels.txt, card.toml
     ├── PictureError           one picture that cannot be read; in bulk work it becomes a value
+    ├── VideoError             one video that cannot be read; in bulk work it becomes a value
     ├── LibraryError           a library's folder or its manifest
     │   └── DamagedManifest    one that `sorter rescan` rebuilds
     ├── DatasetError           an exported dataset
@@ -39,6 +40,10 @@ class ModelError(ModelsheetError):
 
 class PictureError(ModelsheetError):
     """A picture that cannot be read."""
+
+
+class VideoError(ModelsheetError):
+    """A video that cannot be read."""
 
 
 class LibraryError(ModelsheetError):

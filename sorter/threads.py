@@ -25,11 +25,13 @@ def in_step(
     items: Iterable[T],
     threads: int | None = None,
     is_light: Callable[[T], bool] = lambda item: False,
+    most_ahead: int | None = None,
 ) -> Iterator[R]:
     """`map` over threads: results in the order of the items, and only a few items ahead of the reader.
 
     So memory stays flat however many items there are, and the outcome does not depend on which thread was faster.
-    `is_light`: items whose work costs less than a thread's attention; it is done when its turn comes.
+    `is_light`: items whose work costs less than a thread's attention; it is done when its turn comes. `most_ahead`: how many
+    are begun before their turn.  [default: AHEAD, and four a thread]
     """
     threads = threads or os.cpu_count() or 1
     source = iter(items)
@@ -40,7 +42,7 @@ def in_step(
         def begun(item: T) -> Callable[[], R]:
             return partial(work, item) if is_light(item) else pool.submit(work, item).result
 
-        ahead: deque[Callable[[], R]] = deque(map(begun, islice(source, AHEAD + 4 * threads)))
+        ahead: deque[Callable[[], R]] = deque(map(begun, islice(source, most_ahead or AHEAD + 4 * threads)))
         try:
             while ahead:
                 done = ahead.popleft()()

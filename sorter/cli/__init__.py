@@ -8,7 +8,7 @@ import warnings
 
 import click
 
-from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo
+from sorter.cli.library import apply, classify, frames, plan, rescan, scan, sort, undo
 from sorter.cli.results import export, list_plugins, report, status
 from sorter.cli.review import review
 from sorter.cli.sorters import check, choose, fit, init
@@ -35,7 +35,7 @@ def sorter() -> None:
 
 
 for command in (
-    *(init, check, fit, choose),
+    *(frames, init, check, fit, choose),
     *(sort, scan, classify, plan, apply, undo, rescan, watch),
     *(review, status, report, export, list_plugins),
 ):

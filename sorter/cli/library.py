@@ -46,6 +46,54 @@ def sort(
 
 
 @click.command()
+@click.argument("videos", type=FOLDER, nargs=-1, required=True)
+@click.option("--to", type=FOLDER, required=True, help="The folder for the frames.")
+@click.option("--most", type=click.IntRange(1), default=3, show_default=True, help="Frames of a scene, at most.")
+@click.option(
+    "--gap",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Seconds between frames of a scene, at least.",
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Take a frame of each so many seconds instead, whatever the scenes.",
+)
+@click.option("--format", type=click.Choice(["jpg", "png"]), default="jpg", show_default=True)
+@click.option("--quality", type=click.IntRange(1, 100), default=95, show_default=True, help="Of JPEGs.")
+@click.option("--keep-bars", is_flag=True, help="Do not cut black bars.")
+@dry_option
+@json_option
+def frames(
+    videos: tuple[Path, ...],
+    to: Path,
+    most: int,
+    gap: float,
+    every: float | None,
+    format: str,  # noqa: A002 - the option's name
+    quality: int,
+    keep_bars: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Take frames of VIDEOS, files or folders of them: a few of each scene, sharp, and unlike each other.
+
+    None is of a cross-fade, black or plain. They are called after the video and the time: ep01_00-12-03-480.jpg. Run it
+    again to go on where it was stopped, or with more videos; what stands is not written again.
+    """
+    from sorter.classify.stills import Wanted
+    from sorter.commands.frames import Form
+    from sorter.commands.frames import frames as take
+
+    with progress() as track:
+        report = take(videos, to, Wanted(most, gap, every), Form(format, quality, keep_bars), dry_run, track)
+    return say_report(as_json, report, None, to, report.counts["written"] if dry_run else None)
+
+
+@click.command()
 @click.argument("source", type=FOLDER)
 @to_library
 @json_option

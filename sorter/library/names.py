@@ -13,6 +13,7 @@ from sorter.text import folded, is_reserved
 UNSURE = "_unsure"
 """The folder for pictures whose class on an axis is in doubt."""
 DIGITS = re.compile(r"(?<![0-9a-z])[0-9a-f]{10}(?![0-9a-z])")
+FRAME = re.compile(r"(.+)_(\d{2,})-([0-5]\d)-([0-5]\d)-(\d{3})", re.DOTALL | re.ASCII)
 NO_WORD = re.compile(r"[^\w-]+")
 LONGEST = 60
 """Characters of a name. Whether nested folders of it fit into a path of Windows' depends on where the library lies."""
@@ -45,11 +46,31 @@ def folder_name(name: str) -> str:
 
 def file_stem(picture: Picture) -> str:
     """The cleaned stem, a dash, and ten digits of the hash: readable, unique, without dots."""
-    name = os.path.basename(picture.path)  # noqa: PTH119 - a Path of each of a million takes seconds
+    return f"{clean_stem(picture.path)}-{picture.sha256[:10]}"
+
+
+def clean_stem(path: str, otherwise: str = "picture") -> str:
+    """A file's name without its ending, of letters, digits, dashes and underscores; `otherwise`, if none are left."""
+    name = os.path.basename(path)  # noqa: PTH119 - a Path of each of a million takes seconds
     stem = unicodedata.normalize("NFC", name.rpartition(".")[0] or name)
     # Without a dash first, which other programs take for an option.
-    stem = NO_WORD.sub("_", stem).strip("_").lstrip("-_")[:LONGEST_STEM] or "picture"
-    return f"{stem}-{picture.sha256[:10]}"
+    return NO_WORD.sub("_", stem).strip("_").lstrip("-_")[:LONGEST_STEM] or otherwise
+
+
+def frame_stem(stem: str, seconds: float) -> str:
+    """The name of a video's frame, without its ending: `ep01_00-12-03-480` is at 12 minutes and 3.48 seconds."""
+    rest = round(seconds * 1000)
+    rest, thousandths = divmod(rest, 1000)
+    return f"{stem}_{rest // 3600:02}-{rest // 60 % 60:02}-{rest % 60:02}-{thousandths:03}"
+
+
+def read_frame_stem(name: str) -> tuple[str, float] | None:
+    """The video's stem and the seconds that `frame_stem` has put into a name; None where it has made none of it."""
+    match = FRAME.fullmatch(name)
+    if match is None:
+        return None
+    hours, minutes, seconds, thousandths = (int(digits) for digits in match.groups()[1:])
+    return match[1], hours * 3600 + minutes * 60 + seconds + thousandths / 1000
 
 
 def digits_of(stem: str) -> str:

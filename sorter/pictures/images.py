@@ -178,6 +178,17 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
         return _encode(_transform(_to_rgb(pixels) if wanted.opaque else _keeping_alpha(pixels), wanted), suffix, like)
 
 
+def encode(pixels: NDArray[np.uint8], suffix: str, quality: int) -> bytes:
+    """RGB (height, width, 3) as the bytes of a JPEG (quality 1..100, colours at full size), or losslessly as a PNG."""
+    if suffix == ".jpg":
+        import simplejpeg
+
+        return bytes(simplejpeg.encode_jpeg(pixels, quality, "RGB", "444"))
+    from PIL import Image as Images
+
+    return _encode(Images.fromarray(pixels), suffix, {})
+
+
 @contextmanager
 def _telling() -> Iterator[None]:
     """What Pillow says of the bytes, as a PictureError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +38,12 @@ def is_system(name: str) -> bool:
     return name.casefold() in SYSTEM_FOLDERS
 
 
-def walk(folder: Path, leave_out: Path | None = None, passed: PassedOver | None = None) -> Iterator[Found | Unreadable]:
+def walk(
+    folder: Path,
+    leave_out: Path | None = None,
+    passed: PassedOver | None = None,
+    suffixes: Collection[str] = SUFFIXES,
+) -> Iterator[Found | Unreadable]:
     """The files below `folder` with a picture's ending, in the order of their names, their paths absolute.
 
     What is hidden is passed over, and so are a system's folders, links to folders, `leave_out` and links to what is in
@@ -47,10 +52,12 @@ def walk(folder: Path, leave_out: Path | None = None, passed: PassedOver | None 
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise LibraryError(f"{folder}: {what}; give the folder that holds the pictures")
-    return _walk(folder.absolute(), leave_out and leave_out.resolve(), passed or PassedOver())
+    return _walk(folder.absolute(), leave_out and leave_out.resolve(), passed or PassedOver(), suffixes)
 
 
-def _walk(folder: Path, leave_out: Path | None, passed: PassedOver) -> Iterator[Found | Unreadable]:
+def _walk(
+    folder: Path, leave_out: Path | None, passed: PassedOver, suffixes: Collection[str]
+) -> Iterator[Found | Unreadable]:
     ahead: list[Path | os.DirEntry[str]] = [folder]  # not by recursion: folders may lie deeper than Python calls
     while ahead:
         one = ahead.pop()
@@ -61,7 +68,7 @@ def _walk(folder: Path, leave_out: Path | None, passed: PassedOver) -> Iterator[
             elif one.is_dir(follow_symlinks=False):
                 if not (is_system(one.name) or (leave_out and leave_out.exists() and path.samefile(leave_out))):
                     ahead.append(path)
-            elif path.suffix.lower() not in SUFFIXES or one.is_dir():
+            elif path.suffix.lower() not in suffixes or one.is_dir():
                 _pass_over(one, path, passed)
             elif _leads_into(one, leave_out):
                 continue
