@@ -30,8 +30,8 @@ def in_step(
     """`map` over threads: results in the order of the items, and only a few items ahead of the reader.
 
     So memory stays flat however many items there are, and the outcome does not depend on which thread was faster.
-    `is_light`: items whose work costs less than a thread's attention; it is done when its turn comes. `most_ahead`: how many
-    are begun before their turn.  [default: AHEAD, and four a thread]
+    `is_light`: items whose work costs less than a thread's attention; it is done when its turn comes.
+    `most_ahead`: how many are begun before their turn; AHEAD, and four a thread, if nothing is said.
     """
     threads = threads or os.cpu_count() or 1
     source = iter(items)

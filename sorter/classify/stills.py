@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,16 +15,14 @@ from sorter.pictures.frame import Frame, Video
 from sorter.pictures.hashing import perceptual_hash
 from sorter.pictures.scenes import Scenes, Seen, is_plain, is_same
 
-FASTEST = 30.0
-"""Frames a second that are looked at; of a faster video, every second or third one."""
+FASTEST = 15.0
+"""Frames a second that are looked at, at most: of 24, every second one."""
 WARM_UP = 5.0
 """Seconds before a place from which a video is read so that what is found there is what a whole run finds."""
 BIN = 1 / 6
 """Seconds, of which the sharpest frame alone is a candidate."""
-EDGE = 0.1
-"""Seconds at both ends of a scene whose frames are taken only where there are no others."""
-SHORTEST = 0.2
-"""Seconds: a shorter scene is a flash, or a frame between two that shows both."""
+CUT_EDGE, FADE_EDGE = 0.1, 0.4
+"""Seconds beside a cut and beside a cross-fade whose frames are taken only where a scene has no others."""
 MOST_HELD = 12
 """Candidates of a scene that are held, decoded; from a longer scene, spread over it."""
 ALIKE = 6
@@ -31,7 +30,9 @@ ALIKE = 6
 BLURRED = 0.7
 """The share of the sharpest frame's edge ratio below which a frame of the same scene is blurred."""
 MOST_MEASURED = 6
-"""Frames of a scene whose sharpness is measured: 4 milliseconds each at 1280x720."""
+"""Frames of a scene whose sharpness is measured: 2 milliseconds each at 1280x720."""
+MIDDLE = 0.6
+"""The part of a frame's width and height in which its sharpness is measured."""
 ROWS = 16
 """One row in so many is looked at to find the sharpest of neighbouring frames."""
 
@@ -111,7 +112,7 @@ def _regular(frames: Iterable[Frame], every: float, start: float) -> Iterator[Sc
             last, taken = small, place
             yield Scene(frame.seconds, frame.seconds, (Still(frame, _hash(small)),), passed)
             passed = Counter()
-    yield Scene(float("inf"), float("inf"), (), passed)
+    yield Scene(math.inf, math.inf, (), passed)
 
 
 class _Chooser:
@@ -119,13 +120,13 @@ class _Chooser:
 
     def __init__(self, video: Video, wanted: Wanted, known: list[int]) -> None:
         self.wanted, self.known = wanted, known
-        self.rate = min(video.rate, video.rate / max(1, round(video.rate / FASTEST)))
+        self.rate = video.rate / math.ceil(video.rate / FASTEST)
         self.looked = Scenes(self.rate)
         self.pending: deque[_Candidate] = deque()
         self.held: list[_Candidate] = []
         self.passed: Counter[str] = Counter()
         self.begin = self.last = 0.0
-        self.mixed = False
+        self.mixed = self.was_mixed = False
 
     def scenes(self, frames: Iterable[Frame]) -> Iterator[Scene]:
         tick = -1
@@ -141,7 +142,7 @@ class _Chooser:
                 yield from self._told(self.pending.popleft(), seen)
         for seen in self.looked.end():
             yield from self._told(self.pending.popleft(), seen)
-        yield self._closed(float("inf"))
+        yield self._closed(math.inf, False)
 
     def _hold(self, candidate: _Candidate) -> None:
         """Keep its pixels, if it is the sharpest so far of the few around it."""
@@ -155,7 +156,7 @@ class _Chooser:
 
     def _told(self, candidate: _Candidate, seen: Seen) -> Iterator[Scene]:
         if seen.begins or seen.mixed != self.mixed:
-            yield self._closed(candidate.seconds)
+            yield self._closed(candidate.seconds, seen.mixed)
         self.mixed, self.last = seen.mixed, candidate.seconds
         if seen.mixed:
             self.passed["of a cross-fade"] += 1
@@ -173,12 +174,15 @@ class _Chooser:
         place = gaps.index(min(gaps))
         del self.held[place if self.held[place].detail < self.held[place + 1].detail else place + 1]
 
-    def _closed(self, end: float) -> Scene:
+    def _closed(self, end: float, by_fade: bool) -> Scene:
+        """What was found since the last scene ended."""
         begin, held, passed = self.begin, self.held, self.passed
-        self.begin, self.held, self.passed = end, [], Counter()
-        if not held or self.last - begin < SHORTEST:
+        first = begin + (FADE_EDGE if self.was_mixed else CUT_EDGE)
+        last = self.last - (FADE_EDGE if by_fade else CUT_EDGE)
+        self.begin, self.held, self.passed, self.was_mixed = end, [], Counter(), self.mixed
+        if not held or self.last == begin:
             return Scene(begin, end, (), passed)
-        inner = [one for one in held if begin + EDGE <= one.seconds <= self.last - EDGE]
+        inner = [one for one in held if first <= one.seconds <= last]
         chosen = sorted(self._choose(inner or held, passed), key=lambda one: one.seconds)
         self.known += [one.perceptual_hash for one in chosen]
         kept = tuple(Still(one.frame, one.perceptual_hash) for one in chosen if one.frame is not None)
@@ -194,9 +198,8 @@ class _Chooser:
             apart = [self._apart(one) if not chosen else min(self._apart(one), _apart(one, chosen)) for one in left]
             if len(chosen) == self.wanted.most or not left or max(apart) <= ALIKE:
                 break
-            best = left.pop(
-                next(i for i, bits in enumerate(apart) if bits > ALIKE) if not chosen else int(np.argmax(apart))
-            )
+            first = next(place for place, bits in enumerate(apart) if bits > ALIKE)
+            best = left.pop(int(np.argmax(apart)) if chosen else first)
             assert best.frame is not None
             sharp = _sharpness(best.frame)
             if sharp >= BLURRED * sharpest:
@@ -228,5 +231,7 @@ def _detail(grey: NDArray[np.uint8]) -> float:
 
 
 def _sharpness(frame: Frame) -> float:
-    """What a known blur does to the edges, more to sharp ones: see `measures.edge_ratios`."""
-    return edge_ratios(frame.grey())[0]
+    """What a known blur does to the edges in the middle of a frame, more to sharp ones: see `measures.edge_ratios`."""
+    grey = frame.grey()
+    top, left = (int(side * (1 - MIDDLE) / 2) for side in grey.shape)
+    return edge_ratios(grey[top : grey.shape[0] - top, left : grey.shape[1] - left])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
@@ -62,7 +63,7 @@ def frames(
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
-    """Take frames of videos, and of the videos in folders, into the folder `to`; what stands there is not written again.
+    """Take frames of videos, and of the videos in folders, into the folder `to`; none that stands is written again.
 
     Raises LibraryError where `to` cannot be used, or holds frames that were taken with other options.
     """
@@ -141,7 +142,7 @@ def _write_scenes(run: _Run, video: Video, taken: Taken) -> None:
         run.report.unwanted.update({f"frames {why}": count for why, count in scene.passed.items()})
         taken.frames += len(scene.stills)
         taken.hashes += [still.perceptual_hash for still in scene.stills]
-        if scene.end < float("inf"):
+        if scene.end < math.inf:
             taken.until = scene.end
         if not run.dry_run and time.monotonic() - saved > SAVE_EVERY:
             run.done.save(run.to)

@@ -33,10 +33,10 @@ class Profile:
 
 def profile(grey: NDArray[np.uint8]) -> Profile | None:
     """Of a frame's grey values (height, width); None for a frame that is all but black, which says nothing."""
-    lit = grey > LIT
-    if lit[::8, ::8].mean() < BLACK:
+    if (grey[::8, ::8] > LIT).mean() < BLACK:
         return None
-    return Profile(lit[:, ::4].mean(axis=1, dtype=np.float32), lit[::4].mean(axis=0, dtype=np.float32))
+    rows, columns = grey[:, ::8] > LIT, grey[::8] > LIT
+    return Profile(rows.mean(axis=1, dtype=np.float32), columns.mean(axis=0, dtype=np.float32))
 
 
 def find_bars(profiles: list[Profile]) -> Box | None:

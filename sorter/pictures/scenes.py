@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 Small = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-SPANS = 0.125, 0.25, 0.5, 1.0, 2.0
+SPANS = 0.125, 0.17, 0.25, 0.36, 0.5, 0.72, 1.0, 1.4, 2.0
 """Seconds between a and m, and m and b."""
+LONGEST = 3.0
+"""Seconds of a cross-fade that is told by its contrast."""
 UNLIKE = 0.3
 """1 - the correlation of two frames with a cut between them."""
 STANDS_OUT = 2.5
 """By how much a cut exceeds all but one of the changes around it. The one may be another cut."""
-AROUND = 8
+AROUND = 5
 """Frames before and after a cut that it is compared with."""
 LEAST_CHANGE = 3.0
 """Grey values (root mean square): a smaller change is none."""
@@ -39,12 +41,16 @@ LEAST_APART = 10.0
 """Grey values between a and b; in a still scene any three frames lie on a line."""
 MIXED = 0.04
 """The share of the other scene from which a frame is called a mixture."""
+MOST_ALIKE = 0.4
+"""The correlation of a and b above which the contrast between them is not looked at."""
+OFF = 0.18
+"""The share of their contrast by which that of a mixture may differ from what it should be."""
 AT_ONCE = 0.5
 """The share of the way from a to b that a fade does not do from one frame to the next."""
 MARGIN = 0.12
 """Seconds at each end of a cross-fade in which the other scene is too faint to be told."""
 SAME = 0.6
-"""Grey values between a frame and its repetition: what compression leaves. And PLACE, in the place that differs most."""
+"""Grey values between a frame and its repetition: what compression leaves; PLACE, where they differ most."""
 PLACE = 5.0
 PLAIN = 7.0
 """Grey values (standard deviation) of a frame that shows nothing."""
@@ -71,6 +77,8 @@ class _Frame:
     change: float = 0.0
     novelty: float = 0.0
     mixed: bool = False
+    """Told from the frames around it, or from the contrast of those of the whole fade."""
+    faint: bool = False
 
 
 class Scenes:
@@ -80,7 +88,7 @@ class Scenes:
         """`rate`: frames a second."""
         self.spans = sorted({max(1, round(span * rate)) for span in SPANS})
         self.margin = max(2, round(MARGIN * rate))
-        self.delay = max(AROUND, self.spans[-1] + self.margin)
+        self.delay = max(AROUND, self.spans[-1] + self.margin, round(LONGEST * rate))
         """Frames after which a frame is told of."""
         self._lags = np.array(sorted({1, *self.spans, *(2 * span for span in self.spans)}))
         self._rows: Floats | None = None
@@ -102,8 +110,13 @@ class Scenes:
         self._frames.append(frame)
         self._added += 1
         for span in self.spans:
-            if self._added > 2 * span and self._is_mixture(span):
+            if self._added <= 2 * span:
+                break
+            if self._lies_between(span):
                 self._frames[-1 - span].mixed = True
+            if 2 * span <= self.delay and self._has_less_contrast(span):
+                for place in range(1, 2 * span):
+                    self._frames[-1 - place].faint = True
         while len(self._frames) > size + self.delay + AROUND:
             self._frames.popleft()
         if self._added - self._told > self.delay:
@@ -120,8 +133,8 @@ class Scenes:
         if frame.change > LEAST_CHANGE:
             frame.novelty = 1 - _correlation(frame.square, before.square, frame.products[1])
 
-    def _is_mixture(self, span: int) -> bool:
-        """Whether the frame `span` before the last is of a fade that the last, and the one as far before, lie around."""
+    def _lies_between(self, span: int) -> bool:
+        """Whether the frame `span` before the last is of a fade between the last and the one as far before it."""
         a, m, b = self._frames[-1 - 2 * span], self._frames[-1 - span], self._frames[-1]
         am, mb, ab = m.products[span], b.products[span], b.products[2 * span]
         apart = a.square + b.square - 2 * ab
@@ -134,8 +147,26 @@ class Scenes:
         nearer = min(share, 1 - share)
         if nearer < MIXED or beside > min(ON_LINE**2 * of_movement, nearer**2 * apart):
             return False
+        return self._is_gradual(span, apart)
+
+    def _has_less_contrast(self, span: int) -> bool:
+        """Whether the contrast from a to b goes as that of a cross-fade does that begins at a and ends at b."""
+        a, b = self._frames[-1 - 2 * span], self._frames[-1]
+        common = b.products[2 * span]
+        mean = (a.square + b.square) / 2
+        if 2 * mean < LEAST_APART**2 * a.brightness.size or common > MOST_ALIKE * math.sqrt(a.square * b.square):
+            return False
+        for share in (0.25, 0.5, 0.75):
+            m = self._frames[-1 - round(2 * span * (1 - share))]
+            mixed = (1 - share) ** 2 * a.square + share**2 * b.square + 2 * share * (1 - share) * common
+            if abs(m.square - mixed) > OFF * mean:
+                return False
+        return self._is_gradual(span, 2 * mean - 2 * common)
+
+    def _is_gradual(self, span: int, apart: float) -> bool:
+        """Whether no frame from a to b does much of the way at once, as a cut does. `apart`: the square of the way."""
         steps = islice(reversed(self._frames), 2 * span)
-        return max(step.change for step in steps) ** 2 * b.brightness.size < AT_ONCE**2 * apart
+        return max(step.change for step in steps) ** 2 * self._frames[-1].brightness.size < AT_ONCE**2 * apart
 
     def _tell(self) -> Seen:
         place = len(self._frames) - (self._added - self._told)
@@ -145,7 +176,7 @@ class Scenes:
         around = range(max(0, place - AROUND), min(len(self._frames), place + AROUND + 1))
         others = sorted(self._frames[other].novelty for other in around if other != place)
         begins = frame.novelty > max(UNLIKE, STANDS_OUT * (others[-2] if len(others) > 1 else 0.0))
-        return Seen(begins, any(self._frames[other].mixed for other in near), frame.plain)
+        return Seen(begins, frame.faint or any(self._frames[other].mixed for other in near), frame.plain)
 
 
 def is_plain(brightness: Small) -> bool:
@@ -154,7 +185,7 @@ def is_plain(brightness: Small) -> bool:
 
 
 def is_same(one: Small, other: Small) -> bool:
-    """Whether a frame repeats another, as where a drawing stands for two frames or a film was brought to 60 a second."""
+    """Whether a frame repeats another, as where one drawing stands for two frames, or 24 a second became 60."""
     apart = np.abs(one.astype(np.int16) - other)
     return int(apart.max()) < PLACE and float(np.square(apart, dtype=np.float32).mean()) < SAME**2
 

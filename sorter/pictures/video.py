@@ -24,8 +24,8 @@ SUFFIXES = frozenset({
     ".vob", ".ts", ".mts", ".m2ts", ".ogv", ".ogm", ".3gp", ".3g2", ".rm", ".rmvb", ".mxf",
 })  # fmt: skip
 """The endings by which a file in a folder is taken for a video."""
-LOOKS = 48
-"""Frames from all over a video that are looked at before it is read."""
+LOOKS, LEAST_LOOKS, LOOK_EVERY = 32, 8, 4.0
+"""Frames from all over a video that are looked at before it is read; of a short one, one in so many seconds."""
 MOST_LOST = 0.02
 """The share of a video's length that may be missing at its end before that is said; and LOST_SECONDS."""
 LOST_SECONDS = 2.0
@@ -69,6 +69,9 @@ def look(path: Path) -> Video:
 
 def read(video: Video, start: float, damage: Damage) -> Iterator[Frame]:
     """The frames from `start` seconds on, in their order; what cannot be decoded is counted in `damage`."""
+    from av.video.reformatter import VideoReformatter
+
+    scaler = VideoReformatter()
     with _opened(video.path) as (container, stream):
         stream.thread_type = "AUTO"
         first = stream.start_time or 0
@@ -81,7 +84,7 @@ def read(video: Video, start: float, damage: Damage) -> Iterator[Frame]:
                 seconds = last + 1 / video.rate
             last = damage.until = seconds
             if seconds >= start:  # what was sought may lie within a group of frames
-                yield Frame(video, seconds, raw)
+                yield Frame(video, seconds, raw, scaler)
 
 
 def what_is_lost(video: Video, damage: Damage) -> str:
@@ -175,30 +178,26 @@ def _decoded(container: InputContainer, stream: VideoStream, damage: Damage) -> 
 
 
 def _some_frames(container: InputContainer, stream: VideoStream, seconds: float | None) -> Iterator[VideoFrame]:
-    """Frames that can be decoded by themselves, from all over a video; of one of unknown length, from its beginning."""
+    """Frames that can be decoded by themselves, from all over a video; of one of unknown length, its first one."""
     import av
 
-    stream.codec_context.skip_frame = "NONKEY"
     stream.thread_type = "SLICE"  # each is waited for: there is nothing for others to decode ahead
-    before: Any = object()
-    for number in range(LOOKS if seconds else 1):
+    looks = min(LOOKS, max(LEAST_LOOKS, int(seconds / LOOK_EVERY))) if seconds else 1
+    before = None
+    for number in range(looks):
         try:
             if seconds:
-                at = (number + 0.5) / LOOKS * seconds
+                at = (number + 0.5) / looks * seconds
                 container.seek((stream.start_time or 0) + _ticks(stream, at), stream=stream)
-            frame = next(_first_frame(container, stream, before), None)
+            packet = next((one for one in container.demux(stream) if one.is_keyframe), None)
+            if packet is None or (before is not None and packet.pts == before):
+                continue
+            before = packet.pts
+            # The decoder would wait for more before it gives a frame out, and is told that there is none.
+            yield from (packet.decode() or stream.codec_context.decode(None))[:1]
+            stream.codec_context.flush_buffers()
         except av.FFmpegError:
             continue
-        if frame is not None:
-            before = frame.pts
-            yield frame
-
-
-def _first_frame(container: InputContainer, stream: VideoStream, before: Any) -> Iterator[VideoFrame]:
-    for packet in container.demux(stream):
-        if packet.pts == before:
-            return
-        yield from packet.decode()
 
 
 def _without_combs(frames: Iterator[VideoFrame], stream: VideoStream, video: Video) -> Iterator[VideoFrame]:
