@@ -180,7 +180,7 @@ class _Chooser:
         first = begin + (FADE_EDGE if self.was_mixed else CUT_EDGE)
         last = self.last - (FADE_EDGE if by_fade else CUT_EDGE)
         self.begin, self.held, self.passed, self.was_mixed = end, [], Counter(), self.mixed
-        if not held or self.last == begin:
+        if not held or (self.last == begin and end < math.inf):
             return Scene(begin, end, (), passed)
         inner = [one for one in held if first <= one.seconds <= last]
         chosen = sorted(self._choose(inner or held, passed), key=lambda one: one.seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -80,8 +81,7 @@ def frames(
             reason = one.reason if isinstance(one, Unreadable) else _take(run, one.path)
             if reason:
                 run.report.failures.append(Unreadable(one.path, reason))
-        run.report.passed_over.update(passed.endings)
-        run.report.passed_over[".txt"] += len(passed.texts)
+        run.report.passed_over.update(passed.endings + Counter([path.suffix.lower() for path in passed.texts]))
     run.report.notes += [f"{len(names)} {what}: {some(names)}" for what, names in run.said.items()]
     return run.report
 

@@ -19,6 +19,8 @@ MOST_FRAMES = 0.7
 """The share of the frames in which a bar is black where it touches the picture; elsewhere a subtitle may stand."""
 LEAST = 4
 """Pixels: a thinner bar is left."""
+UNEQUAL = 0.05
+"""Of the frame's side: bars that differ by more are the shadow or the ground of a picture."""
 SOFT = 2
 """Pixels beside a bar that are cut with it: compression smears the edge."""
 
@@ -60,7 +62,10 @@ def _ends(lit: NDArray[np.float32]) -> tuple[int, int]:
     length = lit.shape[1]
     is_picture = (lit > PICTURE * lit.max()).any(axis=0)  # bars across make columns less lit, too
     first, last = int(is_picture.argmax()), length - int(is_picture[::-1].argmax())
-    return _end(lit, first), length - _end(lit[:, ::-1], length - last)
+    before, after = _end(lit, first), _end(lit[:, ::-1], length - last)
+    if abs(before - after) > UNEQUAL * length:
+        return 0, length
+    return before, length - after
 
 
 def _end(lit: NDArray[np.float32], bar: int) -> int:

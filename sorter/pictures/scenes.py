@@ -35,6 +35,9 @@ AROUND = 5
 """Frames before and after a cut that it is compared with."""
 LEAST_CHANGE = 3.0
 """Grey values (root mean square): a smaller change is none."""
+COARSE = 0.15
+"""The square of how far a movement's middle lies beside the line, of the way from a to b, where a picture is coarse:
+spots that each run into the next have a correlation of 0.6 half-way to where they have none."""
 ON_LINE = 0.6
 """How much nearer to the line a cross-fade lies than a movement would."""
 LEAST_APART = 10.0
@@ -143,7 +146,7 @@ class Scenes:
         share = (mb - am - ab + a.square) / apart
         beside = m.square + a.square - 2 * am - share**2 * apart
         alike = min(max(_correlation(a.square, b.square, ab), 0.0), 0.999)
-        of_movement = apart / (2 - 2 * alike) * (3 + alike - 4 * alike**0.25) / 2
+        of_movement = apart * min(COARSE, (3 + alike - 4 * alike**0.25) / (4 - 4 * alike))
         nearer = min(share, 1 - share)
         if nearer < MIXED or beside > min(ON_LINE**2 * of_movement, nearer**2 * apart):
             return False

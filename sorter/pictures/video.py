@@ -26,6 +26,8 @@ SUFFIXES = frozenset({
 """The endings by which a file in a folder is taken for a video."""
 LOOKS, LEAST_LOOKS, LOOK_EVERY = 32, 8, 4.0
 """Frames from all over a video that are looked at before it is read; of a short one, one in so many seconds."""
+LISTS = frozenset({"concat", "hls", "dash", "imf"})
+"""FFmpeg's names of formats that only say where videos lie."""
 MOST_LOST = 0.02
 """The share of a video's length that may be missing at its end before that is said; and LOST_SECONDS."""
 LOST_SECONDS = 2.0
@@ -55,7 +57,8 @@ def look(path: Path) -> Video:
     if max(frame.width * frame.height for frame in frames) > MOST_PIXELS:
         raise VideoError(f"its frames are too large: over {MOST_PIXELS // 1_000_000} million pixels")
     size = frames[0].width, frames[0].height
-    profiles = [profile(grey(frame)) for frame in frames if (frame.width, frame.height) == size]
+    whole = [frame for frame in frames if (frame.width, frame.height) == size and not frame.is_corrupt]
+    profiles = [profile(grey(frame)) for frame in whole]
     return Video(
         path=path,
         seconds=seconds,
@@ -118,17 +121,15 @@ def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     with container:
         if container.format.name.endswith("_pipe") or container.format.name == "image2":
             raise VideoError("a picture, not a video, whatever its ending says")
+        if container.format.name in LISTS:
+            raise VideoError("a list of other files, not a video; give those files")
         streams = [one for one in container.streams.video if not one.disposition & av.stream.Disposition.attached_pic]
         if not streams:
             what = "it holds sound only" if container.streams.audio else "it holds no pictures"
             raise VideoError(f"not a video: {what}")
-        if _tag(streams[0]) in ("encv", "drmi"):
-            raise VideoError("encrypted (DRM); there is no way to read it")
+        if streams[0].codec_context is None:
+            raise VideoError("its pictures are encoded in a way that FFmpeg does not know, or encrypted")
         yield container, streams[0]
-
-
-def _tag(stream: VideoStream) -> str:
-    return str(stream.codec_context.codec_tag) if stream.codec_context else ""
 
 
 def _why(path: Path, found: Exception) -> str:
@@ -193,6 +194,8 @@ def _some_frames(container: InputContainer, stream: VideoStream, seconds: float 
             if packet is None or (before is not None and packet.pts == before):
                 continue
             before = packet.pts
+            if packet.has_sidedata("encryption_info"):
+                raise VideoError("encrypted (DRM), so there is no reading it")
             # The decoder would wait for more before it gives a frame out, and is told that there is none.
             yield from (packet.decode() or stream.codec_context.decode(None))[:1]
             stream.codec_context.flush_buffers()

@@ -62,7 +62,9 @@ def _speed(video: Path, folder: Path) -> str:
     for number in range(ROUNDS):
         plain.append(_timed(lambda: _decode(video)))
         whole.append(_timed(lambda place=folder / f"{video.stem} {number}": frames([video], place)))  # type: ignore[misc]
-    (wall, processor), (plain_wall, plain_processor) = ((min(column) for column in zip(*rows)) for rows in (whole, plain))
+    (wall, processor), (plain_wall, plain_processor) = (
+        (min(column) for column in zip(*rows)) for rows in (whole, plain)
+    )
     return (
         f"speed of plain decoding: {plain_wall / wall:.2f} (bar: 0.7); by processor seconds"
         f" {plain_processor / processor:.2f}; decoding {plain_wall:.2f} s, the command {wall:.2f} s"
