@@ -73,7 +73,7 @@ def test_links_in_the_readme_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("extra", ["cluster", "fit", "train"])
+@pytest.mark.parametrize("extra", ["cluster", "fit", "train", "video"])
 def test_every_extra_that_an_error_names_exists(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert extra in project["project"]["optional-dependencies"]

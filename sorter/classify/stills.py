@@ -6,6 +6,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +24,17 @@ BIN = 1 / 6
 """Seconds, of which the sharpest frame alone is a candidate."""
 CUT_EDGE, FADE_EDGE = 0.1, 0.4
 """Seconds beside a cut and beside a cross-fade whose frames are taken only where a scene has no others."""
-MOST_HELD = 12
-"""Candidates of a scene that are held, decoded; from a longer scene, spread over it."""
+HELD = 4
+"""Candidates of a scene that are held, decoded, for each frame that is wanted; of a longer scene, spread over it."""
 ALIKE = 6
 """Bits of the perceptual hash up to which two frames show the same."""
 BLURRED = 0.7
 """The share of the sharpest frame's edge ratio below which a frame of the same scene is blurred."""
-MOST_MEASURED = 6
-"""Frames of a scene whose sharpness is measured: 2 milliseconds each at 1280x720."""
+MOST_BLURRED = 3
+"""Candidates of a scene that may turn out to be blurred before no more is looked for."""
 MIDDLE = 0.6
 """The part of a frame's width and height in which its sharpness is measured."""
-ROWS = 16
+ROWS = 32
 """One row in so many is looked at to find the sharpest of neighbouring frames."""
 
 
@@ -102,7 +103,7 @@ def _regular(frames: Iterable[Frame], every: float, start: float) -> Iterator[Sc
         if place <= taken:
             continue
         small, _ = frame.small()
-        if frame.seconds < start:
+        if start and frame.seconds <= start + 1e-6:
             last, taken = small, place  # the frame with which an earlier run ended, or one before it
         elif is_plain(small):
             passed["black or plain"] += 1
@@ -163,14 +164,13 @@ class _Chooser:
         elif seen.plain:
             self.passed["black or plain"] += 1
         elif candidate.frame is not None:
-            candidate.perceptual_hash = _hash(candidate.brightness)
             self.held.append(candidate)
-            if len(self.held) > MOST_HELD:
+            if len(self.held) > HELD * self.wanted.most:
                 self._thin_out()
 
     def _thin_out(self) -> None:
         """Let go of the less sharp one of the two that are nearest to each other in time."""
-        gaps = [after.seconds - before.seconds for before, after in zip(self.held, self.held[1:], strict=False)]
+        gaps = [after.seconds - before.seconds for before, after in pairwise(self.held)]
         place = gaps.index(min(gaps))
         del self.held[place if self.held[place].detail < self.held[place + 1].detail else place + 1]
 
@@ -192,8 +192,10 @@ class _Chooser:
         """The one with the most detail; then, in turn, the one that is least like those chosen, if it is sharp, too."""
         chosen: list[_Candidate] = []
         sharpest = 0.0
+        for one in held:
+            one.perceptual_hash = _hash(one.brightness)
         left = sorted(held, key=lambda one: -one.detail)
-        for _ in range(MOST_MEASURED):
+        for _ in range(self.wanted.most + MOST_BLURRED):
             left = [one for one in left if all(abs(one.seconds - other.seconds) >= self.wanted.gap for other in chosen)]
             apart = [self._apart(one) if not chosen else min(self._apart(one), _apart(one, chosen)) for one in left]
             if len(chosen) == self.wanted.most or not left or max(apart) <= ALIKE:

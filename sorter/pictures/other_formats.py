@@ -34,6 +34,7 @@ OTHERS = {
 """Pillow's name of a format -> who reads it. The second is under the GPL, so it is left to whoever wants it."""
 HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 """What stands after "ftyp" (ISO/IEC 23008-12, annex B)."""
+VIDEO = "a video; take frames of it with sorter frames"
 NO_PICTURES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the picture itself; fetch it with git lfs pull"),
     (b"<!doctype html", "a web page that was saved under a picture's name; save the picture itself"),
@@ -42,7 +43,7 @@ NO_PICTURES = (
     (b"%pdf", "a PDF; save its pages as PNG"),
     (b"8bps", "a Photoshop file; save it as PNG"),
     (b"gimp xcf", "a GIMP file; export it as PNG"),
-    (b"\x1aE\xdf\xa3".lower(), "a video; take frames of it first"),
+    (b"\x1aE\xdf\xa3".lower(), VIDEO),
 )
 """How files begin that are called as pictures and are none, in lower case, and what they are."""
 
@@ -80,5 +81,5 @@ def _what_else(data: bytes) -> str:
         if begins.startswith(mark):
             return f"not a picture, but {what}"
     if data[4:8] == b"ftyp":
-        return "not a picture, but a video; take frames of it first"
+        return f"not a picture, but {VIDEO}"
     return "not a picture: its bytes are of no picture format"

@@ -12,13 +12,14 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
 from tests.bench import data
-from tests.film import RATE, film, write_video
+from tests.film import RATE, Pixels, film, write_video
 
 SIZES = ((1280, 720), (1920, 1080))
 ROUNDS = 5
@@ -41,15 +42,18 @@ def _made(pictures: list[Image.Image], size: tuple[int, int], folder: Path) -> N
     from sorter.library.names import read_frame_stem
 
     truth: list[int | None] = []
-    video = write_video(
-        folder / "film.mp4", (pixels for pixels, number in film(pictures, size) if not truth.append(number))
-    )
+
+    def shown() -> Iterator[Pixels]:
+        for pixels, number in film(pictures, size):
+            truth.append(number)
+            yield pixels
+
+    video = write_video(folder / "film.mp4", shown())
     frames([video], folder / "taken")
     seconds = [read_frame_stem(path.stem) for path in (folder / "taken").glob("*.jpg")]
     taken = [truth[round(found[1] * RATE)] for found in seconds if found]
     scenes = set(truth) - {None}
-    what = f"{size[0]}x{size[1]}, {len(truth)} frames of {len(scenes)} scenes"
-    print(f"{what}: {len(taken)} taken")
+    print(f"{size[0]}x{size[1]}, {len(truth)} frames of {len(scenes)} scenes: {len(taken)} taken")
     print(f"  scenes represented: {len(scenes & set(taken))} of {len(scenes)} (bar: all)")
     print(f"  frames of a cross-fade: {taken.count(None)} (bar: 0)")
     print(f"  {_speed(video, folder)}", flush=True)
@@ -60,11 +64,11 @@ def _speed(video: Path, folder: Path) -> str:
 
     plain, whole = [], []
     for number in range(ROUNDS):
-        plain.append(_timed(lambda: _decode(video)))
-        whole.append(_timed(lambda place=folder / f"{video.stem} {number}": frames([video], place)))  # type: ignore[misc]
-    (wall, processor), (plain_wall, plain_processor) = (
-        (min(column) for column in zip(*rows)) for rows in (whole, plain)
-    )
+        place = folder / f"{video.stem} {number}"
+        plain.append(_timed(partial(_decode, video)))
+        whole.append(_timed(partial(frames, [video], place)))
+    wall, processor = (min(row[column] for row in whole) for column in range(2))
+    plain_wall, plain_processor = (min(row[column] for row in plain) for column in range(2))
     return (
         f"speed of plain decoding: {plain_wall / wall:.2f} (bar: 0.7); by processor seconds"
         f" {plain_processor / processor:.2f}; decoding {plain_wall:.2f} s, the command {wall:.2f} s"

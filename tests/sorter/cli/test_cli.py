@@ -53,6 +53,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "models").symlink_to(project / "models")
     calls = [
+        (0, "frames", tmp_path / "new", "--to", tmp_path / "stills"),
         (0, "init", tmp_path / "new"),
         (0, "check", *scheme),
         (1, "check", "--on", frames, *scheme),
