@@ -90,7 +90,7 @@ def frames(
 
     with progress() as track:
         report = take(videos, to, Wanted(most, gap, every), Form(format, quality, keep_bars), dry_run, track)
-    return say_report(as_json, report, None, to, report.counts["written"] if dry_run else None)
+    return say_report(as_json, report, None, to, report.counts["to be written"] if dry_run else None)
 
 
 @click.command()

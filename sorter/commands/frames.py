@@ -137,7 +137,7 @@ def _write_scenes(run: _Run, video: Video, taken: Taken) -> None:
     scenes = stills(video, decoded, run.wanted, start, taken.hashes)
     saved = time.monotonic()
     for scene, new in in_step(partial(_write, run, taken.stem), scenes, most_ahead=MOST_AHEAD):
-        run.report.counts["written"] += new
+        run.report.counts["to be written" if run.dry_run else "written"] += new
         run.report.counts["stood already"] += len(scene.stills) - new
         run.report.unwanted.update({f"frames {why}": count for why, count in scene.passed.items()})
         taken.frames += len(scene.stills)

@@ -162,3 +162,26 @@ def test_a_video_that_ends_early_says_so(tmp_path: Path) -> None:
     found = frames(tmp_path / "a.mkv", damage=damage)
     assert 0 < len(found) < 240
     assert what_is_lost(found[0].video, damage).startswith("cut off: it ends at 0:00:0")
+
+
+def test_an_hdr_video_is_told_and_has_ordinary_colours(tmp_path: Path) -> None:
+    """A grey ramp under PQ, from a fifth of the signal to paper white."""
+    import av
+
+    if "libx265" not in av.codecs_available:
+        pytest.skip("this build of FFmpeg encodes no HEVC")
+    ramp = np.tile(np.linspace(0.2, 0.58, 64), (64, 1))
+    deep = np.repeat(np.rint(ramp * 65535).astype(np.uint16)[..., None], 3, axis=2)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        options = {"x265-params": "log-level=none:colorprim=9:transfer=16:colormatrix=9", "crf": "4"}
+        stream = container.add_stream("libx265", rate=24, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p10le"
+        stream.codec_context.color_trc, stream.codec_context.colorspace = 16, 9
+        frame = av.VideoFrame.from_ndarray(deep, "rgb48le").reformat(format="yuv420p10le", dst_colorspace=9)
+        container.mux([*stream.encode(frame), *stream.encode()])
+    (one,) = frames(tmp_path / "a.mkv")
+    assert one.video.is_hdr
+    pixels = one.pixels().astype(int)
+    assert abs(pixels[32, 63] - 240).max() <= 5 and abs(pixels[32, 0] - 29).max() <= 5
+    assert np.ptp(pixels, axis=2).max() <= 6
+    assert one.grey().shape == (64, 64)
