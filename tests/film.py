@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +17,8 @@ Pixels = NDArray[np.uint8]
 RATE = 24
 TRANSITIONS = (0, 12, 0, 24, -16, 0, 8, 48, 0, -24, 36)
 """Frames between a scene and the next, in turn: 0 is a cut, 12 a cross-fade, -16 half as many to black and from it."""
+DRAWN = (0, 0, 0, 6, 10, 16, 20, 30, 40, 60, -12, -20, -40)
+"""Those of which a drawn film has some."""
 LENGTHS = (40, 96, 24, 60, 130, 34, 72)
 """Frames of a scene beside those of transitions, in turn."""
 
@@ -42,14 +45,24 @@ def scene(picture: Image.Image, number: int, size: tuple[int, int]) -> Iterator[
         frame += 1
 
 
-def film(pictures: Sequence[Image.Image], size: tuple[int, int]) -> Iterator[tuple[Pixels, int | None]]:
-    """Frames, each with the number of its scene; None for those of a cross-fade, or of a fade through black."""
+def film(
+    pictures: Sequence[Image.Image], size: tuple[int, int], seed: int | None = None
+) -> Iterator[tuple[Pixels, int | None]]:
+    """Frames, each with the number of its scene; None for those of a cross-fade, or of a fade through black.
+
+    `seed`: everything else than in the film without one.
+    """
     black = np.zeros((size[1], size[0], 3), np.uint8)
-    frames = [scene(picture, number, size) for number, picture in enumerate(pictures)]
+    draw, lengths, transitions, first = random.Random(seed), LENGTHS, TRANSITIONS, 0
+    if seed is not None:
+        pictures, first = draw.sample(pictures, len(pictures)), draw.randrange(100)
+        lengths = tuple(draw.randint(20, 120) for _ in pictures)
+        transitions = tuple(draw.choice(DRAWN) for _ in pictures)
+    frames = [scene(picture, first + 3 * number if first else number, size) for number, picture in enumerate(pictures)]
     for number in range(len(frames)):
-        for _ in range(LENGTHS[number % len(LENGTHS)]):
+        for _ in range(lengths[number % len(lengths)]):
             yield next(frames[number]), number
-        length = TRANSITIONS[number % len(TRANSITIONS)]
+        length = transitions[number % len(transitions)]
         if number + 1 == len(frames) or not length:
             continue
         for place in range(1, abs(length) + 1):

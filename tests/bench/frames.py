@@ -3,7 +3,8 @@
     python -m tests.bench.frames [VIDEO...]
 
 The films are made of 22 film frames: cuts, cross-fades of 8 to 48 frames, fades through black; scenes stand still, are
-panned, zoomed, or drawn on twos. Speed: of the whole command, pictures written, against decoding alone, with as many
+panned, zoomed, or drawn on twos. The first two were looked at while scenes.py was written; the drawn ones have no bar: some
+of their scenes are of less than a second between two fades of as much. Speed: of the whole command, pictures written, against decoding alone, with as many
 threads; both in turn, the best of five. VIDEO: of videos of your own, the speed alone.
 """
 
@@ -23,6 +24,7 @@ from tests.film import RATE, Pixels, film, write_video
 
 SIZES = ((1280, 720), (1920, 1080))
 ROUNDS = 5
+DRAWN = 4
 
 
 def main() -> None:
@@ -34,17 +36,21 @@ def main() -> None:
         if not own:
             pictures = [Image.open(path).convert("RGB") for path in sorted(data.folder("frames").glob("*.jpg"))]
             for size in SIZES:
-                _made(pictures, size, Path(name, f"{size[0]}x{size[1]}"))
+                folder = Path(name, f"{size[0]}x{size[1]}")
+                video = _made(pictures, size, folder)
+                print(f"  {_speed(video, folder)}", flush=True)
+            for seed in range(DRAWN):
+                _made(pictures, (640, 360), Path(name, f"drawn {seed}"), seed)
 
 
-def _made(pictures: list[Image.Image], size: tuple[int, int], folder: Path) -> None:
+def _made(pictures: list[Image.Image], size: tuple[int, int], folder: Path, seed: int | None = None) -> Path:
     from sorter.commands.frames import frames
     from sorter.library.names import read_frame_stem
 
     truth: list[int | None] = []
 
     def shown() -> Iterator[Pixels]:
-        for pixels, number in film(pictures, size):
+        for pixels, number in film(pictures, size, seed):
             truth.append(number)
             yield pixels
 
@@ -53,10 +59,10 @@ def _made(pictures: list[Image.Image], size: tuple[int, int], folder: Path) -> N
     seconds = [read_frame_stem(path.stem) for path in (folder / "taken").glob("*.jpg")]
     taken = [truth[round(found[1] * RATE)] for found in seconds if found]
     scenes = set(truth) - {None}
-    print(f"{size[0]}x{size[1]}, {len(truth)} frames of {len(scenes)} scenes: {len(taken)} taken")
+    print(f"{folder.name}, {len(truth)} frames of {len(scenes)} scenes: {len(taken)} taken")
     print(f"  scenes represented: {len(scenes & set(taken))} of {len(scenes)} (bar: all)")
-    print(f"  frames of a cross-fade: {taken.count(None)} (bar: 0)")
-    print(f"  {_speed(video, folder)}", flush=True)
+    print(f"  frames of a cross-fade: {taken.count(None)} (bar: 0)", flush=True)
+    return video
 
 
 def _speed(video: Path, folder: Path) -> str:
