@@ -53,7 +53,9 @@ def film(
     `seed`: everything else than in the film without one.
     """
     black = np.zeros((size[1], size[0], 3), np.uint8)
-    draw, lengths, transitions, first = random.Random(seed), LENGTHS, TRANSITIONS, 0
+    lengths: Sequence[int] = LENGTHS
+    transitions: Sequence[int] = TRANSITIONS
+    draw, first = random.Random(seed), 0
     if seed is not None:
         pictures, first = draw.sample(pictures, len(pictures)), draw.randrange(100)
         lengths = tuple(draw.randint(20, 120) for _ in pictures)

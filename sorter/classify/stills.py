@@ -51,20 +51,15 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Still:
-    """A frame to keep."""
-
-    frame: Frame
-    perceptual_hash: int
-
-
-@dataclass(frozen=True, slots=True)
 class Scene:
     """What was found from `begin` to `end`, in seconds. `passed`: why frames were not taken -> how many."""
 
     begin: float
     end: float
-    stills: tuple[Still, ...]
+    frames: tuple[Frame, ...]
+    """Those to keep."""
+    hashes: tuple[int, ...]
+    """Their perceptual hashes."""
     passed: Counter[str] = field(default_factory=Counter)
 
 
@@ -111,9 +106,9 @@ def _regular(frames: Iterable[Frame], every: float, start: float) -> Iterator[Sc
             passed["repeated"] += 1
         else:
             last, taken = small, place
-            yield Scene(frame.seconds, frame.seconds, (Still(frame, _hash(small)),), passed)
+            yield Scene(frame.seconds, frame.seconds, (frame,), (_hash(small),), passed)
             passed = Counter()
-    yield Scene(math.inf, math.inf, (), passed)
+    yield Scene(math.inf, math.inf, (), (), passed)
 
 
 class _Chooser:
@@ -181,17 +176,17 @@ class _Chooser:
         last = self.last - (FADE_EDGE if by_fade else CUT_EDGE)
         self.begin, self.held, self.passed, self.was_mixed = end, [], Counter(), self.mixed
         if not held or (self.last == begin and end < math.inf):
-            return Scene(begin, end, (), passed)
+            return Scene(begin, end, (), (), passed)
         inner = [one for one in held if first <= one.seconds <= last]
         chosen = sorted(self._choose(inner or held, passed), key=lambda one: one.seconds)
-        self.known += [one.perceptual_hash for one in chosen]
-        kept = tuple(Still(one.frame, one.perceptual_hash) for one in chosen if one.frame is not None)
-        return Scene(begin, end, kept, passed)
+        hashes = tuple(one.perceptual_hash for one in chosen)
+        self.known += hashes
+        return Scene(begin, end, tuple(one.frame for one in chosen if one.frame), hashes, passed)
 
     def _choose(self, held: list[_Candidate], passed: Counter[str]) -> list[_Candidate]:
         """The one with the most detail; then, in turn, the one that is least like those chosen, if it is sharp, too."""
         chosen: list[_Candidate] = []
-        sharpest = 0.0
+        sharp: list[float] = []
         for one in held:
             one.perceptual_hash = _hash(one.brightness)
         left = sorted(held, key=lambda one: -one.detail)
@@ -202,11 +197,13 @@ class _Chooser:
                 break
             first = next(place for place, bits in enumerate(apart) if bits > ALIKE)
             best = left.pop(int(np.argmax(apart)) if chosen else first)
-            assert best.frame is not None
-            sharp = _sharpness(best.frame)
-            if sharp >= BLURRED * sharpest:
+            if not chosen:
+                chosen.append(best)  # to be compared with: often no other comes
+                continue
+            sharp = sharp or [_sharpness(chosen[0].frame)]
+            sharp.append(_sharpness(best.frame))
+            if sharp[-1] >= BLURRED * max(sharp):
                 chosen.append(best)
-                sharpest = max(sharp, sharpest)
             else:
                 passed["blurred"] += 1
         if not chosen:
@@ -232,8 +229,9 @@ def _detail(grey: NDArray[np.uint8]) -> float:
     return float(np.square(rows[:, 2:] - rows[:, :-2], dtype=np.int32).mean())
 
 
-def _sharpness(frame: Frame) -> float:
+def _sharpness(frame: Frame | None) -> float:
     """What a known blur does to the edges in the middle of a frame, more to sharp ones: see `measures.edge_ratios`."""
+    assert frame is not None
     grey = frame.grey()
     top, left = (int(side * (1 - MIDDLE) / 2) for side in grey.shape)
     return edge_ratios(grey[top : grey.shape[0] - top, left : grey.shape[1] - left])[0]

@@ -28,8 +28,8 @@ from sorter.threads import in_step
 
 SAVE_EVERY = 5.0
 """Seconds between two notes of how far a video was read; a run that is killed reads these again."""
-MOST_AHEAD = 4
-"""Scenes whose frames are written while the next ones are read."""
+WRITERS, MOST_AHEAD = 4, 8
+"""Threads that write, which wait for the disk for the most part; and scenes that are read before their frames stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +136,12 @@ def _write_scenes(run: _Run, video: Video, taken: Taken) -> None:
     decoded = run.track(read(video, max(0.0, start - WARM_UP), damage), name, total)
     scenes = stills(video, decoded, run.wanted, start, taken.hashes)
     saved = time.monotonic()
-    for scene, new in in_step(partial(_write, run, taken.stem), scenes, most_ahead=MOST_AHEAD):
+    for scene, new in in_step(partial(_write, run, taken.stem), scenes, WRITERS, most_ahead=MOST_AHEAD):
         run.report.counts["to be written" if run.dry_run else "written"] += new
-        run.report.counts["stood already"] += len(scene.stills) - new
+        run.report.counts["stood already"] += len(scene.hashes) - new
         run.report.unwanted.update({f"frames {why}": count for why, count in scene.passed.items()})
-        taken.frames += len(scene.stills)
-        taken.hashes += [still.perceptual_hash for still in scene.stills]
+        taken.frames += len(scene.hashes)
+        taken.hashes += scene.hashes
         if scene.end < math.inf:
             taken.until = scene.end
         if not run.dry_run and time.monotonic() - saved > SAVE_EVERY:
@@ -155,18 +155,18 @@ def _write_scenes(run: _Run, video: Video, taken: Taken) -> None:
 def _write(run: _Run, stem: str, scene: Scene) -> tuple[Scene, int]:
     """Write a scene's frames; how many did not stand already."""
     new = 0
-    for still in scene.stills:
-        path = run.to / f"{frame_stem(stem, still.frame.seconds)}.{run.form.format}"
+    for frame in scene.frames:
+        path = run.to / f"{frame_stem(stem, frame.seconds)}.{run.form.format}"
         if path.exists():
             continue
         new += 1
         if run.dry_run:
             continue
         try:
-            write(path, encode(still.frame.pixels(), f".{run.form.format}", run.form.quality))
+            write(path, encode(frame.pixels(), f".{run.form.format}", run.form.quality))
         except OSError as found:
             raise LibraryError(f"{path}: cannot be written: {found.strerror}") from None
-    return scene, new
+    return replace(scene, frames=()), new  # a disk may be slow: what waits for its turn holds no pictures
 
 
 def _say_of(run: _Run, video: Video) -> None:

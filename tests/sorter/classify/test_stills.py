@@ -27,7 +27,7 @@ def scenes(path: Path, wanted: Wanted | None = None, start: float = 0.0) -> list
 
 def taken(path: Path, wanted: Wanted | None = None) -> list[int]:
     """The numbers of the frames that are kept."""
-    return [round(one.frame.seconds * RATE) for scene in scenes(path, wanted) for one in scene.stills]
+    return [round(one.seconds * RATE) for scene in scenes(path, wanted) for one in scene.frames]
 
 
 def still(seed: int, count: int) -> list[Pixels]:
@@ -88,12 +88,12 @@ def test_from_the_middle_on_the_same_is_found(tmp_path: Path, every: float | Non
     video = write_video(tmp_path / "a.mp4", (pixels for pixels, _ in film(pictures, SIZE)))
     whole = scenes(video, Wanted(every=every))
     for cut in (len(whole) // 3, len(whole) * 2 // 3):
-        known = [one.perceptual_hash for scene in whole[:cut] for one in scene.stills]
+        known = [one for scene in whole[:cut] for one in scene.hashes]
         start = whole[cut - 1].end
         described = look(video)
         rest = stills(described, read(described, max(0, start - 5), Damage()), Wanted(every=every), start, known)
-        assert [(scene.begin, [one.frame.seconds for one in scene.stills]) for scene in rest] == [
-            (scene.begin, [one.frame.seconds for one in scene.stills]) for scene in whole[cut:]
+        assert [(scene.begin, [one.seconds for one in scene.frames]) for scene in rest] == [
+            (scene.begin, [one.seconds for one in scene.frames]) for scene in whole[cut:]
         ]
 
 
