@@ -3,8 +3,8 @@
     python -m tests.bench.frames [VIDEO...]
 
 The films are made of 22 film frames: cuts, cross-fades of 8 to 48 frames, fades through black; scenes stand still, are
-panned, zoomed, or drawn on twos. The first was at hand while scenes.py was written, those drawn by chance were not: some
-of their scenes are of less than a second between two fades. Speed: of the whole command, pictures written, against
+panned, zoomed, or drawn on twos. The first was at hand while scenes.py was written; those drawn by chance were not, and
+have scenes of less than a second between two fades. Speed: of the whole command, pictures written, against
 decoding alone with as many threads; both in turn, the best of five. VIDEO: of videos of your own, the speed alone.
 """
 
