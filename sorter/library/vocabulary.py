@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from string import Formatter
 
 from sorter.errors import SchemeError, nearest
@@ -24,6 +25,7 @@ def parts_of(line: str, separator: str = ",") -> list[str]:
     return list(dict.fromkeys(clean(part) for part in line.split(separator.strip()) if part.strip()))
 
 
+@lru_cache(1 << 14)
 def key_of(tag: str) -> str:
     """A tag as tags are compared: in small letters, with spaces for underscores, and without escapes."""
     plain = re.sub(r"\\([()])", r"\1", tag).replace("{{", "{").replace("}}", "}")
@@ -156,21 +158,19 @@ def _aliases(vocabulary: Vocabulary, known: Mapping[str, str], at: str) -> dict[
             raise SchemeError(f'{at} "{alias}" = "{tag}": "{known[key]}" is a tag itself; remove one of the two')
         if meant.setdefault(key, tag) != tag:
             raise SchemeError(f'{at} "{alias}" stands for two tags, "{meant[key]}" and "{tag}"; keep one')
-    return {key: _meant(key, meant, known, at) for key in meant}
-
-
-def _meant(key: str, meant: Mapping[str, str], known: Mapping[str, str], at: str) -> str:
-    """The tag at the end of a chain of aliases."""
-    chain = [key]
-    while (target := key_of(meant[chain[-1]])) in meant:
-        if target in chain:
-            round_ = " -> ".join([*chain[chain.index(target) :], target])
-            raise SchemeError(f"{at} {round_}: these aliases go round in a circle; one of them must mean a tag")
-        chain.append(target)
-    if target not in known:
-        said = meant[chain[-1]]
-        raise SchemeError(f'{at} "{chain[-1]}" = "{said}", which is not a tag{nearest(said, known.values())}')
-    return known[target]
+    found: dict[str, str] = {}
+    for key in meant:
+        chain = {key: None}
+        while (target := key_of(meant[last := next(reversed(chain))])) in meant and target not in found:
+            if target in chain:
+                circle = " -> ".join([*list(chain)[list(chain).index(target) :], target])
+                raise SchemeError(f"{at} {circle}: these aliases go round in a circle; one of them must mean a tag")
+            chain[target] = None
+        if target not in known and target not in found:
+            said = meant[last]
+            raise SchemeError(f'{at} "{last}" = "{said}", which is not a tag{nearest(said, known.values())}')
+        found |= dict.fromkeys(chain, found.get(target) or known[target])
+    return found
 
 
 def _implied(vocabulary: Vocabulary, known: Mapping[str, str], at: str) -> dict[str, tuple[str, ...]]:
