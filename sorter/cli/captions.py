@@ -129,6 +129,4 @@ def _lines_of(effect: Effect, undo: bool) -> list[str]:
 
 
 def _data(effect: Effect) -> dict[str, object]:
-    from dataclasses import asdict
-
-    return asdict(effect) | {"examples": [{"before": one, "after": other} for one, other in effect.examples]}
+    return vars(effect) | {"examples": [{"before": one, "after": other} for one, other in effect.examples]}

@@ -217,10 +217,12 @@ def _written(
     words |= {name: {""} for name in scheme.axes} | {"trigger": {key_of(one) for one in parts_of(scheme.trigger)}}
     for axis, _, tag in _class_tags(scheme, labels):
         words[axis].update(map(key_of, parts_of(tag)))
-    for part in dict.fromkeys(part for text in texts for part in text.split(",")):
+    for part in dict.fromkeys(part.strip() for text in texts for part in text.split(",")):
+        if part[1:-1].isidentifier():  # a placeholder alone: whatever stands there is looked up as any tag is
+            continue
         pattern = ""
         for literal, name, *_ in Formatter().parse(part):
             pattern += " *".join(map(re.escape, folded(literal).replace("_", " ").split(" ")))
             if name is not None:
                 pattern += f"(?:{'|'.join(map(re.escape, sorted(words[name], key=len, reverse=True)))})"
-        yield re.compile(f" *{pattern} *")
+        yield re.compile(f"{pattern} *")

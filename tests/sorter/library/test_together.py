@@ -15,7 +15,7 @@ def test_a_tag_and_a_class_that_come_with_a_class_are_told() -> None:
     counts.add({"mood": "sad", "place": "town"}, ["solo", "white shirt"], 1)
     counts.add({"mood": "calm", "place": "town"}, ["solo"], 60)
     found = {(row.name, row.word): row for row in counts.together()}
-    assert set(found) == {("happy", "white shirt"), ("sad", "night"), ("night", "sad")}
+    assert set(found) == {("happy", "white shirt"), ("sad", "night")}  # of night there are too few
     assert found["happy", "white shirt"].sentence() == (
         '"white shirt" in 83% of mood happy (25 of 30 pictures), and in 1% of the others'
     )

@@ -158,7 +158,8 @@ def test_what_the_template_says_is_known_and_what_it_cannot_say_is_not() -> None
     assert [part for part in known if not captions.tags.knows(part)] == []
     unknown = ["lbay tobo", "a glad picture of mira with scarf", "a picture of a girl with a dog", "shirt", "x"]
     assert [part for part in unknown if captions.tags.knows(part)] == []
-    assert captions.tags.nearest("lbay mirra, scraf") == ""
+    assert not captions.tags.is_of_classes("red scarf")
+    assert not tags_of(scheme_of(), CLASSES, ["{trigger}, {tags}"]).is_of_classes("red scarf")
     assert [captions.tags.nearest(part) for part in ("scraf", "shirt", "zzz")] == ["scarf", "white shirt", ""]
 
 
