@@ -90,7 +90,8 @@ def effects(
                     effect.examples.append((job.layout.caption(verdict), new.layout.caption(verdict)))
     for effect in found.values():
         if not (effect.captions or effect.kept):
-            effect.nearest = after.tags.nearest(effect.rule)
+            near = after.tags.nearest(effect.rule)
+            effect.nearest = "" if key_of(near) == key_of(effect.rule) else near
     return list(found.values())
 
 

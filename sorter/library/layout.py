@@ -43,7 +43,10 @@ class ClassFolders:
 
     def caption(self, verdict: Verdict) -> str:
         """The caption of a picture: a person's own words, or the captioner's."""
-        return self.captioner(verdict) if verdict.caption is None else verdict.caption
+        if verdict.caption is not None:
+            return verdict.caption
+        sidecar = self._of_classes(verdict)[1]
+        return self.captioner(verdict) if sidecar is None else sidecar.text.removesuffix("\n")
 
     def _of_classes(self, verdict: Verdict) -> tuple[str, Text | None]:
         """What pictures of the same certain classes share; a library has fewer of these than pictures."""

@@ -218,7 +218,7 @@ def _written(
     for axis, _, tag in _class_tags(scheme, labels):
         words[axis].update(map(key_of, parts_of(tag)))
     for part in dict.fromkeys(part.strip() for text in texts for part in text.split(",")):
-        if part[1:-1].isidentifier():  # a placeholder alone: whatever stands there is looked up as any tag is
+        if re.fullmatch(r"\{\w+\}", part):  # a placeholder alone: whatever stands there is looked up as any tag is
             continue
         pattern = ""
         for literal, name, *_ in Formatter().parse(part):

@@ -97,7 +97,7 @@ def test_captions_know_who_wrote_them_and_what_is_no_tag(
     assert own["text"] == "mira, sadd, her shirt" and own["file"].startswith("sad/left/sad-")
     code, out, _ = run_cli("captions", sorted_library, "--scheme", scheme)
     assert code == 0 and '4 x "red scraf"; did you mean "red scarf"?' in out
-    assert "5 captions: 4 by template + tags, 1 by human" in out
+    assert "5 captions: 4 by template + tags, 1 by a person" in out
 
     run("export", sorted_library, "--to", tmp_path / "dataset")
     rows = [json.loads(line) for line in (tmp_path / "dataset" / "metadata.jsonl").read_text().splitlines()]
