@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from string import Formatter
 
 from sorter.errors import SchemeError, nearest
@@ -215,14 +216,22 @@ def _written(
     """What the parts of templates can become that hold more than a placeholder."""
     words: dict[str, set[str]] = {name: {"", *known} for name in scheme.ask}
     words |= {name: {""} for name in scheme.axes} | {"trigger": {key_of(one) for one in parts_of(scheme.trigger)}}
+    cut = set()
     for axis, _, tag in _class_tags(scheme, labels):
         words[axis].update(map(key_of, parts_of(tag)))
+        cut |= {axis} if "," in tag else set()
     for part in dict.fromkeys(part.strip() for text in texts for part in text.split(",")):
         if re.fullmatch(r"\{\w+\}", part):  # a placeholder alone: whatever stands there is looked up as any tag is
             continue
-        pattern = ""
+        pieces, starts, ends = [], [0], []
         for literal, name, *_ in Formatter().parse(part):
-            pattern += " *".join(map(re.escape, folded(literal).replace("_", " ").split(" ")))
+            pieces.append(" *".join(map(re.escape, folded(literal).replace("_", " ").split(" "))))
+            if name in cut:  # "{trigger} {who} smiles" with "mira, a girl" is "lbay mira" and "a girl smiles"
+                starts.append(len(pieces))
+                ends.append(len(pieces) + 1)
             if name is not None:
-                pattern += f"(?:{'|'.join(map(re.escape, sorted(words[name], key=len, reverse=True)))})"
-        yield re.compile(f"{pattern} *")
+                longest_first = sorted(words[name], key=len, reverse=True)
+                pieces.append(f"(?:{'|'.join(map(re.escape, longest_first))})")
+        for start, end in product(starts, [*ends, len(pieces)]):
+            if start < end:
+                yield re.compile("".join(pieces[start:end]) + " *")

@@ -151,13 +151,24 @@ def test_two_classes_with_one_tag_are_told() -> None:
 
 
 def test_what_the_template_says_is_known_and_what_it_cannot_say_is_not() -> None:
-    text = ["{trigger} {who}, drawn by hand, sketch", "a {mood} picture of {who} with {tags}"]
+    text = [
+        "{trigger} {who}, drawn by hand, sketch",
+        "{trigger} {who} is {mood}",
+        "a {mood} picture of {who} with {tags}",
+    ]
     captions = captioner_of(scheme_of(caption={"use": "template", "text": text}), labels=CLASSES)
     known = ["lbay mira", "lbay", "a girl", "drawn by hand", "Drawn_by_hand", "sketch",
              "a sad picture of mira with red scarf", "a picture of a girl with", "teal hair", "facing right",
-             ]  # fmt: skip
+             "lbay mira is happy", "a girl is sad", "a girl is", "lbay is sad"]  # fmt: skip
     assert [part for part in known if not captions.tags.knows(part)] == []
-    unknown = ["lbay tobo", "a glad picture of mira with scarf", "a picture of a girl with a dog", "shirt", "x"]
+    unknown = [
+        "lbay tobo",
+        "a girl is sleepy",
+        "a glad picture of mira with scarf",
+        "a picture of a girl with a dog",
+        "shirt",
+        "x",
+    ]
     assert [part for part in unknown if captions.tags.knows(part)] == []
     assert not captions.tags.is_of_classes("red scarf")
     assert not tags_of(scheme_of(), CLASSES, ["{trigger}, {tags}"]).is_of_classes("red scarf")
