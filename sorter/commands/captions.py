@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from sorter.commands.answer import read_answers
-from sorter.commands.dataset_captions import read_captions
+from sorter.commands.dataset_captions import Caption, read_captions
 from sorter.commands.job import Job
 from sorter.commands.plan import verdicts
 from sorter.library.caption import Captions
@@ -23,16 +23,6 @@ LONGEST_TAG = 60
 """Characters; what is longer is a sentence, and of sentences it is not counted which come together."""
 LONGEST = 1000
 """Characters of a caption; CLIP reads 75 tokens, which come to 300 or 400."""
-
-
-class Caption(NamedTuple):
-    """A caption as it stands, or will stand after the next `sorter apply`."""
-
-    file: str
-    """Of the picture, below the folder."""
-    text: str
-    by: str
-    """Who wrote it, as `Captions.author` says; empty where the dataset does not say."""
 
 
 @dataclass
@@ -152,5 +142,5 @@ def _of_dataset(folder: Path, job: Job, each: bool, track: Track[Any]) -> Said:
         said.lines += one.lines > 1
         said.add(captioner, one.text, parts_of(one.text, captioner.scheme.caption.separator), {})
         if each:
-            said.each.append(Caption(one.file, one.text, one.by))
+            said.each.append(one)
     return said

@@ -19,37 +19,37 @@ COLUMNS = ("text", "prompt", "caption")
 """Of a metadata.jsonl that hold the caption, the first that is there."""
 
 
-class Standing(NamedTuple):
-    """A caption of a dataset."""
+class Caption(NamedTuple):
+    """A caption of a dataset as it stands, or of a library as the next `sorter apply` leaves it."""
 
     file: str
     """Of the picture, below the folder."""
     text: str
     """On one line, a comma in place of each line's end; empty where there is none."""
-    lines: int
     by: str
-    """Who wrote it, if the dataset says so."""
+    """Who wrote it, as `Captions.author` says; empty where the dataset does not say."""
+    lines: int = 1
 
 
-def read_captions(folder: Path) -> Iterator[Standing | Unreadable]:
+def read_captions(folder: Path) -> Iterator[Caption | Unreadable]:
     """The caption of each picture below `folder`. Raises LibraryError where `folder` is none."""
-    tables: dict[Path, dict[str, dict[str, Any]]] = {}
+    root, read = folder.absolute(), set[Path]()
+    rows: dict[Path, dict[str, Any]] = {}
     for found in walk(folder):
         if isinstance(found, Unreadable):
             yield found
             continue
-        place = found.path.parent
-        if place not in tables:
-            tables[place] = {}
+        for place in {root, found.path.parent} - read:  # a table may name pictures in folders below it
+            read.add(place)
             for row in _rows(place / METADATA):
                 if isinstance(row, Unreadable):
                     yield row
                 else:
-                    tables[place][str(row.get("file_name"))] = row
-        yield _standing(folder.absolute(), found.path, tables[place].get(found.path.name))
+                    rows[place / str(row.get("file_name"))] = row
+        yield _caption(root, found.path, rows.get(found.path))
 
 
-def _standing(folder: Path, picture: Path, row: dict[str, Any] | None) -> Standing | Unreadable:
+def _caption(folder: Path, picture: Path, row: dict[str, Any] | None) -> Caption | Unreadable:
     name, by = picture.relative_to(folder).as_posix(), ""
     if row is not None:
         said = next((row[column] for column in COLUMNS if isinstance(row.get(column), str)), "")
@@ -61,7 +61,7 @@ def _standing(folder: Path, picture: Path, row: dict[str, Any] | None) -> Standi
     text = read_caption(data)
     if text is None:
         return Unreadable(picture, f"its caption {NO_TEXT}")
-    return Standing(name, text, len(data.strip().splitlines()), by)
+    return Caption(name, text, by, len(data.strip().splitlines()))
 
 
 def _beside(picture: Path) -> tuple[Path, bytes | OSError]:

@@ -193,12 +193,15 @@ def test_captions_of_any_folder(grow: Any, draw: Any, tmp_path: Path, run: Calla
             "long.png": picture, "long.txt": "mira, " + "x" * 10_000,
             "binary.png": picture, "binary.txt": b"\xff\xfe\x00\xd8\x00",
             "strange \u202e.png": picture, "strange \u202e.txt": "mira, \u202ehid\x1b[31m",
-            "sub": {"a.png": picture, "b.png": picture, "metadata.jsonl":
+            "metadata.jsonl": '{"file_name": "sub/c.png", "prompt": "mira, sad, happy"}',
+            "sub": {"a.png": picture, "c.png": picture, "b.png": picture, "metadata.jsonl":
                     '{"file_name": "a.png", "text": "mira, tall"}\nno json\n[1]\n{"file_name": 7}\n'},
         },
     )  # fmt: skip
     found = run("captions", folder, "--each", code=1)
-    assert {row["text"] for row in found["captions"]} >= {"mira, Happy, red_scarf", "mira, sad", "mira, tall"}
+    assert {row["text"] for row in found["captions"]} >= {
+        "mira, Happy, red_scarf", "mira, sad", "mira, tall", "mira, sad, happy",
+    }  # fmt: skip
     assert found["notes"] == [
         "3 captions are empty or missing",
         "1 caption is of several lines, of which most trainers read the first",
