@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sorter.text import swap_sides
+
 HUMAN = "human"
 """The source of a label that a person gave; it hides every model's label of that axis."""
 CAPTION, LIBRARY = "caption", "library"
@@ -77,8 +79,16 @@ class Verdict(NamedTuple):
     """What the askers of the scheme's [ask] said of the picture as it was found."""
 
     def answer(self, name: str) -> Any:
-        """What the asker of this name answered: a text, a list, numbers; None where it has not been asked yet."""
-        return next((json.loads(label.name) for label in self.answers if label.axis == name), None)
+        """What the asker of this name answered: a text, a list, numbers; None where it has not been asked yet.
+
+        Words that name a side are true of the picture as it will stand, turned or not.
+        """
+        said = next((json.loads(label.name) for label in self.answers if label.axis == name), None)
+        if not self.mirror:
+            return said
+        if isinstance(said, list):
+            return [swap_sides(one) if isinstance(one, str) else one for one in said]
+        return swap_sides(said) if isinstance(said, str) else said
 
     def box(self, name: str) -> Box | None:
         """The box that the asker of this name found, on the picture as it will stand, turned or not."""

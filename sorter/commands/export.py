@@ -150,7 +150,8 @@ def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> Item:
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
-    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict)
+    author = job.layout.captioner.author(verdict)
+    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, author)
 
 
 def _pictured(one: Placed) -> str:

@@ -12,7 +12,9 @@ from sorter.plugins import Options, Registry
 from sorter.records import Output, Render, Text, Verdict
 
 METADATA = "metadata.jsonl"
-OWN_COLUMNS = {"file_name", "text", "image"}
+AUTHOR = "caption_by"
+"""The column that says who wrote a caption: "human", or the captioner, as `Captions.author` says."""
+OWN_COLUMNS = {"file_name", "text", "image", AUTHOR}
 """The columns of an imagefolder that are not axes; `image` is made by those who read it."""
 
 
@@ -31,6 +33,8 @@ class Item:
     """Axis -> class; None where it is in doubt."""
     verdict: Verdict | None = None
     """All that is known of it, the askers' answers too."""
+    author: str = ""
+    """Who wrote the caption."""
 
 
 class Layout(Options):
@@ -49,7 +53,7 @@ layouts: Registry[Layout] = Registry("dataset layout", "modelsheet.layouts")
 
 @layouts.add("imagefolder")
 class ImageFolder(Layout):
-    """Hugging Face's imagefolder: pictures beside a metadata.jsonl with file_name, text, and one column an axis."""
+    """Hugging Face's imagefolder: pictures beside a metadata.jsonl: file_name, text, caption_by, a column an axis."""
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         lines = []
@@ -77,7 +81,7 @@ def _row(item: Item) -> dict[str, str | None]:
     if taken := OWN_COLUMNS & item.classes.keys():
         name = min(taken)
         raise DatasetError(f'axes.{name}: an imagefolder has a column "{name}" of its own; give the axis another name')
-    return {"file_name": item.stem + item.suffix, "text": item.caption, **item.classes}
+    return {"file_name": item.stem + item.suffix, "text": item.caption, AUTHOR: item.author, **item.classes}
 
 
 def _misread(folder: Path, why: str) -> DatasetError:

@@ -150,7 +150,7 @@ def test_each_asks_once_a_picture_over_sort_sort_again_and_export(
     assert once(asked(), pictures)
     captions = {path.stem.rpartition("-")[0]: path.read_text() for path in (project / "library").rglob("*.txt")}
     assert captions["left_happy"] == "mira, facing left, blue, corner, right, happy\n"
-    assert captions["right_happy"] == "mira, facing left, red, corner, right, happy\n"
+    assert captions["right_happy"] == "mira, facing left, red, corner, left, happy\n"  # it was turned
 
     run("sort", frames, "--to", "library", code=1)
     run("classify", "library")

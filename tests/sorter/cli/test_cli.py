@@ -64,6 +64,8 @@ def test_every_command_prints_one_json_object_and_nothing_else(
         (1, "sort", frames, "--to", library, "--dry-run", *scheme),
         (0, "choose", library, "--axis", "mood", "--models", project / "models" / "mood"),
         (0, "status", library, *scheme),
+        (0, "captions", library, *scheme),
+        (0, "prune", library, "happy", "--dry-run", *scheme),
         (0, "report", library, "--to", tmp_path / "report.html", *scheme),
         (0, "export", library, "--to", tmp_path / "dataset", *scheme),
         (0, "rescan", library, "--from", frames, *scheme),

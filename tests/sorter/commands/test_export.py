@@ -60,9 +60,10 @@ def test_an_imagefolder_has_a_row_a_picture_and_a_column_an_axis(library: Path, 
     assert set(rows(dataset)) == {"left_happy", "right_happy", "sad", "front"}
     assert len(pictures(dataset)) == report.counts["exported"] == 4
     row = rows(dataset)["right_happy"]
-    assert list(row) == ["file_name", "text", "direction", "mood"]
+    assert list(row) == ["file_name", "text", "caption_by", "direction", "mood"]
     assert row | {"file_name": ""} == {
-        "file_name": "", "text": "mira, facing left, happy", "direction": "left", "mood": "happy",
+        "file_name": "", "text": "mira, facing left, happy", "caption_by": "template",
+        "direction": "left", "mood": "happy",
     }  # fmt: skip
     for path in pictures(dataset):  # not cropped: the library's own bytes
         (there,) = library.rglob(path.name)
@@ -252,7 +253,7 @@ def test_the_datasets_package_reads_what_was_exported(
     found = load_dataset("imagefolder", data_dir=str(dataset), split="train", cache_dir=str(tmp_path / "cache"))
     wanted = {row["text"]: row for row in rows(dataset).values()}
     assert len(found) == len(wanted) == 5
-    assert found.column_names == ["image", "text", "direction", "mood"]
+    assert found.column_names == ["image", "text", "caption_by", "direction", "mood"]
     for row in found:
         assert {key: row[key] for key in ("text", "direction", "mood")} == {
             key: wanted[row["text"]][key] for key in ("text", "direction", "mood")
@@ -272,7 +273,7 @@ def test_an_export_that_is_read_otherwise_is_an_error(
         export(library, dataset, job)
 
 
-@pytest.mark.parametrize("axis", ["text", "file_name", "image"])
+@pytest.mark.parametrize("axis", ["text", "file_name", "image", "caption_by"])
 def test_an_axis_cannot_take_a_column_of_the_imagefolder(library: Path, dataset: Path, job: Job, axis: str) -> None:
     from sorter.dataset.layouts import ImageFolder, Item
 
