@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -168,13 +169,15 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
     Bytes that are already so are passed on untouched. A turned JPEG keeps its own quantisation tables and
     chroma sampling, so that its quality and size stay about the same. Raises PictureError.
     """
+    if wanted.mask:
+        return _encode(_transform(_covered(open_picture(data)), wanted._replace(fill="#000000")), suffix, {})
     with opened(data) as image, _telling():
         if as_it_is(image) == suffix and wanted.is_plain and not (wanted.opaque and _is_seen_otherwise(image)):
             if not is_whole:
                 load(image)  # a picture that cannot be decoded is not put into a library
             return data
         like = _saving_like(image, suffix, wanted)
-        pixels = _decode(image)
+        pixels = _decode_jpeg(data, image) or _decode(image)
         return _encode(_transform(_to_rgb(pixels) if wanted.opaque else _keeping_alpha(pixels), wanted), suffix, like)
 
 
@@ -231,6 +234,29 @@ def _decode(image: Image) -> Image:
     return image
 
 
+def _decode_jpeg(data: bytes, image: Image) -> Image | None:
+    """The same pixels in half the time, where nothing but pixels is in it; None where Pillow is to be asked."""
+    if not (_format(image) == "JPEG" and image.mode == "RGB" and _orientation(image) == 1):
+        return None
+    import simplejpeg
+    from PIL import Image as Images
+
+    with suppress(ValueError):
+        made = Images.fromarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
+        made.info = image.info
+        return made
+    return None
+
+
+def _covered(image: Image) -> Image:
+    """White, as large as the picture is when it stands upright."""
+    from PIL import Image as Images
+
+    with _telling():
+        picture = described(Path(), "", image)
+    return Images.new("L", (picture.width, picture.height), 255)
+
+
 def _keeping_alpha(image: Image) -> Image:
     if not image.has_transparency_data:
         return _to_rgb(image)
@@ -254,7 +280,13 @@ def _transform(image: Image, wanted: Render) -> Image:
     if wanted.mirror:
         image = ImageOps.mirror(image)
     if wanted.size and image.size != wanted.size:
-        image = image.resize(wanted.size, Images.Resampling.LANCZOS)
+        if image.mode == "RGB":
+            import numpy as np
+
+            from sorter.pictures.resample import scale
+
+            return Images.fromarray(scale(np.asarray(image), wanted.size))
+        image = image.resize(wanted.size, Images.Resampling.NEAREST if wanted.mask else Images.Resampling.LANCZOS)
     return image
 
 
@@ -268,6 +300,8 @@ def _saving_like(image: Image, suffix: str, wanted: Render) -> dict[str, Any]:
             if image.mode == "RGB" and sampling >= 0:
                 return {"qtables": image.quantization, "subsampling": sampling}
         return {"quality": 95, "subsampling": 0}
+    if suffix == ".png" and wanted.size:
+        return {"compress_level": 1, "compress_type": zlib.Z_RLE}  # a fifth of the time, and hardly larger
     return {"lossless": True} if suffix == ".webp" else {}
 
 

@@ -48,7 +48,8 @@ def differences(sd_scripts: Path, sizes: int = SIZES) -> int:
         width, height = (round(math.exp(chance.uniform(math.log(48), math.log(8000)))) for _ in range(2))
         try:
             bucket, scaled, _ = manager.select_bucket(width, height)
-            wanted = (bucket, scaled, theirs.cut(scaled, bucket)) if all(bucket) else None  # of no pixels: it stops later
+            stops = not all(bucket)  # later, at a bucket of no pixels
+            wanted = None if stops else (bucket, scaled, theirs.cut(scaled, bucket))
         except (ZeroDivisionError, AssertionError):  # it stops
             wanted = None
         try:

@@ -1,0 +1,82 @@
+"""Export of 1,000 pictures of 1920x1080 as squares of 512, against a loop of Pillow's in one process.
+
+    python -m tests.bench.export
+
+The loop does what a script would: open, crop, resize by Lanczos, save as PNG, write the caption. Both in turn, so that
+a noisy minute falls on both.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tests.bench import data
+from tests.bench.speed import frames
+
+PICTURES, FEW, ROUNDS = 1000, 100, 3
+SCHEME = """\
+folders = "{blur}"
+[axes.blur]
+measure = "sharpness"
+threshold = 0.0
+"""
+
+
+def main() -> None:
+    """Print pictures a second and the ratio."""
+    from sorter.commands.export import export
+    from sorter.commands.job import load_job
+    from sorter.commands.sort import sort
+    from sorter.dataset.crop import croppers
+
+    data.folder("frames")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = frames(folder / "heap", PICTURES)
+        (folder / "scheme.toml").write_text(SCHEME)
+        job = load_job(folder / "scheme.toml")
+        sort(folder / "heap", folder / "library", job)
+        crop = croppers.build("centre", size=512)
+        best: dict[str, float] = {}
+        for number in range(ROUNDS):
+            loop = rate(lambda: pillow(paths[:FEW], folder / f"theirs{number}"), FEW)  # noqa: B023
+            best["loop"] = max(best.get("loop", 0), loop)
+            for use in ("kohya", "webdataset"):
+                to = folder / f"{use}{number}"
+                done = rate(lambda: export(folder / "library", to, job, use=use, crop=crop), PICTURES)  # noqa: B023
+                best[use] = max(best.get(use, 0), done)
+    print(f"a loop of Pillow's, one process:  {best['loop']:6.1f} pictures a second")
+    for use in ("kohya", "webdataset"):
+        print(
+            f"sorter export --as {use:11}    {best[use]:6.1f} (bar: 60), {best[use] / best['loop']:.2f} times (bar: 2)"
+        )
+
+
+def pillow(paths: list[Path], to: Path) -> None:
+    """What a script would do."""
+    to.mkdir()
+    for path in paths:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        side = min(picture.size)
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        picture = picture.crop((left, top, left + side, top + side)).resize((512, 512), Image.Resampling.LANCZOS)
+        picture.save(to / f"{path.stem}.png")
+        (to / f"{path.stem}.txt").write_text("mira\n", encoding="utf-8")
+
+
+def rate(work: Callable[[], Any], pictures: int) -> float:
+    """Pictures a second."""
+    started = time.perf_counter()
+    work()
+    return pictures / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
