@@ -8,6 +8,7 @@ import warnings
 
 import click
 
+from sorter.cli.doctor import doctor
 from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo
 from sorter.cli.results import export, list_plugins, report, status
 from sorter.cli.review import review
@@ -37,7 +38,7 @@ def sorter() -> None:
 for command in (
     *(init, check, fit, choose),
     *(sort, scan, classify, plan, apply, undo, rescan, watch),
-    *(review, status, report, export, list_plugins),
+    *(review, status, report, export, doctor, list_plugins),
 ):
     sorter.add_command(command)
 
