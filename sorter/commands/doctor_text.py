@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,8 +79,9 @@ def write_page(found: Diagnosis, folder: Path, name: str, to: Path) -> None:
     for kind, findings in found.by_kind().items():
         pictures = _shown([by_path[one.path] for one in findings if one.path in by_path][:MOST_SHOWN], folder)
         files = [(one.path, one.detail) for one in findings]
-        part = Section("All of them", head=["file", ""], rows=files, folded=len(files) > MOST_SHOWN)
-        sections.append(Section(f"{kind.name} ({len(findings):,})", [kind.do], pictures=pictures, parts=[part]))
+        title, many = f"{kind.name} ({len(findings):,})", len(files) > MOST_SHOWN
+        parts = [Section("All of them", rows=files, folded=True)] if many else []
+        sections.append(Section(title, [kind.do], rows=[] if many else files, pictures=pictures, parts=parts))
     sizes = [(f"{wide}x{high}", count) for (wide, high), count in found.buckets().most_common()]
     sections.append(Section("Sizes", ["Pictures of each size that is trained on, repeats included."], bars=sizes))
     most_lost = sorted(found.examples, key=lambda one: -one.fit.lost)[: 2 * MOST_SHOWN]
@@ -94,7 +96,7 @@ def write_page(found: Diagnosis, folder: Path, name: str, to: Path) -> None:
 def _shown(examples: list[Example], folder: Path) -> list[Shown]:
     drawn = in_step(lambda one: _drawn(one, folder), examples)
     return [
-        shown(image, f"{_size(one)}\n{one.caption[:200]}", 200)
+        replace(shown(image, f"{_size(one)}\n{one.caption[:120]}", 200), name=one.path)
         for one, image in zip(examples, drawn, strict=True)
         if image is not None
     ]
@@ -102,7 +104,7 @@ def _shown(examples: list[Example], folder: Path) -> list[Shown]:
 
 def _size(one: Example) -> str:
     fit = one.fit
-    return f"{one.path}: {fit.bucket[0]}x{fit.bucket[1]}, {fit.lost:.0%} cut off"
+    return f"{fit.bucket[0]}x{fit.bucket[1]}, {fit.lost:.0%} cut off"
 
 
 def _drawn(one: Example, folder: Path) -> Image | None:

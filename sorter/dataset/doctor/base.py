@@ -200,8 +200,10 @@ class Trainer(Options):
         others = [f"{stem}{ending}" for ending in (".txt", ".caption", ".json") if f"{stem}{ending}" in dataset.files]
         if others:
             out.add(kinds.NEVER_READ, others[0], f"{source.ending} is read")
+        elif source.words:
+            out.add(kinds.FOLDERS_WORDS, seen.path, source.words)
         else:
-            out.add(kinds.NO_CAPTION, seen.path, f'"{source.words}" is used' if source.words else "")
+            out.add(kinds.NO_CAPTION, seen.path)
 
     def words_of(self, text: str, path: str, out: Diagnosis) -> str | None:
         """What is taken of a caption's file; None where the trainer stops at it."""

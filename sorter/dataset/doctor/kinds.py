@@ -24,6 +24,7 @@ NO_PICTURES = Kind("no pictures to train on", STOPS, "give the folder that the t
 EMPTY = Kind("caption is empty", NOTES, "it is trained without words; write a caption if that is not meant")
 NOT_UTF8 = Kind("caption is not UTF-8", STOPS, "save it as UTF-8")
 NO_CAPTION = Kind("picture has no caption", NOTES, "it is trained without words; write a caption if that is not meant")
+FOLDERS_WORDS = Kind("picture has its folder's name for a caption", NOTES, "write a caption if that is not meant")
 NEVER_READ = Kind("caption is never read", DROPS, "rename it, or tell the trainer the ending of the captions")
 MORE_LINES = Kind("caption has several lines", CHANGES, "write it as one line")
 TOO_LONG = Kind("caption is cut at 75 tokens", DROPS, "shorten it; what stands last is lost")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from sorter.dataset.layouts.base import Item, Layout, by_group, in_folder, kept_in_front, layouts, masks, read_captions
 from sorter.records import Output, Text
@@ -46,21 +45,19 @@ class Kohya(Layout):
     def _config(self, items: list[Item]) -> str:
         from tomli_w import dumps
 
-        subsets: list[dict[str, Any]] = []
-        for (group, repeats), some in by_group(items).items():
-            name = f"{repeats}_{group}"
-            subset = {"image_dir": f"{self.at}/{name}", "num_repeats": repeats, "keep_tokens": kept_in_front(some)}
-            subsets.append(subset | ({"conditioning_data_dir": f"{self.at}/{MASKS}/{name}"} if masks(some) else {}))
-        # A dataset has masks for all of its subsets or for none, and buckets of its own.
-        about = {"resolution": common_size(items, self.resolution), "batch_size": 1, "enable_bucket": True}
-        datasets = [
-            about | {"subsets": alike}
-            for is_masked in (False, True)
-            if (alike := [one for one in subsets if ("conditioning_data_dir" in one) == is_masked])
-        ]
-        general = {"caption_extension": ".txt", "flip_aug": False, "shuffle_caption": False}
-        masked = MASKED if any(item.mask for item in items) else ""
-        return HEAD.format(at=self.at, masked=masked) + dumps({"general": general, "datasets": datasets})
+        masked = [some for some in by_group(items).items() if masks(some[1])]
+        plain = [some for some in by_group(items).items() if not masks(some[1])]
+        parts = [HEAD.format(at=self.at, masked=MASKED if masked else "")]
+        parts += ["[general]\n", dumps({"caption_extension": ".txt", "flip_aug": False, "shuffle_caption": False})]
+        about = dumps({"resolution": common_size(items, self.resolution), "batch_size": 1, "enable_bucket": True})
+        for alike in (plain, masked):  # a dataset has masks for all of its subsets, or for none
+            parts += ["\n[[datasets]]\n", about] if alike else []
+            for (group, repeats), some in alike:
+                name = f"{repeats}_{group}"
+                subset = {"image_dir": f"{self.at}/{name}", "num_repeats": repeats, "keep_tokens": kept_in_front(some)}
+                subset |= {"conditioning_data_dir": f"{self.at}/{MASKS}/{name}"} if alike is masked else {}
+                parts += ["\n[[datasets.subsets]]\n", dumps(subset)]
+        return "".join(parts)
 
 
 def common_size(items: Iterable[Item], otherwise: int) -> int:

@@ -82,7 +82,7 @@ def test_kohyas_captions(ask: Callable[..., Diagnosis]) -> None:
         "caption is cut at 75 tokens": ["1_x/long.png"],
         "caption's first line is blank": ["1_x/blank.caption"],
         "caption has several lines": ["1_x/two.caption"],
-        "picture has no caption": ["1_x/none.png"],
+        "picture has its folder's name for a caption": ["1_x/none.png"],
     }
     assert {one.path: one.caption for one in found.examples}["1_x/two.png"] == "mira"
 

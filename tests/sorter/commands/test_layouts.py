@@ -7,11 +7,13 @@ import hashlib
 import io
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -278,6 +280,21 @@ def test_a_shard_of_which_nothing_changed_is_not_written_again(
     export(library, dataset, job, use="webdataset", crop=PAD)
     changed = {path for path in tars if path.stat().st_mtime_ns != times[path]}
     assert changed == {path for path in tars if text.name in members[path]}
+
+
+def test_an_export_that_was_cut_off_takes_up_the_shards_that_are_whole(library: Path, dataset: Path, job: Job) -> None:
+    """One was written and not confirmed; of another, only a part lies beside its place."""
+    export(library, dataset, job, use="webdataset", crop=PAD)
+    (tar,) = dataset.glob("*.tar")
+    whole, time = tar.read_bytes(), tar.stat().st_mtime_ns
+    cut_off = tar.with_name(f".{tar.name}.0123abcd.modelsheet-part")
+    cut_off.write_bytes(whole[:1000])
+    with closing(sqlite3.connect(dataset / ".modelsheet" / "manifest.sqlite")) as db, db:
+        db.execute("DELETE FROM placed")
+        db.execute("UPDATE step SET done = 0")
+    assert export(library, dataset, job, use="webdataset", crop=PAD).counts["written"] == 0
+    assert not cut_off.exists()
+    assert (tar.read_bytes(), tar.stat().st_mtime_ns) == (whole, time)
 
 
 def test_a_picture_that_cannot_be_made_is_a_failure_and_the_shard_is_written_without_it(
