@@ -68,6 +68,7 @@ def export(
     if not chosen:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
     chosen = _in_groups(chosen, job, balance)
+    report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in chosen)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
         report.counts["exported"] = len(chosen)
         if not dry_run:

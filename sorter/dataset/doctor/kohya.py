@@ -17,6 +17,7 @@ from sorter.dataset.doctor.kinds import Kind
 NO_NUMBER = Kind("folder's name begins with no number of repeats", kinds.DROPS, "call it 10_NAME; it is ignored")
 LOOSE = Kind("picture lies beside the folders of repeats", kinds.DROPS, "move it into a folder called 10_NAME, or so")
 EMPTY = Kind("caption file has no bytes", kinds.STOPS, "write at least one line, or delete the file")
+OTHERS_CAPTION = Kind("picture has the caption of a shorter name", kinds.NOTES, "rename it, if that is not meant")
 BLANK = Kind("caption's first line is blank", kinds.CHANGES, "write it into the first line; no other is read")
 BAD_TOML = Kind("dataset TOML cannot be used", kinds.STOPS, "mend it")
 CACHE = re.compile(r"(?P<stem>.+?)(?:_\d{4}x\d{4}_\w+)?\.npz")
@@ -61,6 +62,8 @@ class Kohya(Trainer):
         trainer = WithToml(**self.model_dump(), toml=name, values=values)
         out = Trainer.__call__(trainer, dataset)
         out.notes.insert(0, f"by {name}, as with --dataset_config")
+        if len(values["datasets"]) > 1:
+            out.notes.append("resolution and batch size are those of its first dataset")
         return out
 
     def sources(self, dataset: Dataset, out: Diagnosis) -> list[Source]:
@@ -87,6 +90,16 @@ class Kohya(Trainer):
             suffix = PurePosixPath(seen.path).suffix
             if suffix in (suffix.lower(), suffix.upper()):
                 yield seen
+
+    def caption(self, seen: Seen, dataset: Dataset, source: Source, out: Diagnosis) -> str | None:
+        """A name of five parts or more may be one of a face's crop: then the caption of the name without the last four
+        serves, too."""
+        stem, _, _ = seen.path.rpartition(".")
+        shorter = "_".join(stem.split("_")[:-4])
+        if shorter and stem + source.ending not in dataset.files and shorter + source.ending in dataset.files:
+            out.add(OTHERS_CAPTION, seen.path, PurePosixPath(shorter + source.ending).name)
+            seen = seen._replace(path=f"{shorter}{PurePosixPath(seen.path).suffix}")
+        return super().caption(seen, dataset, source, out)
 
     def words_of(self, text: str, path: str, out: Diagnosis) -> str | None:
         """The first line; a file of no bytes raises an AssertionError."""
@@ -129,6 +142,9 @@ class WithToml(Kohya):
         for one in self.values.get("datasets", []):
             for subset in one.get("subsets", []):
                 about = {**general, **one, **subset}
+                if "metadata_file" in subset:
+                    out.notes.append(f"{subset['metadata_file']}: a subset with a metadata file is not looked at")
+                    continue
                 folder = below(dataset, str(about.get("image_dir", "")))
                 if folder is None:
                     out.add(BAD_TOML, self.toml, f"no folder {about.get('image_dir')!r} here")

@@ -45,6 +45,12 @@ class Item:
         return self.stem + self.suffix
 
     @property
+    def is_enlarged(self) -> bool:
+        """Whether it is made of fewer pixels than it has."""
+        box, size = self.render.crop, self.render.size
+        return bool(box and size and (box.right - box.left < size[0] or box.bottom - box.top < size[1]))
+
+    @property
     def line(self) -> str:
         """Its caption as the one line of a text file; sd-scripts stops at a file of no bytes, and not at this one."""
         return (clean(self.caption) if self.caption.strip() else "") + "\n"

@@ -87,6 +87,12 @@ def test_kohyas_captions(ask: Callable[..., Diagnosis]) -> None:
     assert {one.path: one.caption for one in found.examples}["1_x/two.png"] == "mira"
 
 
+def test_kohya_takes_the_caption_of_a_shorter_name(ask: Callable[..., Diagnosis]) -> None:
+    found = ask("kohya", {"1_x": {"ep_1_2_3_4.png": picture(), "ep.caption": "whole picture"}})
+    assert found.examples[0].caption == "whole picture"
+    assert said(found) == {"picture has the caption of a shorter name": ["1_x/ep_1_2_3_4.png"]}
+
+
 def test_pictures_that_are_trained_on_otherwise_than_they_look(ask: Callable[..., Diagnosis]) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -326,6 +326,13 @@ def test_a_strangers_file_in_the_place_of_a_shard_is_left(library: Path, dataset
     assert tar.read_bytes() == b"mine"
 
 
+def test_pictures_that_are_enlarged_are_counted(library: Path, dataset: Path, job: Job) -> None:
+    how: dict[str, Any] = {"dry_run": True}
+    assert export(library, dataset, job, crop=PAD, **how).counts["enlarged, being smaller than asked for"] == 4
+    small = croppers.build("centre", size=16)
+    assert not export(library, dataset, job, crop=small, **how).counts["enlarged, being smaller than asked for"]
+
+
 def test_an_unknown_axis_to_balance_is_a_sentence(library: Path, dataset: Path, job: Job) -> None:
     with pytest.raises(OptionsError, match='--balance: "moood" is not an axis; did you mean "mood"'):
         export(library, dataset, job, balance="moood")

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from sorter.dataset.buckets import Buckets, Fit
@@ -39,6 +42,15 @@ def test_without_upscaling_small_pictures_keep_their_pixels() -> None:
     for width, height in ((63, 500), (500, 63), (6000, 60)):
         with pytest.raises(ValueError, match="pixels are too"):
             buckets.fit(width, height)
+
+
+def test_sd_scripts_itself_says_the_same() -> None:
+    sd_scripts = os.environ.get("SD_SCRIPTS")
+    if not sd_scripts:
+        pytest.skip("SD_SCRIPTS names no checkout of kohya-ss/sd-scripts")
+    from tests.bench.doctor import differences
+
+    assert differences(Path(sd_scripts), 1000) == 0
 
 
 def test_what_is_lost_and_seen() -> None:
