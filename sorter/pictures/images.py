@@ -15,6 +15,7 @@ from sorter.errors import PictureError
 from sorter.pictures.depth import eight_bits
 from sorter.pictures.limits import Counted, check, room, too_large
 from sorter.pictures.other_formats import OTHERS, open_other
+from sorter.pictures.transform import transform
 from sorter.records import Picture, Render
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
     chroma sampling, so that its quality and size stay about the same. Raises PictureError.
     """
     if wanted.mask:
-        return _encode(_transform(_covered(open_picture(data)), wanted._replace(fill="#000000")), suffix, {})
+        return _encode(transform(_covered(open_picture(data)), wanted._replace(fill="#000000")), suffix, {})
     with opened(data) as image, _telling():
         if as_it_is(image) == suffix and wanted.is_plain and not (wanted.opaque and _is_seen_otherwise(image)):
             if not is_whole:
@@ -178,7 +179,7 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
             return data
         like = _saving_like(image, suffix, wanted)
         pixels = _decode_jpeg(data, image) or _decode(image)
-        return _encode(_transform(_to_rgb(pixels) if wanted.opaque else _keeping_alpha(pixels), wanted), suffix, like)
+        return _encode(transform(_to_rgb(pixels) if wanted.opaque else _keeping_alpha(pixels), wanted), suffix, like)
 
 
 @contextmanager
@@ -266,28 +267,6 @@ def _keeping_alpha(image: Image) -> Image:
 def _is_seen_otherwise(image: Image) -> bool:
     """Whether a program that opens a picture as RGB would see other pixels than a sorter does."""
     return image.has_transparency_data or image.mode.startswith(("I", "F"))
-
-
-def _transform(image: Image, wanted: Render) -> Image:
-    from PIL import Image as Images
-    from PIL import ImageOps
-
-    if wanted.crop:
-        box = wanted.crop
-        canvas = Images.new(image.mode, (box.right - box.left, box.bottom - box.top), wanted.fill)
-        canvas.paste(image, (-box.left, -box.top))
-        image = canvas
-    if wanted.mirror:
-        image = ImageOps.mirror(image)
-    if wanted.size and image.size != wanted.size:
-        if image.mode == "RGB":
-            import numpy as np
-
-            from sorter.pictures.resample import scale
-
-            return Images.fromarray(scale(np.asarray(image), wanted.size))
-        image = image.resize(wanted.size, Images.Resampling.NEAREST if wanted.mask else Images.Resampling.LANCZOS)
-    return image
 
 
 def _saving_like(image: Image, suffix: str, wanted: Render) -> dict[str, Any]:
