@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +14,8 @@ from sorter.errors import PictureError
 from sorter.pictures.depth import eight_bits
 from sorter.pictures.limits import Counted, check, room, too_large
 from sorter.pictures.other_formats import OTHERS, open_other
-from sorter.pictures.transform import transform
+from sorter.pictures.saving import saving_like
+from sorter.pictures.transform import is_inside, transform
 from sorter.records import Picture, Render
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
             if not is_whole:
                 load(image)  # a picture that cannot be decoded is not put into a library
             return data
-        like = _saving_like(image, suffix, wanted)
-        pixels = _decode_jpeg(data, image) or _decode(image)
+        like = saving_like(image, suffix, wanted)
+        pixels, wanted = _part_of_jpeg(data, image, wanted) or (_decode(image), wanted)
         return _encode(transform(_to_rgb(pixels) if wanted.opaque else _keeping_alpha(pixels), wanted), suffix, like)
 
 
@@ -235,17 +235,27 @@ def _decode(image: Image) -> Image:
     return image
 
 
-def _decode_jpeg(data: bytes, image: Image) -> Image | None:
-    """The same pixels in half the time, where nothing but pixels is in it; None where Pillow is to be asked."""
+def _part_of_jpeg(data: bytes, image: Image, wanted: Render) -> tuple[Image, Render] | None:
+    """The same in half the time, where nothing but upright pixels is in it: these, cropped and scaled as far as can be
+    while they are an array, and what is then left to do. None where Pillow is to be asked."""
     if not (_format(image) == "JPEG" and image.mode == "RGB" and _orientation(image) == 1):
         return None
     import simplejpeg
     from PIL import Image as Images
 
+    from sorter.pictures.resample import scale
+
     with suppress(ValueError):
-        made = Images.fromarray(simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False))
+        pixels = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
+        if (box := wanted.crop) and is_inside(box, image.size):
+            pixels, wanted = pixels[box.top : box.bottom, box.left : box.right], wanted._replace(crop=None)
+        if wanted.size and not wanted.crop:
+            if (pixels.shape[1], pixels.shape[0]) != wanted.size:
+                pixels = scale(pixels, wanted.size)
+            wanted = wanted._replace(size=None)
+        made = Images.fromarray(pixels)
         made.info = image.info
-        return made
+        return made, wanted
     return None
 
 
@@ -267,21 +277,6 @@ def _keeping_alpha(image: Image) -> Image:
 def _is_seen_otherwise(image: Image) -> bool:
     """Whether a program that opens a picture as RGB would see other pixels than a sorter does."""
     return image.has_transparency_data or image.mode.startswith(("I", "F"))
-
-
-def _saving_like(image: Image, suffix: str, wanted: Render) -> dict[str, Any]:
-    """How to save so that a turned picture is as good as it was."""
-    from PIL import JpegImagePlugin
-
-    if suffix == ".jpg":
-        if not wanted.size and isinstance(image, JpegImagePlugin.JpegImageFile):
-            sampling = JpegImagePlugin.get_sampling(image)
-            if image.mode == "RGB" and sampling >= 0:
-                return {"qtables": image.quantization, "subsampling": sampling}
-        return {"quality": 95, "subsampling": 0}
-    if suffix == ".png" and wanted.size:
-        return {"compress_level": 1, "compress_type": zlib.Z_RLE}  # a fifth of the time, and hardly larger
-    return {"lossless": True} if suffix == ".webp" else {}
 
 
 def _encode(image: Image, suffix: str, like: dict[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sorter.records import Render
+from sorter.records import Box, Render
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,9 +17,12 @@ def transform(image: Image, wanted: Render) -> Image:
 
     if wanted.crop:
         box = wanted.crop
-        canvas = Images.new(image.mode, (box.right - box.left, box.bottom - box.top), wanted.fill)
-        canvas.paste(image, (-box.left, -box.top))
-        image = canvas
+        if is_inside(box, image.size):
+            image = image.crop((box.left, box.top, box.right, box.bottom))
+        else:
+            canvas = Images.new(image.mode, (box.right - box.left, box.bottom - box.top), wanted.fill)
+            canvas.paste(image, (-box.left, -box.top))
+            image = canvas
     if wanted.mirror:
         image = ImageOps.mirror(image)
     if wanted.size and image.size != wanted.size:
@@ -28,6 +31,13 @@ def transform(image: Image, wanted: Render) -> Image:
 
             from sorter.pictures.resample import scale
 
-            return Images.fromarray(scale(np.asarray(image), wanted.size))
+            made = Images.fromarray(scale(np.asarray(image), wanted.size))
+            made.info = image.info  # such as a colour profile
+            return made
         image = image.resize(wanted.size, Images.Resampling.NEAREST if wanted.mask else Images.Resampling.LANCZOS)
     return image
+
+
+def is_inside(box: Box, size: tuple[int, int]) -> bool:
+    """Whether a box reaches nowhere beyond a picture of this size."""
+    return box.left >= 0 and box.top >= 0 and box.right <= size[0] and box.bottom <= size[1]
