@@ -127,11 +127,13 @@ class Render(NamedTuple):
     """The colour outside the picture, where `crop` reaches beyond it."""
     opaque: bool = False
     """As a sorter sees it: transparency laid on black, larger numbers scaled to 0..255."""
+    mask: bool = False
+    """Not the pixels, but where they are: grey values, white inside the picture, black where `crop` reaches beyond."""
 
     @property
     def is_plain(self) -> bool:
         """Whether the pixels are the picture's own, but perhaps for `opaque`."""
-        return not (self.crop or self.mirror or self.size)
+        return not (self.crop or self.mirror or self.size or self.mask)
 
 
 class Text(NamedTuple):
@@ -144,7 +146,17 @@ class Output(NamedTuple):
     """A file that should exist: `path` below the library, with "/" between its parts, and what it holds."""
 
     path: str
-    content: Render | Text
+    content: Render | Text | Shard
+
+
+class Shard(NamedTuple):
+    """The content of a file that holds others, such as a tar: `members`, whose paths are their names in it."""
+
+    members: tuple[Output, ...]
+
+
+Content = Render | Text | Shard
+"""What a file of ours may hold."""
 
 
 @dataclass(frozen=True, slots=True)

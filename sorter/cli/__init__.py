@@ -9,6 +9,7 @@ import warnings
 import click
 
 from sorter.cli.captions import captions, prune
+from sorter.cli.doctor import doctor
 from sorter.cli.library import apply, classify, plan, rescan, scan, sort, undo
 from sorter.cli.results import export, list_plugins, report, status
 from sorter.cli.review import review
@@ -38,7 +39,7 @@ def sorter() -> None:
 for command in (
     *(init, check, fit, choose),
     *(sort, scan, classify, plan, apply, undo, rescan, watch),
-    *(review, status, captions, prune, report, export, list_plugins),
+    *(review, status, captions, prune, report, export, doctor, list_plugins),
 ):
     sorter.add_command(command)
 

@@ -14,6 +14,7 @@ from sorter.classify.measures import measures
 from sorter.commands.init import is_silent
 from sorter.commands.job import Job
 from sorter.dataset.crop import croppers
+from sorter.dataset.doctor import trainers
 from sorter.dataset.layouts import layouts
 from sorter.errors import LibraryError
 from sorter.files import Found
@@ -188,7 +189,7 @@ def _joined(pairs: Sequence[tuple[str, str]], word: str) -> str:
 def plugins() -> list[dict[str, Any]]:
     """Every plug-in: its kind, name, options with their defaults, and the first line of its help."""
     rows = []
-    for registry in (askers, measures, captioners, croppers, layouts):
+    for registry in (askers, measures, captioners, croppers, layouts, trainers):
         for name, plugin in registry:
             options = {key: field.default for key, field in plugin.model_fields.items()}
             text = (plugin.__doc__ or "").strip().splitlines()[0]

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sorter.dataset.layouts import AUTHOR, METADATA
+from sorter.dataset.layouts.base import AUTHOR
+from sorter.dataset.layouts.imagefolder import METADATA
 from sorter.files import read_file
 from sorter.library.captions_by_hand import NO_TEXT, read_caption
 from sorter.pictures.scan import walk

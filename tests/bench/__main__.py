@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from tests.bench import agreement, captions, cmu_faces, exports, fit, hands, kill, memory, scale, sharpness, speed
+from tests.bench import (
+    agreement,
+    captions,
+    cmu_faces,
+    doctor,
+    export,
+    exports,
+    fit,
+    hands,
+    kill,
+    memory,
+    scale,
+    sharpness,
+    speed,
+)
 
-for bench in (exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, scale, kill, hands):
+for bench in (
+    *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, scale, kill, hands),
+    *(doctor, export),
+):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

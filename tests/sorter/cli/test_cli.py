@@ -68,6 +68,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(
         (0, "prune", library, "happy", "--dry-run", *scheme),
         (0, "report", library, "--to", tmp_path / "report.html", *scheme),
         (0, "export", library, "--to", tmp_path / "dataset", *scheme),
+        (0, "doctor", tmp_path / "dataset", "--for", "diffusers"),
         (0, "rescan", library, "--from", frames, *scheme),
         (0, "undo", library),
         (0, "list"),

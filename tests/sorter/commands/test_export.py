@@ -267,15 +267,16 @@ def test_an_export_that_is_read_otherwise_is_an_error(
 ) -> None:
     honest = json.dumps
     monkeypatch.setattr(
-        "sorter.dataset.layouts.json.dumps", lambda row, **how: honest(row, **how).replace("mira", "mara")
+        "sorter.dataset.layouts.imagefolder.json.dumps", lambda row, **how: honest(row, **how).replace("mira", "mara")
     )
     with pytest.raises(DatasetError, match=r"metadata\.jsonl: was written and read back, and 4 of its rows are not"):
         export(library, dataset, job)
 
 
-@pytest.mark.parametrize("axis", ["text", "file_name", "image", "caption_by"])
+@pytest.mark.parametrize("axis", ["text", "file_name", "image", "mask", "repeats", "caption_by"])
 def test_an_axis_cannot_take_a_column_of_the_imagefolder(library: Path, dataset: Path, job: Job, axis: str) -> None:
-    from sorter.dataset.layouts import ImageFolder, Item
+    from sorter.dataset.layouts import Item
+    from sorter.dataset.layouts.imagefolder import ImageFolder
 
-    with pytest.raises(DatasetError, match=f'axes.{axis}: an imagefolder has a column "{axis}"'):
+    with pytest.raises(DatasetError, match=f'axes.{axis}: a dataset has a column "{axis}"'):
         list(ImageFolder()([Item("a", ".png", Render("ab"), "mira", {axis: "left"})]))
