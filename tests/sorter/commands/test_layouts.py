@@ -98,7 +98,7 @@ def test_the_package_webdataset_reads_the_tars(
     assert {tuple(key for key in one if not key.startswith("__")) for one in found} == {
         ("png", "mask.png", "txt", "json")
     }
-    assert json.loads(found[0]["json"]).keys() == {"text", "direction", "mood"}
+    assert json.loads(found[0]["json"]).keys() == {"text", "caption_by", "direction", "mood"}
     gc.collect()
 
 
@@ -116,7 +116,7 @@ def test_the_package_datasets_reads_the_shards(
     assert sorted((row[text], row[picture].convert("RGB").tobytes()) for row in found) == sorted(truth.values())
     assert {row[mask].size for row in found} == {(64, 64)}
     if use == "parquet":
-        assert found.column_names == ["image", "mask", "text", "direction", "mood"]
+        assert found.column_names == ["image", "mask", "text", "caption_by", "direction", "mood"]
         assert {row["direction"] for row in found} == {"left", "front"}
 
 
