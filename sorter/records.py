@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sorter.text import swap_sides
+
 HUMAN = "human"
 """The source of a label that a person gave; it hides every model's label of that axis."""
 CAPTION, LIBRARY = "caption", "library"
@@ -77,8 +79,16 @@ class Verdict(NamedTuple):
     """What the askers of the scheme's [ask] said of the picture as it was found."""
 
     def answer(self, name: str) -> Any:
-        """What the asker of this name answered: a text, a list, numbers; None where it has not been asked yet."""
-        return next((json.loads(label.name) for label in self.answers if label.axis == name), None)
+        """What the asker of this name answered: a text, a list, numbers; None where it has not been asked yet.
+
+        Words that name a side are true of the picture as it will stand, turned or not.
+        """
+        said = next((json.loads(label.name) for label in self.answers if label.axis == name), None)
+        if not self.mirror:
+            return said
+        if isinstance(said, list):
+            return [swap_sides(one) if isinstance(one, str) else one for one in said]
+        return swap_sides(said) if isinstance(said, str) else said
 
     def box(self, name: str) -> Box | None:
         """The box that the asker of this name found, on the picture as it will stand, turned or not."""
@@ -117,11 +127,13 @@ class Render(NamedTuple):
     """The colour outside the picture, where `crop` reaches beyond it."""
     opaque: bool = False
     """As a sorter sees it: transparency laid on black, larger numbers scaled to 0..255."""
+    mask: bool = False
+    """Not the pixels, but where they are: grey values, white inside the picture, black where `crop` reaches beyond."""
 
     @property
     def is_plain(self) -> bool:
         """Whether the pixels are the picture's own, but perhaps for `opaque`."""
-        return not (self.crop or self.mirror or self.size)
+        return not (self.crop or self.mirror or self.size or self.mask)
 
 
 class Text(NamedTuple):
@@ -134,7 +146,17 @@ class Output(NamedTuple):
     """A file that should exist: `path` below the library, with "/" between its parts, and what it holds."""
 
     path: str
-    content: Render | Text
+    content: Render | Text | Shard
+
+
+class Shard(NamedTuple):
+    """The content of a file that holds others, such as a tar: `members`, whose paths are their names in it."""
+
+    members: tuple[Output, ...]
+
+
+Content = Render | Text | Shard
+"""What a file of ours may hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from sorter.errors import SchemeError, nearest
 from sorter.plugins import Options, read_options
@@ -34,6 +35,15 @@ class Class(Options):
     """False: a picture of this class is never mirrored (lettering, a scar on one side)."""
     drop: bool = False
     """True: pictures of this class are not wanted in the library."""
+    prune: tuple[str, ...] = ()
+    """Tags, or groups of the vocabulary, that are left out of captions of this class: its own tag stands for them."""
+
+    @field_validator("tag", mode="before")
+    @classmethod
+    def _is_one(cls, given: Any) -> Any:
+        if isinstance(given, list):
+            raise PydanticCustomError("one_tag", "a class has one tag; keep one and make the others its aliases")
+        return given
 
 
 PLAIN = Class()
@@ -77,6 +87,28 @@ class Use(Options):
         return dict(self.model_extra or {})
 
 
+class CaptionUse(Use):
+    """[caption]: the captioner, its own options, and how any captioner's line is written down."""
+
+    separator: Annotated[str, Field(pattern=r"\S")] = ", "
+    """What stands between two tags."""
+    escape: Literal["", "()", "{}", "(){}"] = ""
+    """The brackets to be escaped: "()" as A1111's prompts want it, "{}" as kohya's wildcards do."""
+
+
+class Vocabulary(Options):
+    """[vocabulary]: which tags there are beside the classes' own, and what becomes of others."""
+
+    groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Group (clothes, place) -> its tags."""
+    aliases: dict[str, str] = Field(default_factory=dict)
+    """What taggers or people write -> the tag that is meant."""
+    implied: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Tag -> the tags that a caption with it gets, too."""
+    prune: tuple[str, ...] = ()
+    """Tags, or groups, that are left out of captions: the trigger stands for them."""
+
+
 class Scheme(Options):
     """The whole of scheme.toml."""
 
@@ -89,7 +121,8 @@ class Scheme(Options):
     ask: dict[str, Use] = Field(default_factory=dict)
     """What else is to be known of each picture, by others' askers: tags, a box, a caption; see `sorter list`."""
     crop: Use = Use(use="none")
-    caption: Use = Use(use="template")
+    caption: CaptionUse = CaptionUse(use="template")
+    vocabulary: Vocabulary = Vocabulary()
 
     @cached_property
     def fixed(self) -> dict[str, frozenset[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -50,3 +51,17 @@ def folded(name: str) -> str:
 def is_reserved(name: str) -> bool:
     """Whether Windows keeps the name of a file or folder for a device, as it does "con" and "nul.txt"."""
     return name.split(".")[0].strip().casefold() in RESERVED
+
+
+SIDES = {"left": "right", "right": "left"}
+
+
+def swap_sides(text: str) -> str:
+    """The same said of the mirror image: "left" and "right" change places, as whole words ("looking_left", "Left")."""
+    return re.sub(r"(?<![^\W_])(?:left|right)(?![^\W_])", _other_side, text, flags=re.IGNORECASE)
+
+
+def _other_side(found: re.Match[str]) -> str:
+    word = found[0]
+    other = SIDES[word.lower()]
+    return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other

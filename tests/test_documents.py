@@ -11,6 +11,7 @@ import click
 import pytest
 
 from sorter.cli import sorter
+from sorter.library.caption import captioner_of
 from sorter.scheme import load_scheme
 from tests import docs
 from trainer.cli import cli as trainer
@@ -48,6 +49,18 @@ def test_the_scheme_in_the_readme_is_accepted(tmp_path: Path) -> None:
     (text,) = [block for block in blocks("toml") if "canonical" in block]
     (tmp_path / "scheme.toml").write_text(text + "\n[axes.pose]\n", encoding="utf-8")
     assert load_scheme(tmp_path / "scheme.toml").axes["direction"].canonical == "left"
+
+
+def test_the_vocabularies_in_the_documents_are_accepted(tmp_path: Path) -> None:
+    (scheme,) = [block for block in blocks("toml") if "canonical" in block]
+    text = (ROOT / "docs" / "scheme.md").read_text(encoding="utf-8")
+    found = [
+        block for block in [*blocks("toml"), *re.findall(r"```toml\n(.*?)```", text, re.DOTALL)] if "aliases" in block
+    ]
+    assert len(found) == 2
+    for block in found:
+        (tmp_path / "scheme.toml").write_text(f"{scheme}\n[axes.pose]\n{block}", encoding="utf-8")
+        assert captioner_of(load_scheme(tmp_path / "scheme.toml")).tags.standard("Dress shirt") == "white shirt"
 
 
 def test_the_train_config_in_the_readme_is_accepted(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import warnings
 
 import click
 
+from sorter.cli.captions import captions, prune
+from sorter.cli.doctor import doctor
 from sorter.cli.library import apply, classify, frames, plan, rescan, scan, sort, undo
 from sorter.cli.results import export, list_plugins, report, status
 from sorter.cli.review import review
@@ -37,7 +39,7 @@ def sorter() -> None:
 for command in (
     *(frames, init, check, fit, choose),
     *(sort, scan, classify, plan, apply, undo, rescan, watch),
-    *(review, status, report, export, list_plugins),
+    *(review, status, captions, prune, report, export, doctor, list_plugins),
 ):
     sorter.add_command(command)
 

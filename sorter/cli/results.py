@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,6 +48,8 @@ def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
 @click.option("--as", "use", default="imagefolder", show_default=True, help="The dataset's layout; see sorter list.")
 @click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")
 @click.option("--size", type=int, help="Pixels a side, for croppers that make squares.")
+@click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
+@click.option("--at", help="The dataset's folder as the trainer will find it.  [default: where it is written]")
 @click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
 @dry_option
 @common
@@ -56,6 +59,8 @@ def export(
     use: str,
     crop: str | None,
     size: int | None,
+    balance: str | None,
+    at: str | None,
     doubtful: bool,
     dry_run: bool,
     scheme: Path,
@@ -69,8 +74,9 @@ def export(
     own = job.scheme.crop
     options = own.options() if crop in (None, own.use) else {}
     cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
+    how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
     with progress() as track:
-        report = write(library, to, job, use=use, crop=cropper, doubtful=doubtful, dry_run=dry_run, track=track)
+        report = write(library, to, job, **how, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)
 
 

@@ -37,11 +37,11 @@ def check(on: Path | None, scheme: Path, as_json: bool) -> int:
     from sorter.commands.check import describe, mirror_check
 
     job = load(scheme)
-    axes = describe(job)
-    lines = [f"{scheme}: is in order"]
+    axes, twice = describe(job), job.layout.captioner.tags.twice(job.scheme, job.classes)
+    lines = [f"{scheme}: is in order", *(f"  {sentence}" for sentence in twice)]
     for axis in axes:
         lines += [f"  {axis['axis']}: {', '.join(axis['classes'])}", *(f"      {line}" for line in axis["notes"])]
-    data: dict[str, Any] = {"scheme": str(scheme), "axes": axes}
+    data: dict[str, Any] = {"scheme": str(scheme), "axes": axes, "notes": twice}
     if on is None:
         return say(as_json, data, lines)
     with progress() as track:

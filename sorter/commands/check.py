@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from sorter.classify.ask import Questions, Seen
 from sorter.classify.askers import askers, mirror_places
 from sorter.classify.measures import measures
+from sorter.commands.init import is_silent
 from sorter.commands.job import Job
 from sorter.dataset.crop import croppers
+from sorter.dataset.doctor import trainers
 from sorter.dataset.layouts import layouts
 from sorter.errors import LibraryError
 from sorter.files import Found
@@ -57,8 +59,20 @@ def describe(job: Job) -> list[dict[str, Any]]:
             turned = [label for label in asked.labels if axis.mirrored(label) == axis.canonical != label]
             notes.append(f'"{", ".join(turned)}" is turned to "{axis.canonical}"')
         notes += [f'"{label}" is left out of the library' for label in asked.labels if axis.meaning(label).drop]
+        notes += _silence(axis, asked.labels)
         rows.append({"axis": name, "classes": list(asked.labels), "source": sources[name], "notes": notes})
     return rows
+
+
+def _silence(axis: Axis, labels: Sequence[str]) -> list[str]:
+    """Which classes add no words to captions, and which might as well."""
+    silent = [label for label in labels if not axis.tag(label) and not axis.meaning(label).drop]
+    spoken = [label for label in labels if axis.tag(label) == label and is_silent(label) and label not in axis.classes]
+    notes = [f'"{", ".join(silent)}" adds no words to captions'] if silent else []
+    return notes + [
+        f'"{label}" is said in captions, where it shows nothing; {label} = {{ tag = "" }} keeps it silent'
+        for label in spoken
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +189,7 @@ def _joined(pairs: Sequence[tuple[str, str]], word: str) -> str:
 def plugins() -> list[dict[str, Any]]:
     """Every plug-in: its kind, name, options with their defaults, and the first line of its help."""
     rows = []
-    for registry in (askers, measures, captioners, croppers, layouts):
+    for registry in (askers, measures, captioners, croppers, layouts, trainers):
         for name, plugin in registry:
             options = {key: field.default for key, field in plugin.model_fields.items()}
             text = (plugin.__doc__ or "").strip().splitlines()[0]

@@ -1,4 +1,4 @@
-"""A library -> a folder that a trainer reads. The same plan and journal as for the library itself."""
+"""`sorter export`: a library -> a folder that a trainer reads. The same plan and journal as for the library itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,16 +14,19 @@ from sorter.commands.answer import read_answers
 from sorter.commands.job import Job
 from sorter.commands.open import open_library
 from sorter.commands.plan import verdicts
-from sorter.dataset.crop import Cropper
+from sorter.commands.provenance import PROVENANCE, provenance
+from sorter.dataset.crop import Cropper, border_mask
 from sorter.dataset.layouts import Item, Layout, layouts
-from sorter.errors import DamagedManifest, DatasetError, PictureError
+from sorter.dataset.repeats import repeats
+from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
 from sorter.files import found_at, read_file
 from sorter.library.apply import Done, apply
+from sorter.library.names import folder_names
 from sorter.library.plan import steps_between
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
 from sorter.pictures.images import read_picture
-from sorter.records import Drop, Output, Render, Step, Text, Unreadable, Verdict
+from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, Step, Text, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
 
 
@@ -34,15 +38,21 @@ def export(
     use: str = "imagefolder",
     crop: Cropper | None = None,
     doubtful: bool = False,
+    balance: str | None = None,
+    at: str | None = None,
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
     """Write the pictures of a library that are beyond doubt (or all, if `doubtful`) as a dataset to `to`.
 
-    `crop`: without it, the scheme's own. Run again, it writes only what has changed.
+    `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
+    about as often. `at`: where the trainer will find the dataset; without it, where it is written. Run again, it writes
+    only what has changed.
     Raises DatasetError where `to` is not ours to write to, or the library holds nothing to export.
     """
-    layout = layouts.build(use, "--as")
+    layout = layouts.build(use, "--as", at=to.absolute().as_posix() if at is None else at.rstrip("/") or ".")
+    if balance is not None and balance not in job.scheme.axes:
+        raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
     cropper = crop or job.cropper
     with _plainly(to):
         _check_target(library, to)
@@ -57,10 +67,14 @@ def export(
         paths = {sha256: held.root / one.output.path for sha256, one in files.items()}
     if not chosen:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
+    chosen = _in_groups(chosen, job, balance)
+    report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in chosen)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
         report.counts["exported"] = len(chosen)
         if not dry_run:
-            _write(manifest, chosen, paths, layout, report, track)
+            items = _write(manifest, chosen, paths, layout, report, track)
+            about = provenance(job, cropper, use, items, manifest)
+            report.counts["written"] += _put(manifest, about, report)
     return report
 
 
@@ -71,38 +85,75 @@ def _write(
     layout: Layout,
     report: Report,
     track: Track[Any],
-) -> None:
-    """Pictures first, then the table of those that could be written, and last what is no longer wanted."""
+) -> list[Item]:
+    """Pictures first, then the texts of those that could be written, and last what is no longer wanted; the items that
+    the dataset holds in the end."""
     with manifest.change():
         run = report.run = manifest.journal.begin("export")
         for gone in [one for one in manifest.placed() if not (manifest.root / one.output.path).exists()]:
             manifest.forget_placed(gone.output.path)  # a dataset is made from a library: what is gone is written again
-    wanted = _distinct(manifest.root, layout(items))
-    standing = list(manifest.outputs())
 
-    def carry_out(steps: Iterable[Step], what: str) -> None:
+    def carry_out(steps: Iterable[Step], what: str) -> list[Unreadable]:
+        failed = []
         for outcome in track(apply(steps, manifest, run, lambda sha256: [files[sha256]]), what, None):
             if isinstance(outcome, Done):
                 report.counts["written"] += not isinstance(outcome.step, Drop)
                 report.counts["removed"] += isinstance(outcome.step, Drop)
             else:
-                report.failures.append(outcome)
+                failed.append(outcome)
+        report.failures += failed
+        return failed
 
-    steps = steps_between([one for one in wanted if isinstance(one.content, Render)], standing)
-    carry_out([step for step in steps if not isinstance(step, Drop)], "writing pictures")
-    there = dict(manifest.outputs())
-    failed = {
-        one.content.sha256 for one in wanted if isinstance(one.content, Render) and there.get(one.path) != one.content
-    }
-    if failed:
-        items = [item for item in items if item.render.sha256 not in failed]
+    standing = list(manifest.outputs())
+    while True:
         wanted = _distinct(manifest.root, layout(items))
+        large = [one for one in wanted if not isinstance(one.content, Text)]
+        steps = steps_between(large, manifest.outputs())
+        failed = carry_out([step for step in steps if isinstance(step, Put)], "writing pictures")
+        if not failed:
+            break
+        lost = _contents(manifest.root, large, failed)
+        items = [item for item in items if item.render not in lost and item.mask not in lost]
     texts = [one for one in wanted if isinstance(one.content, Text)]
     names = {one.path for one in texts}
     carry_out(steps_between(texts, [one for one in standing if one.path in names]), "writing captions")
-    carry_out([step for step in steps if isinstance(step, Drop) and step.output.path not in names], "clearing up")
+    steps = steps_between(wanted, [one for one in manifest.outputs() if one.path != PROVENANCE])
+    carry_out([step for step in steps if isinstance(step, Drop)], "clearing up")
     layout.read_back(manifest.root, items)
     report.counts["exported"] = len(items)
+    return items
+
+
+def _contents(root: Path, outputs: list[Output], failed: list[Unreadable]) -> set[Content]:
+    """What was to be in the files, and in the members of shards, that could not be written."""
+    known: dict[Path, Content] = {}
+    for path, content in outputs:
+        known[root / path] = content
+        if isinstance(content, Shard):
+            known |= {root / path / name: inner for name, inner in content.members}
+    lost = {known[one.path] for one in failed}
+    if shard := next((one.path for one in failed if isinstance(known[one.path], Shard)), None):
+        raise DatasetError(f"{shard}: {failed[0].reason}; move it away and export again")
+    return lost
+
+
+def _put(manifest: Manifest, output: Output, report: Report) -> int:
+    """Write one text, if it is not there yet; how many were written."""
+    assert report.run is not None
+    steps = steps_between([output], [one for one in manifest.outputs() if one.path == output.path])
+    outcomes = list(apply(steps, manifest, report.run, lambda sha256: []))
+    report.failures += [one for one in outcomes if isinstance(one, Unreadable)]
+    return sum(isinstance(one, Done) for one in outcomes)
+
+
+def _in_groups(items: list[Item], job: Job, balance: str | None) -> list[Item]:
+    """The items with their folders and repeats: by the classes of an axis, or all in one."""
+    if balance is None:
+        name = next(iter(folder_names([job.scheme.trigger or job.scheme.name]).values()))
+        return [replace(item, group=name) for item in items]
+    classes = [item.classes[balance] or "" for item in items]
+    names, times = folder_names(sorted(set(classes))), repeats(classes)
+    return [replace(item, group=names[label], repeats=times[label]) for item, label in zip(items, classes, strict=True)]
 
 
 def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
@@ -139,10 +190,10 @@ def _choose(
                 report.failures.append(Unreadable(path, str(error)))
                 continue
             verdict = verdict._replace(answers=())  # what was found is not where it was
-        yield _item(cropper(picture, verdict), one, job, verdict)
+        yield _item(cropper(picture, verdict), picture, one, job, verdict)
 
 
-def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> Item:
+def _item(rendered: Render, picture: Picture, one: Placed, job: Job, verdict: Verdict) -> Item:
     if isinstance(one.output.content, Render) and one.output.content.mirror != verdict.mirror:
         rendered = rendered._replace(mirror=True)  # corrected since the last sort: turned here already
     path = PurePosixPath(one.output.path)
@@ -150,7 +201,9 @@ def _item(rendered: Render, one: Placed, job: Job, verdict: Verdict) -> Item:
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
-    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict)
+    author = job.layout.captioner.author(verdict)
+    caption, mask = job.layout.caption(verdict), border_mask(picture, rendered)
+    return Item(path.stem, suffix, rendered, caption, classes, verdict, mask, author=author)
 
 
 def _pictured(one: Placed) -> str:

@@ -13,6 +13,8 @@ from sorter.networks.labels import mirror_pairs
 from sorter.scheme import NO_AXES
 
 DROPPED = {"blurry", "blur", "blurred", "unusable", "trash"}
+SILENT = {"unknown", "nobody", "no one", "none", "nothing", "other", "others", "unclear", "undefined"}
+"""Classes that say what a picture does not show: no words of theirs help a caption."""
 SAFE = '"auto"         # what sorter fit found safe; below it: _unsure'
 MEASURED = 'measure   = "sharpness"    # needs no examples'
 UNSAFE = "0.5            # below it: _unsure"
@@ -108,14 +110,25 @@ def axis_text(axis: str, labels: tuple[str, ...], model: str | None, safe: bool)
         lines.append(f"canonical = {_quote(canonical)}         # every picture is turned to face this way")
     lines.append(f"[axes.{_key(axis)}.classes]")
     for label in labels:
-        said = f"tag = {_quote(label.replace('_', ' '))}"
+        said = f"tag = {_quote(tag_of(label))}"
         if label in mirror:
             facing = f"facing {label}".lower() if label.lower() in ("left", "right") else label.replace("_", " ")
             said = f"mirror = {_quote(mirror[label])}, tag = {_quote(facing)}"
         elif label.lower() in DROPPED:
             said = "drop = true"
-        lines.append(f"{_quote(label)} = {{ {said} }}")
+        note = "" if tag_of(label) or label in mirror else "  # adds no words to captions"
+        lines.append(f"{_quote(label)} = {{ {said} }}{note}")
     return "\n".join(lines) + "\n"
+
+
+def is_silent(label: str) -> bool:
+    """Whether a class of this name is offered as one that adds no words to captions."""
+    return label.replace("_", " ").strip().lower() in SILENT
+
+
+def tag_of(label: str) -> str:
+    """The tag that a class is begun with."""
+    return "" if is_silent(label) else label.replace("_", " ")
 
 
 def _droppable(labels: tuple[str, ...]) -> bool:

@@ -58,7 +58,7 @@ def load_job(scheme_path: Path, exact: bool = False, unfitted: bool = False) -> 
             name: tuple(dict.fromkeys((*labels.get(name, ()), *axis.classes))) for name, axis in scheme.axes.items()
         }
     check_classes(str(scheme_path), scheme, labels)
-    layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path)))
+    layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path), labels))
     return Job(scheme, questions, layout, _thresholds(scheme, questions), cropper, labels)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sorter.commands.init import axis_text, starter
-from sorter.errors import MissingExtra, SchemeError
+from sorter.commands.init import axis_text, starter, tag_of
+from sorter.errors import SchemeError
 from sorter.files import read_file, write
 from sorter.scheme import NO_AXES, Scheme, load_scheme
 from sorter.text import clean, folded
@@ -40,7 +40,7 @@ def begin(path: Path, name: str, trigger: str, axes: Mapping[str, Sequence[str]]
         _check_name(path, axis)
     fitted = {axis: axis for axis, classes in asked.items() if not is_measured(axis, classes)}
     text = starter(clean(name), asked, fitted, set(fitted), clean(trigger))
-    return _keep(path, text)
+    return keep(path, text)
 
 
 def add_axis(path: Path, axis: str, classes: Sequence[str]) -> Scheme:
@@ -52,7 +52,7 @@ def add_axis(path: Path, axis: str, classes: Sequence[str]) -> Scheme:
     text = read_file(path).decode("utf-8-sig").rstrip("\n")
     names = _classes(path, axis, classes)
     is_fitted = not is_measured(axis, names)
-    return _keep(path, f"{text}\n{axis_text(axis, names, axis if is_fitted else None, is_fitted)}")
+    return keep(path, f"{text}\n{axis_text(axis, names, axis if is_fitted else None, is_fitted)}")
 
 
 def is_measured(axis: str, classes: Sequence[str]) -> bool:
@@ -67,18 +67,23 @@ def add_class(path: Path, axis: str, name: str) -> Scheme:
         raise SchemeError(f'{path}: does not ask for "{axis}"')
     name = clean(name)
     _classes(path, axis, [*scheme.axes[axis].classes, name])
-    try:
-        import tomlkit
-    except ModuleNotFoundError:
-        raise MissingExtra("review", "adding to a scheme") from None
-    document: Any = tomlkit.parse(read_file(path).decode("utf-8-sig"))
+    import tomlkit
+
+    document = as_written(path)
     meaning = tomlkit.inline_table()
-    meaning["tag"] = name.replace("_", " ")
+    meaning["tag"] = tag_of(name)
     document["axes"][axis].setdefault("classes", tomlkit.table())[name] = meaning
-    return _keep(path, tomlkit.dumps(document))
+    return keep(path, tomlkit.dumps(document))
 
 
-def _keep(path: Path, text: str) -> Scheme:
+def as_written(path: Path) -> Any:
+    """A scheme.toml as tomlkit's document, with its comments."""
+    import tomlkit
+
+    return tomlkit.parse(read_file(path).decode("utf-8-sig"))
+
+
+def keep(path: Path, text: str) -> Scheme:
     """Write it, if it can be read; what was there before stays otherwise."""
     draft = path.with_name(f".{path.name}.draft")
     try:

@@ -54,6 +54,14 @@ class Pad(Cropper):
         return Render(picture.sha256, box, size=(self.size, self.size), fill=self.fill)
 
 
+def border_mask(picture: Picture, rendered: Render) -> Render | None:
+    """The mask of a rendering that reaches beyond its picture, white where the picture is; None for any other."""
+    box = rendered.crop
+    if box is None or (box.left >= 0 and box.top >= 0 and box.right <= picture.width and box.bottom <= picture.height):
+        return None
+    return rendered._replace(mask=True, opaque=False)
+
+
 def middle_square(picture: Picture, side: int) -> Box:
     """A square of `side` pixels about the middle of a picture; it may reach beyond it."""
     left, top = (picture.width - side) // 2, (picture.height - side) // 2

@@ -20,7 +20,7 @@ from sorter.library.make import FindOriginal, Maker, Ready, inside, sha256_at
 from sorter.library.plan import digits, key
 from sorter.library.store.contents import Intent, Placed, content_from
 from sorter.library.store.manifest import Manifest
-from sorter.records import Drop, Output, Put, Step, Unreadable
+from sorter.records import Drop, Output, Put, Shard, Step, Unreadable
 from sorter.threads import in_step
 
 BATCH = 128
@@ -195,9 +195,9 @@ def _without(batch: list[Step], failed: set[str]) -> Iterator[Step | Unreadable]
 
 
 def _in_batches(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """Batches that hold puts only or drops only."""
-    for _, of_kind in groupby(steps, type):
-        while batch := list(islice(of_kind, BATCH)):
+    """Batches that hold puts only or drops only; a shard, which may be large, is one of its own."""
+    for (_, is_large), of_kind in groupby(steps, lambda step: (type(step), isinstance(step.output.content, Shard))):
+        while batch := list(islice(of_kind, 1 if is_large else BATCH)):
             yield batch
 
 

@@ -19,8 +19,9 @@ class ClassFolders:
 
     folders: Folders
     captioner: Captions
-    _known: dict[tuple[tuple[str, str], ...], tuple[str, Text | None]] = field(default_factory=dict, repr=False)
-    """Certain classes -> folder, and the sidecar if the captioner says the same of all such pictures."""
+    _known: dict[tuple[object, ...], tuple[str, Text | None]] = field(default_factory=dict, repr=False)
+    """Certain classes, and which of the captioner's ways -> folder, and the sidecar if the captioner says the same of
+    all such pictures."""
 
     def __call__(self, verdict: Verdict) -> tuple[Output, ...]:
         """The outputs of one picture; none if it is not wanted."""
@@ -42,15 +43,19 @@ class ClassFolders:
 
     def caption(self, verdict: Verdict) -> str:
         """The caption of a picture: a person's own words, or the captioner's."""
-        return self.captioner(verdict) if verdict.caption is None else verdict.caption
+        if verdict.caption is not None:
+            return verdict.caption
+        sidecar = self._of_classes(verdict)[1]
+        return self.captioner(verdict) if sidecar is None else sidecar.text.removesuffix("\n")
 
     def _of_classes(self, verdict: Verdict) -> tuple[str, Text | None]:
         """What pictures of the same certain classes share; a library has fewer of these than pictures."""
         unsure = verdict.unsure
-        key = tuple([(label.axis, label.name) for label in verdict.labels if label.axis not in unsure])
+        classes = [(label.axis, label.name) for label in verdict.labels if label.axis not in unsure]
+        key = (self.captioner.variant(verdict), *classes)
         if key not in self._known:
             sidecar = Text(self.captioner(verdict) + "\n") if self.captioner.by_classes else None
-            self._known[key] = self.folders.folder(dict(key)), sidecar
+            self._known[key] = self.folders.folder(dict(classes)), sidecar
         return self._known[key]
 
 

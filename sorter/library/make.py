@@ -9,12 +9,14 @@ from pathlib import Path, PurePosixPath
 
 from sorter.classify.ask import Seen
 from sorter.errors import LibraryError, PictureError
-from sorter.files import read_file, read_if
+from sorter.files import MOST_BYTES, read_file, read_if
+from sorter.library.pack import pack
 from sorter.library.plan import key
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.images import render
-from sorter.records import Drop, Output, Put, Render, Step, Text, Unreadable
+from sorter.records import Drop, Output, Put, Render, Shard, Step, Text, Unreadable
+from sorter.threads import in_step
 
 FindOriginal = Callable[[str], Iterable[Path | Seen]]
 """sha256 -> the picture of that hash as it was read just now, or the files that may hold it."""
@@ -44,11 +46,14 @@ class Maker:
     """`key` -> what we placed with that name."""
 
     def is_light(self, step: Step | Unreadable) -> bool:
-        """Whether there is hardly anything to make: a text, or a picture that is at hand and stays as it is."""
+        """Whether there is hardly anything to make: a text, or a picture that is at hand and stays as it is; or, a
+        shard, whose members are made by threads of their own."""
         if not isinstance(step, Put):
             return isinstance(step, Unreadable)
         wanted = step.output.content
-        return isinstance(wanted, Text) or self._at_hand(wanted, PurePosixPath(step.output.path).suffix) is not None
+        if not isinstance(wanted, Render):
+            return True
+        return self._at_hand(wanted, PurePosixPath(step.output.path).suffix) is not None
 
     def make(self, step: Step | Unreadable) -> Ready | Unreadable:
         """The step with its bytes, or why it is left."""
@@ -65,6 +70,8 @@ class Maker:
             return Ready(step, b"", "", before, same_file=self._stays_by_another_name(step.output, target, ours))
         try:
             data, sha256 = self._content(step.output, ours)
+        except _MemberError as found:
+            return Unreadable(target / found.member, str(found))
         except PictureError as found:
             return Unreadable(target, str(found))
         if stands is not None and stands not in (held and held.sha256, sha256):
@@ -82,7 +89,9 @@ class Maker:
 
     def _content(self, output: Output, ours: list[Placed]) -> tuple[bytes, str]:
         """The bytes of an output and their hash."""
-        if not isinstance(output.content, Render):
+        if isinstance(output.content, Shard):
+            return _hashed(self._packed(output.path, output.content))
+        if isinstance(output.content, Text):
             return _hashed(output.content.text.encode())
         suffix, wanted = PurePosixPath(output.path).suffix, output.content.sha256
         for placed in ours:
@@ -105,10 +114,31 @@ class Maker:
                 return (made, wanted) if made is data else _hashed(made)
         raise PictureError(f"the original is gone or has changed: {tried or wanted[:10]}")
 
+    def _packed(self, path: str, shard: Shard) -> bytes:
+        def member(output: Output) -> tuple[str, bytes]:
+            try:
+                return output.path, self._content(output, [])[0]
+            except PictureError as found:
+                raise _MemberError(output.path, str(found)) from None
+
+        data = pack(PurePosixPath(path).suffix, list(in_step(member, shard.members)))
+        if len(data) > MOST_BYTES:
+            raise LibraryError(f"{self.manifest.root / path}: would be larger than {MOST_BYTES >> 20} MB; "
+                               "make the pictures smaller with --size")  # fmt: skip
+        return data
+
     def _at_hand(self, wanted: Render, suffix: str) -> bytes | None:
         """The bytes, where they were read just now and are placed as they are."""
         original = next(iter(self.originals(wanted.sha256)), None) if wanted.is_plain else None
         return original.data if isinstance(original, Seen) and original.suffix == suffix else None
+
+
+class _MemberError(PictureError):
+    """A picture that should go into a shard, and cannot be made."""
+
+    def __init__(self, member: str, why: str) -> None:
+        super().__init__(why)
+        self.member = member
 
 
 def inside(root: Path, path: str) -> Path:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from operator import itemgetter
 
 from sorter.library.names import digits_in
-from sorter.records import Drop, Output, Put, Render, Step, Text
+from sorter.records import Content, Drop, Output, Put, Render, Step
 
 
 def steps_between(
@@ -27,7 +27,7 @@ def steps_between(
 
 
 def _steps(
-    wanted: Iterable[Output], standing: dict[str, Render | Text], held: frozenset[str], surplus: frozenset[str]
+    wanted: Iterable[Output], standing: dict[str, Content], held: frozenset[str], surplus: frozenset[str]
 ) -> tuple[Step, ...]:
     # What is as it should be is let go at once, so that a large library that is in order takes little memory.
     new = [output for output in wanted if standing.pop(output.path, None) != output.content]

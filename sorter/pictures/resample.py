@@ -43,11 +43,25 @@ def cover(pixels: Bytes, size: int) -> Bytes:
     `ImageOps.fit(picture, (size, size), LANCZOS)` is the same but for single pixels that differ by 1: like Pillow, it
     goes across first, rounds, and then down. (Pillow goes down first in some tall pictures, and rounds between.)
     """
-    height, width, channels = pixels.shape
+    height, width, _ = pixels.shape
     side = min(height, width)
-    across = _bands(width, size, (width - side) / 2, side, channels)
+    return _scaled(pixels, (size, size), ((width - side) / 2, (height - side) / 2), (side, side))
+
+
+def scale(pixels: Bytes, size: tuple[int, int]) -> Bytes:
+    """A picture (height, width, 3) scaled to `size` (width, height), as Pillow's LANCZOS does it but for single pixels
+    that differ by 1."""
+    height, width, _ = pixels.shape
+    return _scaled(pixels, size, (0, 0), (width, height))
+
+
+def _scaled(pixels: Bytes, size: tuple[int, int], start: tuple[float, float], part: tuple[int, int]) -> Bytes:
+    """The part of a picture from `start`, `part` pixels wide and high, scaled to `size`."""
+    height, width, channels = pixels.shape
+    wide, high = size
+    across = _bands(width, wide, start[0], part[0], channels)
     left, right = across[0].first, across[-1].last
-    middle = np.empty((height, size * channels), np.float32)
+    middle = np.empty((height, wide * channels), np.float32)
     most = max(1, MOST_VALUES // ((right - left) * channels))
     for top in range(0, height, most):
         rows = slice(top, top + most)
@@ -56,11 +70,11 @@ def cover(pixels: Bytes, size: int) -> Bytes:
             seen = stripe[:, (band.first - left) * channels : (band.last - left) * channels]
             np.matmul(seen, band.weights, out=middle[rows, band.start * channels : band.stop * channels])
     round_half_up(middle)
-    found = np.empty((size, size * channels), np.float32)
-    for band in _bands(height, size, (height - side) / 2, side, 1):
+    found = np.empty((high, wide * channels), np.float32)
+    for band in _bands(height, high, start[1], part[1], 1):
         np.matmul(band.weights.T, middle[band.first : band.last], out=found[band.start : band.stop])
     round_half_up(found)
-    return found.astype(np.uint8).reshape(size, size, channels)
+    return found.astype(np.uint8).reshape(high, wide, channels)
 
 
 @lru_cache(maxsize=64)

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from tests.bench import agreement, cmu_faces, exports, fit, frames, hands, kill, memory, scale, sharpness, speed
+from tests.bench import (
+    agreement,
+    captions,
+    cmu_faces,
+    doctor,
+    export,
+    exports,
+    fit,
+    frames,
+    hands,
+    kill,
+    memory,
+    scale,
+    sharpness,
+    speed,
+)
 
-for bench in (exports, cmu_faces, fit, sharpness, speed, agreement, memory, scale, kill, hands, frames):
+for bench in (
+    *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, scale, kill, hands),
+    *(doctor, export, frames),
+):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

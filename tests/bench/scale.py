@@ -131,7 +131,7 @@ def _job() -> Any:
     turned = {"left": Class(mirror="right"), "right": Class(mirror="left")}
     axes = {"mood": Axis(model="mood"), "direction": Axis(model="direction", canonical="left", classes=turned)}
     scheme = Scheme(name="large", trigger="lbay", folders="{mood}/{direction}", axes=axes)
-    return Job(scheme, Sources(), class_folders(scheme, AXES, captioner_of(scheme)), {}, Whole())  # type: ignore[arg-type]
+    return Job(scheme, Sources(), class_folders(scheme, AXES, captioner_of(scheme, labels=AXES)), {}, Whole())  # type: ignore[arg-type]
 
 
 def _pictures() -> Iterator[tuple[Any, Any]]:

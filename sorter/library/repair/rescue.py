@@ -29,7 +29,7 @@ from sorter.library.store.database import (
 )
 from sorter.library.store.manifest import FILE, FOLDER
 from sorter.library.store.standing import is_sorted
-from sorter.records import HUMAN, Label, Render, Text
+from sorter.records import HUMAN, Content, Label, Render, Text
 
 TABLES = ("picture", "source", "label", "placed", "run", "step", "taken")
 CONTENTS = (("placed", "content"), ("step", "before"), ("step", "after"))
@@ -164,7 +164,7 @@ def _is_hash(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
-def _content(text: str) -> Render | Text | None:
+def _content(text: str) -> Content | None:
     try:
         return content_from(text)
     except Garbled:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from sorter.records import Box, Output, Render, Text
+from sorter.records import Box, Content, Output, Render, Shard, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,17 @@ class Garbled(ValueError):
     """A row of the manifest that says what we never write: its bytes have changed."""
 
 
-def content_text(content: Render | Text) -> str:
+def content_text(content: Content) -> str:
     """A content as one line of JSON; equal contents give equal lines."""
     if isinstance(content, Text):
         return json.dumps({"text": content.text}, ensure_ascii=False)
+    if isinstance(content, Shard):
+        members = [[path, content_text(inner)] for path, inner in content.members]
+        return json.dumps({"members": members}, ensure_ascii=False)
     values = {
         "crop": asdict(content.crop) if content.crop else None,
         "fill": content.fill,
+        "mask": content.mask,
         "mirror": content.mirror,
         "opaque": content.opaque,
         "sha256": content.sha256,
@@ -55,16 +59,18 @@ def content_text(content: Render | Text) -> str:
     return json.dumps({key: value for key, value in values.items() if value})
 
 
-def content_from(text: str) -> Render | Text:
+def content_from(text: str) -> Content:
     """The content that `content_text` wrote. Raises Garbled."""
     return _text_from(text) if text.startswith('{"text"') else _content_from(text)
 
 
-def _content_from(text: str) -> Render | Text:
+def _content_from(text: str) -> Content:
     try:
         values, _ = _scan(text, 0)
         if "text" in values:
             return Text(values["text"])
+        if "members" in values:
+            return Shard(tuple(Output(path, content_from(inner)) for path, inner in values["members"]))
         if "crop" in values:
             values["crop"] = Box(**values["crop"])
         if "size" in values:

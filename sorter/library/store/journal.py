@@ -11,7 +11,7 @@ from typing import Any
 from sorter.library.folders import Folders, folders_from
 from sorter.library.store import database
 from sorter.library.store.contents import Intent, content_from, content_text
-from sorter.records import Output, Put, Render, Step, Text
+from sorter.records import Content, Output, Put, Step
 
 
 class Journal:
@@ -77,13 +77,13 @@ class Journal:
         query = "SELECT DISTINCT sha256 FROM answer WHERE id > ? AND id <= ?"
         return {sha256 for (sha256,) in self._db.execute(query, (after, until))}
 
-    def wrote(self, sha256: str) -> Render | Text | None:
+    def wrote(self, sha256: str) -> Content | None:
         """What a file shows or says that we wrote once, by the hash of its bytes."""
         query = "SELECT after FROM step WHERE sha256 = ? AND sha256 != '' AND after IS NOT NULL LIMIT 1"
         row = self._db.execute(query, (sha256,)).fetchone()
         return row and content_from(row[0])
 
-    def texts(self, digits: str) -> list[Render | Text]:
+    def texts(self, digits: str) -> list[Content]:
         """The texts that we ever wrote under names with these digits."""
         query = "SELECT DISTINCT after FROM step WHERE path LIKE ? AND after LIKE '{\"text\"%'"
         return [content_from(text) for (text,) in self._db.execute(query, (f"%{digits}.txt",))]

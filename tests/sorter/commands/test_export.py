@@ -60,9 +60,10 @@ def test_an_imagefolder_has_a_row_a_picture_and_a_column_an_axis(library: Path, 
     assert set(rows(dataset)) == {"left_happy", "right_happy", "sad", "front"}
     assert len(pictures(dataset)) == report.counts["exported"] == 4
     row = rows(dataset)["right_happy"]
-    assert list(row) == ["file_name", "text", "direction", "mood"]
+    assert list(row) == ["file_name", "text", "caption_by", "direction", "mood"]
     assert row | {"file_name": ""} == {
-        "file_name": "", "text": "mira, facing left, happy", "direction": "left", "mood": "happy",
+        "file_name": "", "text": "mira, facing left, happy", "caption_by": "template",
+        "direction": "left", "mood": "happy",
     }  # fmt: skip
     for path in pictures(dataset):  # not cropped: the library's own bytes
         (there,) = library.rglob(path.name)
@@ -252,7 +253,7 @@ def test_the_datasets_package_reads_what_was_exported(
     found = load_dataset("imagefolder", data_dir=str(dataset), split="train", cache_dir=str(tmp_path / "cache"))
     wanted = {row["text"]: row for row in rows(dataset).values()}
     assert len(found) == len(wanted) == 5
-    assert found.column_names == ["image", "text", "direction", "mood"]
+    assert found.column_names == ["image", "text", "caption_by", "direction", "mood"]
     for row in found:
         assert {key: row[key] for key in ("text", "direction", "mood")} == {
             key: wanted[row["text"]][key] for key in ("text", "direction", "mood")
@@ -266,15 +267,16 @@ def test_an_export_that_is_read_otherwise_is_an_error(
 ) -> None:
     honest = json.dumps
     monkeypatch.setattr(
-        "sorter.dataset.layouts.json.dumps", lambda row, **how: honest(row, **how).replace("mira", "mara")
+        "sorter.dataset.layouts.imagefolder.json.dumps", lambda row, **how: honest(row, **how).replace("mira", "mara")
     )
     with pytest.raises(DatasetError, match=r"metadata\.jsonl: was written and read back, and 4 of its rows are not"):
         export(library, dataset, job)
 
 
-@pytest.mark.parametrize("axis", ["text", "file_name", "image"])
+@pytest.mark.parametrize("axis", ["text", "file_name", "image", "mask", "repeats", "caption_by"])
 def test_an_axis_cannot_take_a_column_of_the_imagefolder(library: Path, dataset: Path, job: Job, axis: str) -> None:
-    from sorter.dataset.layouts import ImageFolder, Item
+    from sorter.dataset.layouts import Item
+    from sorter.dataset.layouts.imagefolder import ImageFolder
 
-    with pytest.raises(DatasetError, match=f'axes.{axis}: an imagefolder has a column "{axis}"'):
+    with pytest.raises(DatasetError, match=f'axes.{axis}: a dataset has a column "{axis}"'):
         list(ImageFolder()([Item("a", ".png", Render("ab"), "mira", {axis: "left"})]))

@@ -27,6 +27,16 @@ def test_all_that_is_suggested_makes_a_scheme(tmp_path: Path) -> None:
     assert list(scheme.axes) == [*SUGGESTED, "place"]
 
 
+def test_classes_that_say_nothing_are_begun_silent(tmp_path: Path) -> None:
+    path = tmp_path / "scheme.toml"
+    begin(path, "x", "", {"who": ("mira", "nobody", "Other"), "mood": ("happy", "unknown")})
+    assert "adds no words to captions" in path.read_text(encoding="utf-8")
+    add_class(path, "mood", "no_one")
+    axes = add_class(path, "mood", "another").axes
+    silent = {name for axis in axes.values() for name in axis.classes if not axis.tag(name)}
+    assert silent == {"nobody", "Other", "unknown", "no_one"}
+
+
 def test_blur_is_measured_and_needs_no_answers(tmp_path: Path) -> None:
     path = tmp_path / "scheme.toml"
     scheme = begin(path, "x", "", {"pose": ("a", "b"), "blur": ("sharp", "blurry")})

@@ -33,7 +33,7 @@ from sorter.records import (
     Unreadable,
     Verdict,
 )  # fmt: skip
-from sorter.scheme import Axis, Class, Scheme, Use
+from sorter.scheme import Axis, CaptionUse, Class, Scheme
 from sorter.tally import Report
 
 CLASSES: dict[str, tuple[str, ...]] = {
@@ -210,7 +210,7 @@ def test_a_caption_says_the_tags_of_what_is_certain_after_the_turn() -> None:
                                            ("who", "anna", 0.1, "m")])  # fmt: skip
     assert LAYOUT.caption(decide(PICTURE, labels, SCHEME)) == "mira, to the left, a/b"
     own = SCHEME.model_copy(
-        update={"caption": Use.model_validate({"use": "template", "text": "{who},, {mood} {{x}} {mood}"})}
+        update={"caption": CaptionUse.model_validate({"use": "template", "text": "{who},, {mood} {{x}} {mood}"})}
     )
     assert captioner_of(own)(decide(PICTURE, labels, own)) == "a/b {x} a/b"
 

@@ -1,0 +1,53 @@
+"""What ai-toolkit reads: folders of pictures and .txt files, and a YAML with a `datasets` list.
+
+Read against ostris/ai-toolkit at 27a03a9 (toolkit/config_modules.py, DatasetConfig; toolkit/data_loader.py: a folder is
+read with all that is below it, so masks lie beside it; README.md: "Webp currently has issues", so there are none).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sorter.dataset.layouts.base import Item, Layout, by_group, in_folder, kept_in_front, layouts, masks, read_captions
+from sorter.dataset.layouts.kohya import common_size
+from sorter.records import Output, Text
+
+CONFIG = "datasets.yaml"
+HEAD = "# For ai-toolkit: put this list into the process of your own config, in place of its datasets.\n"
+
+
+@layouts.add("ai-toolkit")
+class AiToolkit(Layout):
+    """A folder a class with a .txt beside each picture, masks apart, and the datasets of a config in YAML."""
+
+    resolution: int = 512
+    """Pixels a side, where the pictures are not all squares of one size."""
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
+        items = list(items)
+        datasets: list[dict[str, Any]] = []
+        for (group, repeats), some in by_group(items).items():
+            for suffix, part in ((".png", [one for one in some if one.suffix == ".webp"]),
+                                 (None, [one for one in some if one.suffix != ".webp"])):  # fmt: skip
+                yield from in_folder(f"images/{group}", part, suffix)
+            masked = masks(some)
+            for stem, mask in masked.items():
+                yield Output(f"masks/{group}/{stem}.png", mask)
+            about = {"folder_path": f"{self.at}/images/{group}", "caption_ext": "txt", "num_repeats": repeats}
+            about |= {"mask_path": f"{self.at}/masks/{group}"} if masked else {}
+            about |= {"flip_x": False, "flip_y": False, "keep_tokens": kept_in_front(some)}
+            datasets.append(about | {"resolution": [common_size(items, self.resolution)]})
+        if datasets:
+            yield Output(CONFIG, Text(HEAD + "datasets:\n" + "".join(map(_entry, datasets))))
+
+    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
+        read_captions(folder, self(items))
+
+
+def _entry(values: dict[str, Any]) -> str:
+    """An entry of a list in YAML, whose scalars may be written as in JSON (YAML 1.2, 10.2)."""
+    lines = [f"{name}: {json.dumps(value, ensure_ascii=True)}\n" for name, value in values.items()]
+    return "  - " + "    ".join(lines)

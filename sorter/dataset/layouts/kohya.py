@@ -1,0 +1,67 @@
+"""What kohya's sd-scripts read: folders with their repeats in the name, or the same by a dataset TOML.
+
+Read against kohya-ss/sd-scripts at 48d368f: library/config_util.py (the schema; the folders of --train_data_dir),
+library/train_util.py (DreamBoothDataset, ControlNetDataset).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sorter.dataset.layouts.base import Item, Layout, by_group, in_folder, kept_in_front, layouts, masks, read_captions
+from sorter.records import Output, Text
+
+CONFIG = "dataset.toml"
+MASKS = "masks"
+"""The folder of the masks; sd-scripts takes no pictures from it, as its name begins with no number."""
+HEAD = """\
+# For kohya's sd-scripts: --dataset_config {at}/dataset.toml
+# Without it: --train_data_dir {at} --caption_extension .txt (then the folders' names say the repeats){masked}
+"""
+MASKED = "\n# The loss is masked with --masked_loss, and only then."
+
+
+@layouts.add("kohya")
+class Kohya(Layout):
+    """Folders REPEATS_CLASS with a .txt beside each picture, and a dataset.toml, for kohya's sd-scripts and its GUI."""
+
+    resolution: int = 512
+    """Pixels a side, where the pictures are not all squares of one size."""
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
+        items = list(items)
+        for (group, repeats), some in by_group(items).items():
+            name = f"{repeats}_{group}"
+            yield from in_folder(name, some)
+            for stem, mask in masks(some).items():
+                yield Output(f"{MASKS}/{name}/{stem}.png", mask)
+        if items:
+            yield Output(CONFIG, Text(self._config(items)))
+
+    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
+        read_captions(folder, self(items))
+
+    def _config(self, items: list[Item]) -> str:
+        from tomli_w import dumps
+
+        masked = [some for some in by_group(items).items() if masks(some[1])]
+        plain = [some for some in by_group(items).items() if not masks(some[1])]
+        parts = [HEAD.format(at=self.at, masked=MASKED if masked else "")]
+        parts += ["[general]\n", dumps({"caption_extension": ".txt", "flip_aug": False, "shuffle_caption": False})]
+        about = dumps({"resolution": common_size(items, self.resolution), "batch_size": 1, "enable_bucket": True})
+        for alike in (plain, masked):  # a dataset has masks for all of its subsets, or for none
+            parts += ["\n[[datasets]]\n", about] if alike else []
+            for (group, repeats), some in alike:
+                name = f"{repeats}_{group}"
+                subset = {"image_dir": f"{self.at}/{name}", "num_repeats": repeats, "keep_tokens": kept_in_front(some)}
+                subset |= {"conditioning_data_dir": f"{self.at}/{MASKS}/{name}"} if alike is masked else {}
+                parts += ["\n[[datasets.subsets]]\n", dumps(subset)]
+        return "".join(parts)
+
+
+def common_size(items: Iterable[Item], otherwise: int) -> int:
+    """The side of the pictures, if all of them are squares of one size."""
+    sizes = {item.render.size for item in items}
+    size = sizes.pop() if len(sizes) == 1 else None
+    return size[0] if size and size[0] == size[1] else otherwise

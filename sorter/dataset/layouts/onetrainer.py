@@ -1,0 +1,48 @@
+"""What OneTrainer reads: folders of pictures and .txt files, and a file of concepts.
+
+Read against Nerogar/OneTrainer at 23df383 (modules/util/config/ConceptConfig.py; DataLoaderText2ImageMixin.py) and
+Nerogar/mgds at 3a6994a (CollectPaths: only the folder itself; what ends in -masklabel is no picture).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sorter.dataset.layouts.base import (
+    Item,
+    Layout,
+    as_json,
+    by_group,
+    in_folder,
+    kept_in_front,
+    layouts,
+    masks,
+    read_captions,
+)
+from sorter.records import Output
+
+CONFIG = "concepts.json"
+
+
+@layouts.add("onetrainer")
+class OneTrainer(Layout):
+    """A folder a class with a .txt beside each picture and masks as NAME-masklabel.png, and a concepts.json."""
+
+    def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
+        concepts = []
+        for (group, repeats), some in by_group(items).items():
+            yield from in_folder(group, some)
+            for stem, mask in masks(some).items():
+                yield Output(f"{group}/{stem}-masklabel.png", mask)
+            concepts.append({
+                "name": group, "path": f"{self.at}/{group}", "enabled": True, "type": "STANDARD",
+                "include_subdirectories": False, "balancing": float(repeats), "balancing_strategy": "REPEATS",
+                "image": {"enable_crop_jitter": False, "enable_random_flip": False, "enable_fixed_flip": False},
+                "text": {"prompt_source": "sample", "tag_delimiter": ",", "keep_tags_count": kept_in_front(some)},
+            })  # fmt: skip
+        if concepts:
+            yield Output(CONFIG, as_json(concepts))
+
+    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
+        read_captions(folder, self(items))
