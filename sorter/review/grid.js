@@ -61,7 +61,7 @@ export default {
     none: { type: String, default: "Nothing here." }, revision: { type: Number, default: 0 },
   },
   data() {
-    return { columns: 1, width: 0, shown: [], blocks: {}, focus: 0, chosen: [], anchor: 0, done: {}, said: "", large: null, dragged: [] };
+    return { columns: 1, width: 0, shown: [], blocks: {}, focus: 0, chosen: [], anchor: 0, done: {}, said: "", large: null, dragged: [], undoing: false, pressed: [] };
   },
   computed: {
     // Of wide frames as they come, with two lines below; taller pictures are shown whole, with a margin at their sides.
@@ -177,6 +177,8 @@ export default {
       if (this.press(event.key, event.shiftKey)) event.preventDefault();
     },
     press(key, isShifted) {
+      // Until it is known which picture an undo has come back to, no key can know which one it is meant for.
+      if (this.undoing) { this.pressed.push([key, isShifted]); return true; }
       const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns };
       const digit = /^[1-9]$/.test(key) ? Number(key) : 0;
       if (key in steps) this.move(steps[key], isShifted);
@@ -217,6 +219,11 @@ export default {
         () => rows.forEach((at) => delete this.done[at]));
     },
     async undo() {
+      this.undoing = true;
+      try { await this.takeBack(); } finally { this.undoing = false; }
+      while (this.pressed.length && !this.undoing) this.press(...this.pressed.shift());
+    },
+    async takeBack() {
       const hashes = await this.send({ what: "undo" });
       if (!hashes) return;
       if (!hashes.length) { this.said = "there is nothing left to undo"; return; }

@@ -29,6 +29,11 @@ def press(page: Any, key: str) -> None:
     page.wait_for_function("at => document.querySelector('figure.focus')?.dataset.at !== at", arg=at)
 
 
+def back_on(page: Any, sha256: str) -> None:
+    """Wait until an undo has come back to a picture."""
+    page.wait_for_function("hash => document.querySelector('figure.focus img').src.includes(hash)", arg=sha256)
+
+
 def view(page: Any, name: str) -> None:
     """Choose what is shown on the left, and wait until its pictures are there."""
     show(page, page.get_by_role("button", name=name))
@@ -171,7 +176,7 @@ def test_every_key(sorted_library: Path, page: Any, serve: Any) -> None:
     assert until(lambda: answers(library).get((first, "mood"))) in ("happy", "sad")
     page.keyboard.press("z")
     until(lambda: (first, "mood") not in answers(library))
-    page.wait_for_function("hash => document.querySelector('figure.focus img').src.includes(hash)", arg=first)
+    back_on(page, first)
 
     shown = page.get_attribute("figure.focus .answer b", "class")
     assert "unsure" in str(shown)
@@ -191,6 +196,7 @@ def test_every_key(sorted_library: Path, page: Any, serve: Any) -> None:
     assert len({given[one, "mood"] for one in chosen}) == 1
     page.keyboard.press("z")
     until(lambda: not any((one, "mood") in answers(library) for one in chosen))
+    back_on(page, chosen[0])
 
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
@@ -199,6 +205,7 @@ def test_every_key(sorted_library: Path, page: Any, serve: Any) -> None:
     until(lambda: answers(library).get((dropped, "library")) == "removed")
     page.keyboard.press("z")
     until(lambda: (dropped, "library") not in answers(library))
+    back_on(page, dropped)
 
     target = focused(page)
     page.keyboard.press("f")
