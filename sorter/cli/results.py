@@ -50,6 +50,7 @@ def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
 @click.option("--size", type=int, help="Pixels a side, for croppers that make squares.")
 @click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
 @click.option("--at", help="The dataset's folder as the trainer will find it.  [default: where it is written]")
+@click.option("--resolution", type=int, help="What the trainer's config says, where pictures keep their shapes.")
 @click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
 @dry_option
 @common
@@ -61,6 +62,7 @@ def export(
     size: int | None,
     balance: str | None,
     at: str | None,
+    resolution: int | None,
     doubtful: bool,
     dry_run: bool,
     scheme: Path,
@@ -75,6 +77,7 @@ def export(
     options = own.options() if crop in (None, own.use) else {}
     cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
+    how["resolution"] = resolution
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)

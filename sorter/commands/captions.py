@@ -71,20 +71,16 @@ class Said:
         ]
 
 
-def is_library(folder: Path) -> bool:
-    """Whether pictures are sorted there; an export has a manifest, too, which knows none."""
-    if not (folder / FOLDER / FILE).exists():
-        return False
-    with Manifest(folder, dry_run=True) as manifest:
-        return manifest.counts()["pictures"] > 0
-
-
 def captions(folder: Path, job: Job, each: bool = False, track: Track[Any] = silent) -> Said:
     """What the captions of a library, or of a dataset folder, say. `each`: with every caption and who wrote it.
 
     Raises LibraryError where `folder` is neither.
     """
-    return _of_library(folder, job, each, track) if is_library(folder) else _of_dataset(folder, job, each, track)
+    if (folder / FOLDER / FILE).exists():
+        with Manifest(folder, dry_run=True) as manifest:
+            if manifest.counts()["pictures"]:  # an export has a manifest, too, which knows none
+                return _of_library(manifest, job, each, track)
+    return _of_dataset(folder, job, each, track)
 
 
 def kinds(manifest: Manifest, job: Job, command: str, track: Track[Any] = silent) -> Iterator[tuple[Verdict, int]]:
@@ -114,16 +110,15 @@ def said_parts(captioner: Captions, verdict: Verdict) -> tuple[list[str], list[s
     return parts_of(verdict.caption, captioner.scheme.caption.separator), []
 
 
-def _of_library(library: Path, job: Job, each: bool, track: Track[Any]) -> Said:
+def _of_library(manifest: Manifest, job: Job, each: bool, track: Track[Any]) -> Said:
     said, captioner = Said(), job.layout.captioner
-    with Manifest(library, dry_run=True) as manifest:
-        for verdict, times in kinds(manifest, job, "captions", track):
-            parts, pruned = said_parts(captioner, verdict)
-            said.by[captioner.author(verdict)] += times
-            said.pruned.update(dict.fromkeys(pruned, times))
-            said.add(captioner, job.layout.caption(verdict), parts, verdict.sure(), times)
-        if each:
-            said.each = [_caption(job, verdict) for verdict in verdicts(manifest, job) if not verdict.unwanted]
+    for verdict, times in kinds(manifest, job, "captions", track):
+        parts, pruned = said_parts(captioner, verdict)
+        said.by[captioner.author(verdict)] += times
+        said.pruned.update(dict.fromkeys(pruned, times))
+        said.add(captioner, job.layout.caption(verdict), parts, verdict.sure(), times)
+    if each:
+        said.each = [_caption(job, verdict) for verdict in verdicts(manifest, job) if not verdict.unwanted]
     return said
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from sorter.dataset.doctor import Dataset, Diagnosis, Seen, Trainer
 from sorter.errors import DatasetError, MissingExtra, PictureError
 from sorter.files import read_file
-from sorter.pictures.images import ORIENTATION, SUFFIXES, load, open_picture
+from sorter.pictures.images import ORIENTATION, SUFFIXES, load, opened
+from sorter.pictures.modes import is_deep
 from sorter.tally import Track, silent
 from sorter.text import is_text
 from sorter.threads import in_step
@@ -41,7 +42,9 @@ def doctor(
     names = [name for name in files if Path(name).suffix.lower() in SUFFIXES]
     looks = in_step(lambda name: _look(folder, name, whole), names)
     pictures = {seen.path: seen for seen in track(looks, "reading pictures", len(names))}
-    found = trainer(Dataset(pictures, files, lambda name: read_file(folder / name, MOST_TEXT), tokens))
+    found = trainer(
+        Dataset(folder.absolute().name, pictures, files, lambda name: read_file(folder / name, MOST_TEXT), tokens)
+    )
     if base is None:
         found.notes.append("tokens are counted by words, as at least so many; give --base for the model's own count")
     return found
@@ -63,11 +66,10 @@ def _files(folder: Path) -> Iterator[tuple[str, int]]:
 
 def _look(folder: Path, name: str, whole: bool) -> Seen:
     try:
-        image = open_picture(read_file(folder / name))
-        with image:
+        with opened(read_file(folder / name)) as image:
             seen = Seen(
                 name, *image.size, image.getexif().get(ORIENTATION, 1), str(image.format),
-                image.has_transparency_data, image.mode.startswith(("I", "F")),
+                image.has_transparency_data, is_deep(image),
             )  # fmt: skip
             if whole:
                 load(image)

@@ -40,17 +40,20 @@ def export(
     doubtful: bool = False,
     balance: str | None = None,
     at: str | None = None,
+    resolution: int | None = None,
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
     """Write the pictures of a library that are beyond doubt (or all, if `doubtful`) as a dataset to `to`.
 
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
-    about as often. `at`: where the trainer will find the dataset; without it, where it is written. Run again, it writes
-    only what has changed.
+    about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
+    the trainer's config says, of layouts that have one. Run again, it writes only what has changed.
     Raises DatasetError where `to` is not ours to write to, or the library holds nothing to export.
     """
-    layout = layouts.build(use, "--as", at=to.absolute().as_posix() if at is None else at.rstrip("/") or ".")
+    options = {} if resolution is None else {"resolution": resolution}
+    place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
+    layout = layouts.build(use, f"--as {use}", at=place, **options)
     if balance is not None and balance not in job.scheme.axes:
         raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
     cropper = crop or job.cropper

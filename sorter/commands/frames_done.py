@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -99,9 +99,7 @@ def held(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        with suppress(OSError):
-            (folder / LOCK).unlink()
+        lock.release()  # the file stays: who opened it meanwhile would hold one that is gone, beside another's new one
 
 
 def fingerprint(path: Path) -> str:

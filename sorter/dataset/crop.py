@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sorter.pictures.transform import is_inside
 from sorter.plugins import Options, Registry
 from sorter.records import Box, Picture, Render, Verdict
 
@@ -57,7 +58,7 @@ class Pad(Cropper):
 def border_mask(picture: Picture, rendered: Render) -> Render | None:
     """The mask of a rendering that reaches beyond its picture, white where the picture is; None for any other."""
     box = rendered.crop
-    if box is None or (box.left >= 0 and box.top >= 0 and box.right <= picture.width and box.bottom <= picture.height):
+    if box is None or is_inside(box, (picture.width, picture.height)):
         return None
     return rendered._replace(mask=True, opaque=False)
 

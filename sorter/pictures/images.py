@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sorter.errors import PictureError
-from sorter.pictures.depth import eight_bits
 from sorter.pictures.limits import Counted, check, room, too_large
+from sorter.pictures.modes import is_seen_otherwise, keeping_alpha, to_rgb
 from sorter.pictures.other_formats import OTHERS, open_other
 from sorter.pictures.saving import saving_like
 from sorter.pictures.transform import is_inside, transform
@@ -108,7 +108,7 @@ def load(image: Image) -> Image:
     Raises PictureError where the bytes end early or make no sense.
     """
     with _telling():
-        return _to_rgb(_decode(image))
+        return to_rgb(_decode(image))
 
 
 def load_small(data: bytes, image: Image, at_least: int) -> NDArray[np.uint8]:
@@ -140,7 +140,7 @@ def load_grey(image: Image) -> NDArray[np.uint8]:
     if _format(image) == "JPEG":
         image.draft("L", image.size)  # a JPEG holds its brightness apart: its colours need not be decoded
     with _telling():
-        return np.asarray(picture if (picture := _decode(image)).mode == "L" else _to_rgb(picture).convert("L"))
+        return np.asarray(picture if (picture := _decode(image)).mode == "L" else to_rgb(picture).convert("L"))
 
 
 def exact_view(image: Image, size: int) -> NDArray[np.uint8]:
@@ -173,13 +173,13 @@ def render(data: bytes, wanted: Render, suffix: str, is_whole: bool = False) -> 
     if wanted.mask:
         return _encode(transform(_covered(open_picture(data)), wanted._replace(fill="#000000")), suffix, {})
     with opened(data) as image, _telling():
-        if as_it_is(image) == suffix and wanted.is_plain and not (wanted.opaque and _is_seen_otherwise(image)):
+        if as_it_is(image) == suffix and wanted.is_plain and not (wanted.opaque and is_seen_otherwise(image)):
             if not is_whole:
                 load(image)  # a picture that cannot be decoded is not put into a library
             return data
         like = saving_like(image, suffix, wanted)
         pixels, wanted = _part_of_jpeg(data, image, wanted) or (_decode(image), wanted)
-        return _encode(transform(_to_rgb(pixels) if wanted.opaque else _keeping_alpha(pixels), wanted), suffix, like)
+        return _encode(transform(to_rgb(pixels) if wanted.opaque else keeping_alpha(pixels), wanted), suffix, like)
 
 
 def encode(pixels: NDArray[np.uint8], suffix: str, quality: int) -> bytes:
@@ -218,22 +218,6 @@ def _damaged(found: BaseException) -> PictureError:
     if isinstance(found, MemoryError):
         return PictureError("too large: there is not enough memory for it")
     return PictureError(f"damaged: {' '.join(str(found).split()) or type(found).__name__}")
-
-
-def _to_rgb(image: Image) -> Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode == "CMYK":
-        image.info.pop("icc_profile", None)  # it is about inks
-    image = eight_bits(image)
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    from PIL import Image as Images
-
-    layer = image if image.mode == "RGBA" else image.convert("RGBA")
-    black = Images.new("RGB", layer.size)
-    black.paste(layer, mask=layer)
-    return black
 
 
 def _decode(image: Image) -> Image:
@@ -279,22 +263,11 @@ def _covered(image: Image) -> Image:
     return Images.new("L", (picture.width, picture.height), 255)
 
 
-def _keeping_alpha(image: Image) -> Image:
-    if not image.has_transparency_data:
-        return _to_rgb(image)
-    return image if image.mode == "RGBA" else eight_bits(image).convert("RGBA")
-
-
-def _is_seen_otherwise(image: Image) -> bool:
-    """Whether a program that opens a picture as RGB would see other pixels than a sorter does."""
-    return image.has_transparency_data or image.mode.startswith(("I", "F"))
-
-
 def _encode(image: Image, suffix: str, like: dict[str, Any]) -> bytes:
     out = io.BytesIO()
     name = next(form for form, ending in KEPT.items() if ending == suffix)
     if name in ("JPEG", "BMP"):
-        image = _to_rgb(image)
+        image = to_rgb(image)
     profile = image.info.get("icc_profile", b"")
     # What is written is RGB: a profile for greys or inks, or one that is broken, would spoil it (ICC.1:2022, 7.2.6).
     image.save(out, name, **like, icc_profile=profile if profile[16:20] == b"RGB " else None)

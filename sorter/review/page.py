@@ -11,7 +11,7 @@ from typing import Any
 from nicegui import ui
 
 from sorter.errors import ModelsheetError
-from sorter.review import begin, numbers, pictures, tasks
+from sorter.review import begin, daemon, numbers, pictures, tasks
 from sorter.review.desk import Desk
 from sorter.review.grid import Grid
 from sorter.review.teach import Teacher
@@ -189,7 +189,7 @@ class Window:
             ui.label("Do").classes("head")
             self._item("Sort, export, train", "tasks", partial(tasks.build, self))
             self._item("Refit", "refit", partial(tasks.refit, self))
-            self._item("Daemon", "daemon", partial(tasks.daemon, self))
+            self._item("Daemon", "daemon", partial(daemon.build, self))
 
     def _item(self, text: str, key: str, view: Callable[[], None]) -> None:
         self._buttons[key] = button = ui.button(on_click=lambda: self.go(key, view))

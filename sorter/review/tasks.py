@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
+from sorter.dataset.crop import croppers
+from sorter.dataset.layouts import layouts
 from sorter.review import refitting
 from sorter.review.teach import mirrors
 from sorter.review.work import Work
@@ -37,8 +39,15 @@ prompts = [{prompt}]
 def build(window: Window) -> None:
     """Sort, export, train, take back."""
     window.long()
-    desk, scheme = window.desk, str(window.desk.scheme_path)
-    common = ["--scheme", scheme, "--json"]
+    _sorting(window)
+    to = _exporting(window)
+    _training(window, to)
+    _taking_back(window)
+    _output(window)
+
+
+def _sorting(window: Window) -> None:
+    desk = window.desk
     with ui.column().classes("card"):
         ui.label("Sort").classes("text-h6")
         source = _input("Frames", str(desk.source or ""), "folder that the pictures come from")
@@ -47,32 +56,43 @@ def build(window: Window) -> None:
 
         def sort() -> None:
             options = [*(["--take"] * bool(take.value)), *(["--captions"] * bool(captions.value)), "--unfitted"]
-            _run(window, "sorting", "sorter", "sort", source.value, "--to", str(desk.library), *options, *common)
+            to = ["--to", str(desk.library), *options, *_common(window)]
+            _run(window, "sorting", "sorter", "sort", source.value, *to)
 
         _buttons(window, ("Sort", sort))
+
+
+def _exporting(window: Window) -> ui.input:
+    """Where the dataset is written."""
+    desk = window.desk
     with ui.column().classes("card"):
         ui.label("Export a dataset").classes("text-h6")
         to = _input("To", str(desk.folder / "dataset"), "an empty folder, or an earlier export")
-        crop = ui.select(["", "centre", "pad", "none"], value="", label="crop (empty: as the scheme says)").props(
-            "dense outlined"
-        )
-        crop.classes("full-width")
+        use = _select("as", [name for name, _ in layouts], "imagefolder")
+        crop = _select("crop (empty: as the scheme says)", ["", *(name for name, _ in croppers)], "")
+        balance = _select("repeat small classes of (empty: none)", ["", *desk._job().scheme.axes], "")
         doubtful = ui.checkbox("pictures in doubt, too").props("dense")
 
         def export() -> None:
-            options = [*(["--crop", crop.value] if crop.value else []), *(["--doubtful"] * bool(doubtful.value))]
-            _run(window, "exporting", "sorter", "export", str(desk.library), "--to", to.value, *options, *common)
+            given = {"--as": use.value, "--crop": crop.value, "--balance": balance.value}
+            options = [word for name, value in given.items() if value for word in (name, value)]
+            options += [*(["--doubtful"] * bool(doubtful.value)), *_common(window)]
+            _run(window, "exporting", "sorter", "export", str(desk.library), "--to", to.value, *options)
 
         _buttons(window, ("Export", export))
+    return to
+
+
+def _training(window: Window, dataset: ui.input) -> None:
     with ui.column().classes("card"):
         ui.label("Train").classes("text-h6")
-        config = _input("train.toml", str(desk.folder / "train.toml"), "what to train, and on which base")
+        config = _input("train.toml", str(window.desk.folder / "train.toml"), "what to train, and on which base")
         base = _input("Base model, where there is no train.toml yet", "", "a diffusers folder on this disk")
 
         def written() -> bool:
             path = Path(config.value)
             if not path.exists() and base.value:
-                window.attempt(lambda: _write_config(window, path, base.value, to.value))
+                window.attempt(lambda: _write_config(window, path, base.value, dataset.value))
             if not path.exists():
                 ui.notify(f"{path}: is not there; give the base model", type="negative")
             return path.exists()
@@ -86,16 +106,22 @@ def build(window: Window) -> None:
                 _run(window, "training", "trainer", "train", config.value, "--json")
 
         _buttons(window, ("Check", check), ("Train", train))
+
+
+def _taking_back(window: Window) -> None:
     with ui.column().classes("card"):
         ui.label("Take back").classes("text-h6")
         ui.label("Brings the library back to what was in place before its last run, your answers of that run too.")
-        undo = ["undoing", "sorter", "undo", str(desk.library), "--json"]
+        undo = ["undoing", "sorter", "undo", str(window.desk.library), "--json"]
         _buttons(
             window,
             ("What would be taken back", lambda: _run(window, *undo, "--dry-run")),
             ("Undo", lambda: _run(window, *undo)),
         )
-    _output(window)
+
+
+def _common(window: Window) -> list[str]:
+    return ["--scheme", str(window.desk.scheme_path), "--json"]
 
 
 def refit(window: Window) -> None:
@@ -108,8 +134,7 @@ def refit(window: Window) -> None:
         ui.label(
             "Your answers in this library are the examples, and those of a folder of class folders, if you give one."
         ).classes("said")
-        axis = ui.select(job.taught, value=next(iter(job.taught), None), label="question").props("dense outlined")
-        axis.classes("full-width")
+        axis = _select("question", job.taught, next(iter(job.taught), None))
         folder = _input("Class folders", "", "may be empty")
 
         def go() -> None:
@@ -179,46 +204,12 @@ def _comparison(window: Window, found: refitting.Comparison) -> None:
             ui.button("Keep the old one", on_click=refuse).props("no-caps flat")
 
 
-def daemon(window: Window) -> None:
-    """What the daemon is doing. Asked in a process of its own: the manifest is open in this one."""
-    import asyncio
-    import json
-    import subprocess
-    import sys
-    import time
-
-    from nicegui import run
-
-    from sorter.commands.status_text import lines_of
-
-    window.long()
-    ui.label("The daemon").classes("text-h6")
-    said = ui.label("asking").classes("lines")
-    last = ui.element("img").classes("last").props('alt="the picture that was placed last"')
-    last.visible = False
-    ui.label("Started by: sorter watch FRAMES --to LIBRARY; at each login: the same with --install.").classes("said")
-    library, scheme = str(window.desk.library), str(window.desk.scheme_path)
-    command = [sys.executable, "-m", "sorter", "status", library, "--scheme", scheme, "--json"]
-
-    async def ask() -> None:
-        began = time.monotonic()
-        found = await run.io_bound(
-            subprocess.run, command, cwd=window.desk.folder, stdin=subprocess.DEVNULL, capture_output=True, check=False
-        )
-        if found is not None:  # None: the page is closing
-            data = json.loads(found.stdout or b'{"error": "sorter status has failed"}')
-            said.text = data.get("error") or "\n".join(lines_of(data))
-            sha256 = window.desk.picture_at((data.get("daemon") or {}).get("last_placed") or "")
-            last.visible = sha256 is not None
-            if sha256:
-                last.props(f"src=/small/{sha256}.jpg")
-        await asyncio.sleep(time.monotonic() - began)  # of a large library it takes seconds
-
-    ui.timer(2.0, ask)
-
-
 def _input(label: str, value: str, hint: str) -> ui.input:
     return ui.input(label, value=value, placeholder=hint).props("dense outlined").classes("full-width")
+
+
+def _select(label: str, options: list[str], value: str | None) -> ui.select:
+    return ui.select(options, value=value, label=label).props("dense outlined").classes("full-width")
 
 
 def _buttons(window: Window, *buttons: tuple[str, Callable[[], Any]]) -> None:

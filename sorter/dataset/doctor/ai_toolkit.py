@@ -50,7 +50,7 @@ class AiToolkit(Trainer):
             repeats = entry.get("num_repeats", 1)
             flip = self.flip or entry.get("flip_x") is True
             ending = "." + str(entry.get("caption_ext", "txt")).lstrip(".")
-            found.append(Source("" if folder == "." else folder, repeats, True, ending, flip))
+            found.append(Source(folder, repeats, True, ending, flip))
         return found
 
     def pictures(self, dataset: Dataset, source: Source) -> Iterator[Seen]:

@@ -54,6 +54,8 @@ class Seen(NamedTuple):
 class Dataset:
     """A dataset's folder. Paths are below it."""
 
+    name: str
+    """Its own."""
     pictures: Mapping[str, Seen]
     """Every file with a picture's ending, by its path, in order."""
     files: Mapping[str, int]
@@ -277,13 +279,15 @@ def is_in(path: str, source: Source) -> bool:
 
 
 def below(dataset: Dataset, named: str) -> str | None:
-    """A folder that a config names, below the dataset's own: by as many of its last parts as are there.
+    """A folder that a config names, below the dataset's own: by as many of its last parts as are there; empty for the
+    dataset's own, None where it is neither.
 
     A config holds a path of the machine that trains, which need not be this one.
     """
     folders = {str(parent) for path in dataset.files for parent in PurePosixPath(path).parents}
     parts = PurePosixPath(named.replace("\\", "/")).parts
-    return next((name for start in range(len(parts)) if (name := "/".join(parts[start:])) in folders), None)
+    found = next((name for start in range(len(parts)) if (name := "/".join(parts[start:])) in folders), None)
+    return "" if found is None and parts[-1:] in ((), (dataset.name,)) else found
 
 
 trainers: Registry[Trainer] = Registry("trainer", "modelsheet.trainers")

@@ -151,7 +151,6 @@ class WithToml(Kohya):
                     continue
                 ending = str(about.get("caption_extension", self.caption_extension))
                 flip = bool(about.get("flip_aug", False)) or self.flip
-                folder = "" if folder == "." else folder
                 found.append(
                     Source(folder, about.get("num_repeats", 1), False, ending, flip, about.get("class_tokens"))
                 )

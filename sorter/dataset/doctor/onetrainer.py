@@ -52,7 +52,6 @@ class OneTrainer(Trainer):
                     continue
                 flip = self.flip or bool(one.get("image", {}).get("enable_random_flip", False))
                 repeats = max(1, round(one.get("balancing", 1)))
-                folder = "" if folder == "." else folder
                 found.append(Source(folder, repeats, bool(one.get("include_subdirectories")), flip=flip))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             out.add(BAD_CONCEPT, CONCEPTS, str(error))

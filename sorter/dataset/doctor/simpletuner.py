@@ -51,9 +51,7 @@ class SimpleTuner(Trainer):
                 if folder is None:
                     out.add(BAD_BACKEND, CONFIG, f"no folder {one['instance_data_dir']!r} here")
                     continue
-                found.append(
-                    Source("" if folder == "." else folder, int(one.get("repeats", 0)) + 1, True, flip=self.flip)
-                )
+                found.append(Source(folder, int(one.get("repeats", 0)) + 1, True, flip=self.flip))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             out.add(BAD_BACKEND, CONFIG, str(error))
         return found

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from sorter.dataset.layouts.base import Item, Layout, by_group, in_folder, kept_in_front, layouts, masks, read_captions
-from sorter.dataset.layouts.kohya import common_size
+from sorter.dataset.layouts.base import Item, Sized, by_group, in_folder, kept_in_front, layouts, masks
 from sorter.records import Output, Text
 
 CONFIG = "datasets.yaml"
@@ -20,11 +18,8 @@ HEAD = "# For ai-toolkit: put this list into the process of your own config, in 
 
 
 @layouts.add("ai-toolkit")
-class AiToolkit(Layout):
+class AiToolkit(Sized):
     """A folder a class with a .txt beside each picture, masks apart, and the datasets of a config in YAML."""
-
-    resolution: int = 512
-    """Pixels a side, where the pictures are not all squares of one size."""
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         items = list(items)
@@ -39,12 +34,9 @@ class AiToolkit(Layout):
             about = {"folder_path": f"{self.at}/images/{group}", "caption_ext": "txt", "num_repeats": repeats}
             about |= {"mask_path": f"{self.at}/masks/{group}"} if masked else {}
             about |= {"flip_x": False, "flip_y": False, "keep_tokens": kept_in_front(some)}
-            datasets.append(about | {"resolution": [common_size(items, self.resolution)]})
+            datasets.append(about | {"resolution": [self.side(items)]})
         if datasets:
             yield Output(CONFIG, Text(HEAD + "datasets:\n" + "".join(map(_entry, datasets))))
-
-    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
-        read_captions(folder, self(items))
 
 
 def _entry(values: dict[str, Any]) -> str:

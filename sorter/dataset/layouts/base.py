@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from sorter.errors import DatasetError
 from sorter.plugins import Options, Registry
@@ -72,6 +74,27 @@ class Layout(Options):
 
     def read_back(self, folder: Path, items: Iterable[Item]) -> None:
         """Read what stands in the dataset's folder as a trainer will. Raises DatasetError where it is not `items`."""
+
+
+class InFolders(Layout):
+    """A layout of pictures with a text beside each."""
+
+    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
+        """Every picture is there, and every text says what was asked for."""
+        read_captions(folder, self(items))
+
+
+class Sized(InFolders):
+    """One whose config says at what size is trained."""
+
+    resolution: Annotated[int, Field(ge=64, le=8192)] = 512
+    """Pixels a side, where the pictures are not all squares of one size."""
+
+    def side(self, items: Iterable[Item]) -> int:
+        """The side of the pictures, if all of them are squares of one size; else `resolution`."""
+        sizes = {item.render.size for item in items}
+        size = sizes.pop() if len(sizes) == 1 else None
+        return size[0] if size and size[0] == size[1] else self.resolution
 
 
 layouts: Registry[Layout] = Registry("dataset layout", "modelsheet.layouts")

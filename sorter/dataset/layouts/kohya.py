@@ -7,9 +7,8 @@ library/train_util.py (DreamBoothDataset, ControlNetDataset).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from sorter.dataset.layouts.base import Item, Layout, by_group, in_folder, kept_in_front, layouts, masks, read_captions
+from sorter.dataset.layouts.base import Item, Sized, by_group, in_folder, kept_in_front, layouts, masks
 from sorter.records import Output, Text
 
 CONFIG = "dataset.toml"
@@ -23,11 +22,8 @@ MASKED = "\n# The loss is masked with --masked_loss, and only then."
 
 
 @layouts.add("kohya")
-class Kohya(Layout):
+class Kohya(Sized):
     """Folders REPEATS_CLASS with a .txt beside each picture, and a dataset.toml, for kohya's sd-scripts and its GUI."""
-
-    resolution: int = 512
-    """Pixels a side, where the pictures are not all squares of one size."""
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         items = list(items)
@@ -39,9 +35,6 @@ class Kohya(Layout):
         if items:
             yield Output(CONFIG, Text(self._config(items)))
 
-    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
-        read_captions(folder, self(items))
-
     def _config(self, items: list[Item]) -> str:
         from tomli_w import dumps
 
@@ -49,7 +42,7 @@ class Kohya(Layout):
         plain = [some for some in by_group(items).items() if not masks(some[1])]
         parts = [HEAD.format(at=self.at, masked=MASKED if masked else "")]
         parts += ["[general]\n", dumps({"caption_extension": ".txt", "flip_aug": False, "shuffle_caption": False})]
-        about = dumps({"resolution": common_size(items, self.resolution), "batch_size": 1, "enable_bucket": True})
+        about = dumps({"resolution": self.side(items), "batch_size": 1, "enable_bucket": True})
         for alike in (plain, masked):  # a dataset has masks for all of its subsets, or for none
             parts += ["\n[[datasets]]\n", about] if alike else []
             for (group, repeats), some in alike:
@@ -58,10 +51,3 @@ class Kohya(Layout):
                 subset |= {"conditioning_data_dir": f"{self.at}/{MASKS}/{name}"} if alike is masked else {}
                 parts += ["\n[[datasets.subsets]]\n", dumps(subset)]
         return "".join(parts)
-
-
-def common_size(items: Iterable[Item], otherwise: int) -> int:
-    """The side of the pictures, if all of them are squares of one size."""
-    sizes = {item.render.size for item in items}
-    size = sizes.pop() if len(sizes) == 1 else None
-    return size[0] if size and size[0] == size[1] else otherwise

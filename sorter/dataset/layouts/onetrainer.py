@@ -7,26 +7,15 @@ Nerogar/mgds at 3a6994a (CollectPaths: only the folder itself; what ends in -mas
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from sorter.dataset.layouts.base import (
-    Item,
-    Layout,
-    as_json,
-    by_group,
-    in_folder,
-    kept_in_front,
-    layouts,
-    masks,
-    read_captions,
-)
+from sorter.dataset.layouts.base import InFolders, Item, as_json, by_group, in_folder, kept_in_front, layouts, masks
 from sorter.records import Output
 
 CONFIG = "concepts.json"
 
 
 @layouts.add("onetrainer")
-class OneTrainer(Layout):
+class OneTrainer(InFolders):
     """A folder a class with a .txt beside each picture and masks as NAME-masklabel.png, and a concepts.json."""
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
@@ -43,6 +32,3 @@ class OneTrainer(Layout):
             })  # fmt: skip
         if concepts:
             yield Output(CONFIG, as_json(concepts))
-
-    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
-        read_captions(folder, self(items))

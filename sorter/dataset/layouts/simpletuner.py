@@ -7,27 +7,22 @@ prepare_instance_prompt_from_textfile: each line of a .txt is a caption; a folde
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from sorter.dataset.layouts.base import Item, Layout, as_json, by_group, in_folder, layouts, masks, read_captions
-from sorter.dataset.layouts.kohya import common_size
+from sorter.dataset.layouts.base import Item, Sized, as_json, by_group, in_folder, layouts, masks
 from sorter.records import Output
 
 CONFIG = "multidatabackend.json"
 
 
 @layouts.add("simpletuner")
-class SimpleTuner(Layout):
+class SimpleTuner(Sized):
     """A folder a class with a .txt beside each picture, masks as a conditioning dataset, and multidatabackend.json."""
-
-    resolution: int = 512
-    """Pixels a side, where the pictures are not all squares of one size."""
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         items = list(items)
         backends: list[dict[str, Any]] = []
-        size = {"resolution": common_size(items, self.resolution), "resolution_type": "pixel_area"}
+        size = {"resolution": self.side(items), "resolution_type": "pixel_area"}
         for (group, repeats), some in by_group(items).items():
             yield from in_folder(f"images/{group}", some)
             masked = masks(some)
@@ -47,6 +42,3 @@ class SimpleTuner(Layout):
             backends.append({"id": "text", "type": "local", "dataset_type": "text_embeds", "default": True,
                              "cache_dir": "cache/text"})  # fmt: skip
             yield Output(CONFIG, as_json(backends))
-
-    def read_back(self, folder: Path, items: Iterable[Item]) -> None:
-        read_captions(folder, self(items))

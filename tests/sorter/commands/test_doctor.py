@@ -235,6 +235,23 @@ def test_what_we_export_is_in_order(name: str, tmp_path: Path, frames: Path, job
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "dataset").rglob("*")}
 
 
+@pytest.mark.parametrize(
+    ("name", "config", "text"),
+    [
+        ("kohya", "mine.toml", '[[datasets]]\n[[datasets.subsets]]\nimage_dir = "{}"\ncaption_extension = ".txt"\n'),
+        ("onetrainer", "concepts.json", '[{{"path": "{}"}}]'),
+        ("ai-toolkit", "datasets.yaml", 'datasets:\n  - folder_path: "{}"\n'),
+        ("simpletuner", "multidatabackend.json", '[{{"instance_data_dir": "{}"}}]'),
+    ],
+)
+@pytest.mark.parametrize("place", ["/home/me/dataset", "E:/sets/dataset", "."])
+def test_a_config_may_name_the_folder_that_it_lies_in(
+    name: str, config: str, text: str, place: str, ask: Callable[..., Diagnosis]
+) -> None:
+    found = ask(name, {"a.png": picture(), "a.txt": "mira", config: text.format(place)})
+    assert [one.path for one in found.examples] == ["a.png"] and not found.fails
+
+
 def test_a_toml_whose_folders_are_not_there(ask: Callable[..., Diagnosis]) -> None:
     toml = "[[datasets]]\nresolution = 768\nbatch_size = 4\n"
     toml += '[[datasets.subsets]]\nimage_dir = "/x/pics"\nflip_aug = true\n'

@@ -240,6 +240,22 @@ def test_the_configs_of_the_others_lead_to_the_pictures(library: Path, tmp_path:
             assert there == {path.stem for path in Path(mask["instance_data_dir"]).glob("*.png")} != set()
 
 
+@pytest.mark.parametrize("use", ["kohya", "ai-toolkit", "simpletuner"])
+def test_what_is_trained_at_is_what_was_asked_for(
+    use: str, library: Path, dataset: Path, project: Path, run_cli: Any
+) -> None:
+    """Of pictures that keep their shapes, whose size says nothing."""
+    scheme = ("--scheme", project / "scheme.toml")
+    how = ("--as", use, "--crop", "none", "--resolution", "1024")
+    code, _, err = run_cli("export", library, "--to", dataset, *how, *scheme)
+    assert (code, err) == (0, "")
+    name = {"kohya": "dataset.toml", "ai-toolkit": "datasets.yaml", "simpletuner": "multidatabackend.json"}[use]
+    config = (dataset / name).read_text(encoding="utf-8")
+    assert "1024" in config and "512" not in config
+    code, _, err = run_cli("export", library, "--to", dataset, "--as", "imagefolder", "--resolution", "1024", *scheme)
+    assert code == 2 and '"resolution" is not a key' in err
+
+
 def test_a_mask_is_white_where_the_picture_is(library: Path, dataset: Path, job: Job) -> None:
     """Of 40x32 in a square of 64: 64x51 in the middle, whichever way the picture was turned."""
     export(library, dataset, job, use="kohya", crop=PAD)
