@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.classify.crops import Parts, Points, find_parts
+from sorter.classify.crops import Parts, Points, find_parts, joined
 from sorter.pictures.align import SIDE, Aligned, aligned, sampled
 from sorter.pictures.hashing import Hashes, distance, pairs_within
 
@@ -113,7 +113,7 @@ def find_copies(looked: Looked) -> list[Group]:
     near, runs = _by_hash(looked, able)
     heads = able[runs[able] == able]
     parts = _of_runs(find_parts(looked.points, heads), runs, able)
-    candidates = _likely(looked, Parts(*map(np.concatenate, zip(near, parts, strict=True))))
+    candidates = _likely(looked, joined(near, parts))
     return _grouped(looked, candidates)
 
 
@@ -129,7 +129,7 @@ def _by_hash(looked: Looked, able: Places) -> tuple[Parts, Places]:
 
 
 def _runs(count: int, ones: Places, others: Places) -> Places:
-    """Who stands for whom: the first of all stands for those that are like it, then the first that is left, and so on."""
+    """Who stands for whom: the first of all for those that are like it, then the first that is left, and so on."""
     order = np.argsort(ones, kind="stable")
     ones, others = ones[order], others[order]
     bounds = np.searchsorted(ones, np.arange(count + 1))
@@ -158,9 +158,8 @@ def _of_runs(parts: Parts, runs: Places, able: Places) -> Parts:
 
 def _likely(looked: Looked, pairs: Parts) -> Parts:
     """Those pairs whose inner picture is within the outer one, and looks like it there at first sight."""
-    scale, offset = pairs.where[:, :2], pairs.where[:, 2:]
-    good = _is_within(pairs.where, 2 * BEYOND) & (scale >= LEAST_KEPT - 0.05).all(axis=1)
-    is_whole = (scale == 1).all(axis=1) & (offset == 0).all(axis=1)
+    good = _is_within(pairs.where, 2 * BEYOND) & (pairs.where[:, :2].min(axis=1) >= LEAST_KEPT - 0.05)
+    is_whole: Flags = (pairs.where == np.array([1, 1, 0, 0])).all(axis=1)
     chosen = [np.empty(0, np.int64)]
     for some in _parts(np.flatnonzero(good), LOOKS_AT_ONCE):
         outer, inner = (looked.few[pairs_of[some]].astype(np.float32) for pairs_of in (pairs.outer, pairs.inner))
@@ -169,13 +168,12 @@ def _likely(looked: Looked, pairs: Parts) -> Parts:
         outer[~whole] = sampled(outer[~whole], pairs.where[some][~whole], FEW)
         left, likeness = _left(inner, outer)
         chosen.append(some[np.where(whole, np.abs(left).max(axis=(1, 2)) <= TOO_MUCH, likeness >= TOO_UNLIKE)])
-    return _some(pairs, np.concatenate(chosen))
+    return pairs.at(np.concatenate(chosen))
 
 
 def _is_within(where: Floats, beyond: float) -> Flags:
     scale, offset = where[:, :2], where[:, 2:]
-    inside: Flags = ((offset >= -beyond) & (scale + offset <= 1 + beyond)).all(axis=1)
-    return inside
+    return np.asarray(((offset >= -beyond) & (scale + offset <= 1 + beyond)).all(axis=1))
 
 
 def _grouped(looked: Looked, pairs: Parts) -> list[Group]:
@@ -186,8 +184,8 @@ def _grouped(looked: Looked, pairs: Parts) -> list[Group]:
     while len(left):
         is_kept = ~np.isin(better[left], worse[left])
         some, left = left[is_kept], left[~is_kept]
-        words = _proof(looked, _some(pairs, some))
-        for row in np.argsort(better[some], kind="stable").tolist():
+        words, change = _proof(looked, pairs.at(some))
+        for row in np.argsort(change, kind="stable").tolist():
             if words[row]:
                 taken.setdefault(int(worse[some[row]]), (int(better[some[row]]), words[row]))
         gone = np.isin(worse[left], list(taken)) | np.isin(better[left], list(taken))
@@ -200,14 +198,18 @@ def _grouped(looked: Looked, pairs: Parts) -> list[Group]:
     return [Group(kept, tuple(groups[kept])) for kept in sorted(groups)]
 
 
-def _proof(looked: Looked, pairs: Parts) -> list[str]:
-    """How the inner picture of each pair is a copy of the outer one; empty where it is none."""
+def _proof(looked: Looked, pairs: Parts) -> tuple[list[str], Floats]:
+    """How the inner picture of each pair is a copy of the outer one, empty where it is none; and by how much they
+    differ where it is most."""
     words: list[str] = []
+    change = [np.empty(0, np.float32)]
     for some in _parts(np.arange(len(pairs.outer)), LOOKS_AT_ONCE):
-        part = _some(pairs, some)
+        part = pairs.at(some)
         inner = _turned(looked.smalls(part.inner), part.is_mirrored)
-        words += _words(aligned(inner, looked.smalls(part.outer), part.where), part.is_mirrored)
-    return words
+        found = aligned(inner, looked.smalls(part.outer), part.where)
+        words += _words(found, part.is_mirrored)
+        change.append(found.change)
+    return words, np.concatenate(change)
 
 
 def _words(found: Aligned, is_mirrored: Flags) -> list[str]:
@@ -221,8 +223,8 @@ def _words(found: Aligned, is_mirrored: Flags) -> list[str]:
 
 
 def _left(seen: Floats, other: Floats) -> tuple[Floats, Floats]:
-    """What the one (n, rows, columns) does not have of the other, whatever its contrast and brightness; and how well the
-    two correlate (n,)."""
+    """What the one (n, rows, columns) does not have of the other, whatever its contrast and brightness; and the
+    correlation of the two (n,)."""
     seen, other = (values - values.mean(axis=(1, 2), keepdims=True) for values in (seen, other))
     product, power, mine = ((one * two).sum(axis=(1, 2)) for one, two in ((seen, other), (other, other), (seen, seen)))
     gain = product / np.maximum(power, 1)
@@ -233,10 +235,6 @@ def _turned(pictures: Any, is_mirrored: Flags) -> Any:
     turned = pictures.copy()
     turned[is_mirrored] = turned[is_mirrored][:, :, ::-1]
     return turned
-
-
-def _some(pairs: Parts, rows: Places) -> Parts:
-    return Parts(*(column[rows] for column in pairs))
 
 
 def _parts(places: Places, size: int) -> Iterable[Places]:

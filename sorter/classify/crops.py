@@ -54,6 +54,10 @@ class Parts(NamedTuple):
     where: Floats
     """(k, 4): scale and offset across and down, as `align.Aligned.places` has them; of the inner one mirrored back."""
 
+    def at(self, rows: NDArray[Any]) -> Parts:
+        """Some of them."""
+        return Parts(self.outer[rows], self.inner[rows], self.is_mirrored[rows], self.where[rows])
+
 
 class Matches(NamedTuple):
     """Points of two pictures that match, by their places; and by how many bits they differ."""
@@ -65,13 +69,23 @@ class Matches(NamedTuple):
     """Whether the second picture was mirrored for it."""
 
 
+def joined(one: Parts, other: Parts) -> Parts:
+    """Both, one after the other."""
+    return Parts(
+        np.concatenate([one.outer, other.outer]),
+        np.concatenate([one.inner, other.inner]),
+        np.concatenate([one.is_mirrored, other.is_mirrored]),
+        np.concatenate([one.where, other.where]),
+    )
+
+
 def find_parts(points: Points, among: Places) -> Parts:
     """The pairs of these pictures, by their places, that points say to be parts of each other."""
     lengths = points.starts[among + 1] - points.starts[among]
     owner = np.repeat(among, lengths)
     order = np.concatenate([np.arange(points.starts[one], points.starts[one + 1]) for one in among] or [owner])
     hashes = points.hashes[order]
-    rows: list[NDArray[np.float64]] = []
+    rows: list[tuple[float, ...]] = []
     for is_mirrored in (False, True):
         others = hashes ^ mirrored_signs() if is_mirrored else hashes
         matches = Matches(*_matches(hashes, others, owner), is_mirrored)
@@ -135,7 +149,8 @@ def _may_be_part(ones: Floats, others: Floats) -> NDArray[np.bool_]:
     """Which matches by themselves say that something was cut away: where all stands still, that is none of them."""
     scale = ones[:, 2] / others[:, 2]
     offset = ones[:, :2] - scale[:, None] * others[:, :2]
-    return (np.abs(np.log(scale)) > STILL) | (np.abs(offset) > STILL).any(axis=1)
+    good: NDArray[np.bool_] = (np.abs(np.log(scale)) > STILL) | (np.abs(offset) > STILL).any(axis=1)
+    return good
 
 
 def _transform(ones: Floats, others: Floats, bits: NDArray[np.uint8]) -> tuple[float, Floats] | None:
@@ -176,7 +191,7 @@ def _as_part(
 def _even(places: NDArray[Any], shapes: Floats) -> Floats:
     """Places (n, 3) in parts of the longer side, across and down alike. `shapes`: (n,)."""
     sides = np.stack([np.minimum(1, shapes), np.minimum(1, 1 / shapes), np.ones_like(shapes)], axis=1)
-    return places.astype(np.float32) * sides
+    return np.asarray(places.astype(np.float32) * sides)
 
 
 def _sides(shape: float) -> tuple[float, float]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import math
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from sorter.pictures import images
 from sorter.pictures.align import SIDE
 from sorter.pictures.hashing import perceptual_hash
 from sorter.pictures.keypoints import LONGER, keypoints
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 FILE = "looks-1.sqlite"
 """In the cache folder; counted up when what a row holds changes."""
@@ -52,12 +55,12 @@ class Look(NamedTuple):
 
 def look_at(data: bytes, sha256: str) -> Look:
     """Look at the picture in these bytes. Raises PictureError, and MissingExtra without imagehash."""
-    from PIL import Image
+    from PIL.Image import fromarray
 
     with images.opened(data) as image:
         rgb = images.load_small(data, image, at_least=max(image.size))
     height, width, _ = rgb.shape
-    picture = Image.fromarray(rgb)
+    picture = fromarray(rgb)
     share = LONGER / max(width, height)
     size = max(3, round(width * share)), max(3, round(height * share))
     found = keypoints(np.asarray(_scaled(picture, size).convert("L")))
@@ -77,10 +80,10 @@ def look_at(data: bytes, sha256: str) -> Look:
     )
 
 
-def _scaled(picture: images.Image, size: tuple[int, int]) -> images.Image:
-    from PIL import Image
+def _scaled(picture: Image, size: tuple[int, int]) -> Image:
+    from PIL.Image import Resampling
 
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return picture.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
 
 
 def _edge_width(grey: NDArray[np.uint8]) -> float:
@@ -108,8 +111,7 @@ class LookCache:
         """Those of these pictures that were looked at."""
         found: set[str] = set()
         for some in _parts(hashes):
-            query = f"SELECT sha256 FROM look WHERE sha256 IN ({','.join('?' * len(some))})"
-            found |= {sha256 for (sha256,) in self._db.execute(query, some)}
+            found |= self._rows("sha256", some).keys()
         return found
 
     def put(self, looks: Iterable[Look]) -> None:
@@ -123,19 +125,33 @@ class LookCache:
         self._db.executemany("INSERT OR REPLACE INTO look VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         self._db.execute("COMMIT")
 
-    def get(self, hashes: Sequence[str]) -> dict[str, Look]:
-        """The looks of these pictures, as far as they are known."""
-        found = {}
+    def each(self, hashes: Sequence[str]) -> Iterator[Look]:
+        """The looks of these pictures, which are known, in their order."""
         for some in _parts(hashes):
-            query = f"SELECT * FROM look WHERE sha256 IN ({','.join('?' * len(some))})"
-            for sha256, pixels, both, edges, colour, small, places, points in self._db.execute(query, some):
+            rows = self._rows("*", some)
+            for sha256 in some:
+                pixels, both, edges, colour, small, places, points = rows[sha256]
                 plain, mirrored = np.frombuffer(both, np.uint64).tolist()
-                found[sha256] = Look(
+                yield Look(
                     sha256, pixels, (plain, mirrored), edges, colour,
                     np.frombuffer(small, np.uint8).reshape(SIDE, SIDE),
                     np.frombuffer(places, np.float16).reshape(-1, 3), np.frombuffer(points, np.uint64),
                 )  # fmt: skip
+
+    def smalls(self, hashes: Sequence[str]) -> NDArray[np.uint8]:
+        """The small pictures (n, SIDE, SIDE) of these, which are known."""
+        found = np.empty((len(hashes), SIDE, SIDE), np.uint8)
+        at = 0
+        for some in _parts(hashes):
+            rows = self._rows("sha256, small", some)
+            for sha256 in some:
+                found[at] = np.frombuffer(rows[sha256][0], np.uint8).reshape(SIDE, SIDE)
+                at += 1
         return found
+
+    def _rows(self, columns: str, hashes: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        query = f"SELECT {columns} FROM look WHERE sha256 IN ({','.join('?' * len(hashes))})"
+        return {row[0]: row[1:] for row in self._db.execute(query, hashes)}
 
     def close(self) -> None:
         """Close the file."""

@@ -1,9 +1,9 @@
 """Pairs of small pictures -> where one lies in the other, and by how much they differ there. Pure.
 
-Each pair is aligned by Gauss-Newton steps on place, scale, contrast and brightness (Lucas and Kanade 1981, "An iterative
-image registration technique"; Baker and Matthews 2004, "Lucas-Kanade 20 years on", section 2). What is left is compared
-place by place with what a copy may leave: a little everywhere, and more on edges, which another filter or half a pixel
-moves. A mouth that has opened is more than that, in one place.
+Each pair is aligned by Gauss-Newton steps on place, scale, contrast and brightness (Baker and Matthews 2004,
+"Lucas-Kanade 20 years on", section 2). What is left is compared place by place with what a copy may leave: a little
+everywhere, and more on edges, which another filter or half a pixel moves. A mouth that has opened is more than that, in
+one place.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _compared(seen: Floats, warped: Floats, places: Floats) -> Aligned:
 
 def _change(left: Floats, edges: Floats) -> Floats:
     beyond = np.maximum(np.abs(left) - EDGE * edges, 0)
-    return _smooth(beyond).max(axis=(1, 2))
+    return np.asarray(_smooth(beyond).max(axis=(1, 2)))
 
 
 EDGE = 0.35
@@ -124,8 +124,8 @@ def sampled(pictures: Floats, places: Floats, grid: int = GRID) -> Floats:
     number, rows, columns = np.arange(len(pictures))[:, None, None], top[:, :, None], left[:, None, :]
     above = pictures[number, rows, columns] * (1 - right) + pictures[number, rows, columns + 1] * right
     below = pictures[number, rows + 1, columns] * (1 - right) + pictures[number, rows + 1, columns + 1] * right
-    return (above * (1 - down) + below * down).astype(np.float32)
+    return np.asarray(above * (1 - down) + below * down, np.float32)
 
 
 def _points(grid: int) -> Floats:
-    return ((np.arange(grid) + 0.5) / grid).astype(np.float32)
+    return np.asarray((np.arange(grid) + 0.5) / grid, np.float32)

@@ -45,11 +45,11 @@ def keypoints(grey: NDArray[np.uint8]) -> Keypoints:
     """The points of a picture (height, width), whose longer side has LONGER pixels."""
     height, width = grey.shape
     values = grey.astype(np.float32)
-    levels = np.stack([_blur(height, at) @ values @ _blur(width, at).T for at in range(LEVELS)])
-    found = _extrema(levels[1:] - levels[:-1])
+    levels = np.stack([_blur(height, at) @ values @ _blur(width, at).T for at in range(LEVELS)]).astype(np.float32)
+    found = _extrema(np.asarray(levels[1:] - levels[:-1]))
     if not len(found):
         return Keypoints(np.empty((0, 3), np.float32), np.empty(0, np.uint64))
-    sizes = FINEST * 2 ** (found[:, 0] / STEPS)
+    sizes = np.asarray(FINEST * 2 ** (found[:, 0] / STEPS), np.float32)
     hashes = _hashes(levels, found, sizes)
     places = np.column_stack([(found[:, 2] + 0.5) / width, (found[:, 1] + 0.5) / height, sizes / max(height, width)])
     return Keypoints(places.astype(np.float32), hashes)
@@ -96,7 +96,8 @@ def _hashes(levels: Floats, found: Floats, sizes: Floats) -> NDArray[np.uint64]:
     offsets = (np.arange(SIDE) + 0.5) / SIDE * 2 - 1
     reach = WINDOW * sizes[:, None] * offsets[None, :]
     level = np.clip(np.rint(found[:, 0]).astype(np.int64), 0, len(levels) - 1)
-    windows = _sampled(levels, level, found[:, 1, None] + reach, found[:, 2, None] + reach)
+    y, x = (np.asarray(found[:, axis, None] + reach, np.float32) for axis in (1, 2))
+    windows = _sampled(levels, level, y, x)
     waves = _waves()
     signs = (waves @ windows @ waves.T).reshape(len(found), -1)[:, _order()] > 0
     return np.ascontiguousarray(np.packbits(signs, axis=1, bitorder="little")).view(np.uint64).ravel()
@@ -111,7 +112,7 @@ def _sampled(levels: Floats, level: NDArray[np.int64], y: Floats, x: Floats) -> 
     at, rows, columns = level[:, None, None], top[:, :, None], left[:, None, :]
     above = levels[at, rows, columns] * (1 - right) + levels[at, rows, columns + 1] * right
     below = levels[at, rows + 1, columns] * (1 - right) + levels[at, rows + 1, columns + 1] * right
-    return above * (1 - down) + below * down
+    return np.asarray(above * (1 - down) + below * down, np.float32)
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +123,7 @@ def _blur(length: int, level: int) -> Floats:
     beyond = np.arange(-length, 2 * length)
     weights = np.exp(-((places[:, None] - beyond[None, :]) ** 2) / (2 * sigma**2))
     weights = weights[:, :length][:, ::-1] + weights[:, length : 2 * length] + weights[:, 2 * length :][:, ::-1]
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -144,4 +145,4 @@ def _order() -> NDArray[np.int64]:
 def mirrored_signs() -> np.uint64:
     """The bits of a hash that change in a mirror: those of the odd frequencies across."""
     odd = _order() % FREQUENCIES % 2 == 1
-    return np.packbits(odd, bitorder="little").view(np.uint64)[0]
+    return np.uint64(np.packbits(odd, bitorder="little").view(np.uint64)[0])
