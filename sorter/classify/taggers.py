@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from sorter.classify.view import View
 
 LEAST = 0.1
-"""Probability of a tag below which it is not kept: of 10,000 tags, some 50 are above. Thresholds down to it can be
-changed without asking anybody again."""
+"""Probability below which a tag is not kept. Thresholds down to it can be changed without asking anybody again."""
 ONE_OF_THEM = ("rating", "quality")
 """Categories of which a picture has one: the likeliest is taken."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sorter.errors import MissingExtra, ModelError
 
-HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)((?:/[\w-][\w.-]*)*)")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(/[\w-][\w.-]*)*")
 """Owner and model, and perhaps a folder of it (huggingface_hub.utils.validate_repo_id)."""
 
 
@@ -34,9 +34,7 @@ def model_folder(model: str, kinds: Sequence[str], is_whole: Callable[[Path], bo
 
 
 def _of_hub(name: str, kinds: Sequence[str], is_whole: Callable[[Path], bool], extra: str) -> Path:
-    found = HUB_NAME.fullmatch(name)
-    assert found
-    repository, inside = found[1], found[2].strip("/")
+    repository, inside = "/".join(name.split("/")[:2]), "/".join(name.split("/")[2:])
     patterns = [f"{inside}/{kind}" if inside else kind for kind in kinds]
     try:
         from huggingface_hub import snapshot_download

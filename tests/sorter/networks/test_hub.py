@@ -1,4 +1,4 @@
-"""Models by their names on huggingface.co, through the command, with the hub's own protocol spoken by a small server."""
+"""Models by their names on huggingface.co, through the command; the hub is a small server that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Hub(BaseHTTPRequestHandler):
         type(self).asked.append(self.path)
         path = self.path.partition("?")[0]
         if path.startswith("/api/models/owner/wd/"):
-            tree = [{"type": "file", "path": name, "size": len(data), "oid": _oid(data)} for name, data in self.files.items()]
+            files = self.files.items()
+            tree = [{"type": "file", "path": name, "size": len(data), "oid": _oid(data)} for name, data in files]
             about = {"id": "owner/wd", "sha": COMMIT, "siblings": [{"rfilename": name} for name in self.files]}
             return self.send(200, json.dumps(tree if "/tree/" in path else about).encode())
         for name, data in self.files.items():
@@ -52,7 +53,7 @@ class Hub(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(data)
 
-    def log_message(self, format: str, *arguments: Any) -> None:
+    def log_message(self, *arguments: Any) -> None:
         """Nothing on standard error."""
 
 
@@ -63,7 +64,8 @@ def _oid(data: bytes) -> str:
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[str]:
     folder = save_tagger(tmp_path / "on the hub")
-    Hub.files = {path.name: path.read_bytes() for path in folder.iterdir()} | {"pytorch_model.bin": b"x", "run.py": b"x"}
+    Hub.files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    Hub.files |= {"pytorch_model.bin": b"a pickle", "run.py": b"a program"}
     Hub.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
