@@ -41,13 +41,16 @@ def _of_hub(name: str, kinds: Sequence[str], is_whole: Callable[[Path], bool], e
         from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
     except ImportError:
         raise MissingExtra(extra, f'"{name}", a name on huggingface.co,') from None
-    with suppress(LocalEntryNotFoundError):
-        kept = Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=True)) / inside
-        if is_whole(kept):
-            return kept
-    _say_progress_on_a_terminal_only()
     try:
-        return Path(snapshot_download(repository, allow_patterns=patterns)) / inside
+        with suppress(LocalEntryNotFoundError):
+            kept = Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=True)) / inside
+            if is_whole(kept):
+                return kept
+        _say_progress_on_a_terminal_only()
+        fetched = Path(snapshot_download(repository, allow_patterns=patterns)) / inside
+        if is_whole(fetched):
+            return fetched
+        why = f"the model of that name on huggingface.co lacks some of {', '.join(kinds)}"
     except GatedRepoError:
         why = "its owner wants you to agree to terms on its page and to log in (hf auth login)"
     except RepositoryNotFoundError:

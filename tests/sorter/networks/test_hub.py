@@ -107,6 +107,8 @@ SENTENCES = {
     "owner/no_such": "huggingface.co has no model of that name that you may read",
     "owner/terms": "its owner wants you to agree to terms on its page and to log in",
     "models/wd/1/": "there is no such folder, and it is no name on huggingface.co, as owner/model is",
+    "owner/wd--v3": "it could not be fetched from huggingface.co",
+    "owner/wd/inside": "the model of that name on huggingface.co lacks some of model.onnx",
     "tagger": "there is no such folder, and it is no name on huggingface.co",
     "scheme.toml": "is a file; name the folder that it lies in",
 }
