@@ -8,15 +8,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from sorter.commands.answer import read_answers
 from sorter.commands.job import Job
 from sorter.commands.open import open_library
+from sorter.commands.overlays import Standing, find_overlays, source_of
 from sorter.commands.plan import verdicts
 from sorter.commands.provenance import PROVENANCE, provenance
-from sorter.dataset.crop import Cropper, border_mask
+from sorter.dataset.crop import Cropper, framed
 from sorter.dataset.layouts import Item, Layout, layouts
+from sorter.dataset.overlays import Mode, Overlays, clear
 from sorter.dataset.repeats import repeats
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
 from sorter.files import found_at, read_file
@@ -30,6 +32,21 @@ from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, S
 from sorter.tally import Report, Track, silent
 
 
+class Chosen(NamedTuple):
+    """A picture of the library that belongs into the dataset."""
+
+    picture: Picture
+    """As it stands, by its file's hash."""
+    placed: Placed
+    verdict: Verdict
+    path: Path
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether it stands as the mirror image of what it came from."""
+        return isinstance(self.placed.output.content, Render) and self.placed.output.content.mirror
+
+
 def export(
     library: Path,
     to: Path,
@@ -41,6 +58,7 @@ def export(
     balance: str | None = None,
     at: str | None = None,
     resolution: int | None = None,
+    overlays: Mode = "bars",
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
@@ -48,8 +66,10 @@ def export(
 
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
-    the trainer's config says, of layouts that have one. Run again, it writes only what has changed.
-    Raises DatasetError where `to` is not ours to write to, or the library holds nothing to export.
+    the trainer's config says, of layouts that have one. `overlays`: what becomes of black bars, subtitles and logos, as
+    sorter.dataset.overlays.Mode has it. Run again, it writes only what has changed.
+    Raises OptionsError, MissingExtra, and DatasetError where `to` is not ours to write to, or the library holds nothing
+    to export.
     """
     options = {} if resolution is None else {"resolution": resolution}
     place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
@@ -57,6 +77,9 @@ def export(
     if balance is not None and balance not in job.scheme.axes:
         raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
     cropper = crop or job.cropper
+    if overlays == "mask" and not layout.has_masks:
+        raise OptionsError(f'--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; '
+                           "use --overlays cut, or a layout of a trainer that masks its loss")  # fmt: skip
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
@@ -66,7 +89,9 @@ def export(
         pictures = [one for one in held.placed() if isinstance(one.output.content, Render)]
         files = {_current_hash(held.root, one): one for one in pictures}
         report.counts["copies"] = len(pictures) - len(files)  # of originals that differ in what cannot be seen
-        chosen = list(_choose(held, files, job, cropper, doubtful, report))
+        known = list(_choose(held, files, job, doubtful, report))
+        found = _overlays(held, known, overlays, track, keep=not dry_run)
+        chosen = [_item(one, found.get(one.picture.sha256), cropper, overlays, layout, job, report) for one in known]
         paths = {sha256: held.root / one.output.path for sha256, one in files.items()}
     if not chosen:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
@@ -168,9 +193,7 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
     return listed
 
 
-def _choose(
-    library: Manifest, files: dict[str, Placed], job: Job, cropper: Cropper, doubtful: bool, report: Report
-) -> Iterator[Item]:
+def _choose(library: Manifest, files: dict[str, Placed], job: Job, doubtful: bool, report: Report) -> Iterator[Chosen]:
     """The pictures of the dataset. `files`: hash of a library file as it stands -> what we know of it."""
     standing = {_pictured(one): (sha256, one) for sha256, one in files.items()}
     for verdict in verdicts(library, job):
@@ -193,20 +216,36 @@ def _choose(
                 report.failures.append(Unreadable(path, str(error)))
                 continue
             verdict = verdict._replace(answers=())  # what was found is not where it was
-        yield _item(cropper(picture, verdict), picture, one, job, verdict)
+        yield Chosen(picture, one, verdict, library.root / one.output.path)
 
 
-def _item(rendered: Render, picture: Picture, one: Placed, job: Job, verdict: Verdict) -> Item:
-    if isinstance(one.output.content, Render) and one.output.content.mirror != verdict.mirror:
-        rendered = rendered._replace(mirror=True)  # corrected since the last sort: turned here already
+def _overlays(
+    library: Manifest, chosen: list[Chosen], mode: Mode, track: Track[Any], keep: bool
+) -> dict[str, Overlays]:
+    """What lies over the pictures, so far as the mode wants to know it."""
+    if mode == "keep":
+        return {}
+    files = {
+        one.picture.sha256: Standing(one.path, source_of(one.verdict.picture.path), one.is_turned) for one in chosen
+    }
+    return find_overlays(library, files, mode != "bars", track, keep)[0]
+
+
+def _item(
+    chosen: Chosen, found: Overlays | None, cropper: Cropper, mode: Mode, layout: Layout, job: Job, report: Report
+) -> Item:
+    picture, one, verdict, _ = chosen
+    cleared = clear(found or Overlays(), (picture.width, picture.height), mode, layout.has_masks)
+    report.counts.update(cleared.done)
+    turn = chosen.is_turned != verdict.mirror  # corrected since the last sort
+    rendered, mask = framed(picture, verdict, cropper, cleared, turn)
     path = PurePosixPath(one.output.path)
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
     author = job.layout.captioner.author(verdict)
-    caption, mask = job.layout.caption(verdict), border_mask(picture, rendered)
-    return Item(path.stem, suffix, rendered, caption, classes, verdict, mask, author=author)
+    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, mask, author=author)
 
 
 def _pictured(one: Placed) -> str:
