@@ -42,6 +42,15 @@ class Asker(Options):
         """The answer: what JSON can hold (a text, a list of tags, numbers), or a Box. Called by several threads."""
         raise NotImplementedError
 
+    def told(self, kept: Any) -> Any:
+        """What is told of a kept answer: of a tagger's probabilities, the tags above a threshold. Such options should
+        not be in the hash: then nobody is asked again when they change."""
+        return kept
+
+    def check(self) -> list[str]:
+        """Notes for `sorter check`. Raises ModelError where its files or options do not fit."""
+        return []
+
     def sha256(self) -> str:
         """The hash by which answers are kept: of the class, its version and its options. One that reads a model file
         adds that file's."""

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
-from sorter.commands.answer import read_answers
+from sorter.commands.chosen import Chosen, chosen
 from sorter.commands.job import Job
 from sorter.commands.open import open_library
-from sorter.commands.overlays import Standing, find_overlays, source_of
-from sorter.commands.plan import verdicts
+from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.dataset.crop import Cropper, framed
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.dataset.overlays import Mode, Overlays, clear
 from sorter.dataset.repeats import repeats
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
-from sorter.files import found_at, read_file
+from sorter.files import read_file
 from sorter.library.apply import Done, apply
 from sorter.library.names import folder_names
 from sorter.library.plan import steps_between
@@ -31,20 +29,8 @@ from sorter.pictures.images import read_picture
 from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, Step, Text, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
 
-
-class Chosen(NamedTuple):
-    """A picture of the library that belongs into the dataset."""
-
-    picture: Picture
-    """As it stands, by its file's hash."""
-    placed: Placed
-    verdict: Verdict
-    path: Path
-
-    @property
-    def is_turned(self) -> bool:
-        """Whether it stands as the mirror image of what it came from."""
-        return isinstance(self.placed.output.content, Render) and self.placed.output.content.mirror
+Framing = Callable[[Picture, Verdict, bool], tuple[Render, Render | None]]
+"""A picture as it stands, the verdict on it, and whether to mirror it -> its rendering and its loss mask."""
 
 
 def export(
@@ -66,41 +52,36 @@ def export(
 
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
-    the trainer's config says, of layouts that have one. `overlays`: what becomes of black bars, subtitles and logos, as
-    sorter.dataset.overlays.Mode has it. Run again, it writes only what has changed.
-    Raises OptionsError, MissingExtra, and DatasetError where `to` is not ours to write to, or the library holds nothing
-    to export.
+    the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos. Run
+    again, it writes only what has changed. Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to
+    write to, or the library holds nothing to export.
     """
     options = {} if resolution is None else {"resolution": resolution}
     place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
     layout = layouts.build(use, f"--as {use}", at=place, **options)
     if balance is not None and balance not in job.scheme.axes:
         raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
-    cropper = crop or job.cropper
     if overlays == "mask" and not layout.has_masks:
-        raise OptionsError(f'--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; '
-                           "use --overlays cut, or a layout of a trainer that masks its loss")  # fmt: skip
+        raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
+                           "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
+    cropper = crop or job.cropper
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
         report = Report()
-        read_answers(held, job, report, "export")
-        report.run = None
-        pictures = [one for one in held.placed() if isinstance(one.output.content, Render)]
-        files = {_current_hash(held.root, one): one for one in pictures}
-        report.counts["copies"] = len(pictures) - len(files)  # of originals that differ in what cannot be seen
-        known = list(_choose(held, files, job, doubtful, report))
-        found = _overlays(held, known, overlays, track, keep=not dry_run)
-        chosen = [_item(one, found.get(one.picture.sha256), cropper, overlays, layout, job, report) for one in known]
-        paths = {sha256: held.root / one.output.path for sha256, one in files.items()}
-    if not chosen:
+        pictures = list(chosen(held, job, doubtful, report, "export"))
+        found = overlays_on(pictures, held, overlays, track, keep=not dry_run)
+        framing = _framing(found, overlays, layout.has_masks, cropper, report)
+        items = list(_items(held.root, pictures, job, framing, report))
+        paths = {one.sha256: held.root / one.placed.output.path for one in pictures}
+    if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
-    chosen = _in_groups(chosen, job, balance)
-    report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in chosen)
+    items = _in_groups(items, job, balance)
+    report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in items)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
-        report.counts["exported"] = len(chosen)
+        report.counts["exported"] = len(items)
         if not dry_run:
-            items = _write(manifest, chosen, paths, layout, report, track)
+            items = _write(manifest, items, paths, layout, report, track)
             about = provenance(job, cropper, use, items, manifest)
             report.counts["written"] += _put(manifest, about, report)
     return report
@@ -193,52 +174,35 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
     return listed
 
 
-def _choose(library: Manifest, files: dict[str, Placed], job: Job, doubtful: bool, report: Report) -> Iterator[Chosen]:
-    """The pictures of the dataset. `files`: hash of a library file as it stands -> what we know of it."""
-    standing = {_pictured(one): (sha256, one) for sha256, one in files.items()}
-    for verdict in verdicts(library, job):
-        if verdict.unwanted or verdict.picture.sha256 not in standing:
-            continue
-        if verdict.picture.sha256 in report.corrections.astray:
-            report.counts["left out, in no class folder or in several"] += 1
-            continue
-        if verdict.doubts and not doubtful:
-            report.counts["left out, in doubt"] += 1
-            report.doubts.update(verdict.unsure)
-            continue
-        sha256, one = standing[verdict.picture.sha256]
+def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: Cropper, report: Report) -> Framing:
+    """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
+
+    def frame(picture: Picture, verdict: Verdict, turn: bool) -> tuple[Render, Render | None]:
+        over = found.get(picture.sha256, Overlays())
+        cleared = clear(over, (picture.width, picture.height), mode, masked)
+        report.counts.update(cleared.done)
+        return framed(picture, verdict, cropper, cleared, turn)
+
+    return frame
+
+
+def _items(root: Path, pictures: Iterable[Chosen], job: Job, framing: Framing, report: Report) -> Iterator[Item]:
+    """What a dataset says of these pictures of the library at `root`."""
+    for verdict, one, sha256 in pictures:
         picture = verdict.picture._replace(sha256=sha256)
         if sha256 != one.sha256:
-            path = library.root / one.output.path
+            path = root / one.output.path
             try:
                 picture, _ = read_picture(path, read_file(path))  # edited, perhaps to another size
             except PictureError as error:
                 report.failures.append(Unreadable(path, str(error)))
                 continue
             verdict = verdict._replace(answers=())  # what was found is not where it was
-        yield Chosen(picture, one, verdict, library.root / one.output.path)
+        turn = one.is_mirrored != verdict.mirror  # corrected since the last sort: turned here already
+        yield _item(*framing(picture, verdict, turn), one, job, verdict)
 
 
-def _overlays(
-    library: Manifest, chosen: list[Chosen], mode: Mode, track: Track[Any], keep: bool
-) -> dict[str, Overlays]:
-    """What lies over the pictures, so far as the mode wants to know it."""
-    if mode == "keep":
-        return {}
-    files = {
-        one.picture.sha256: Standing(one.path, source_of(one.verdict.picture.path), one.is_turned) for one in chosen
-    }
-    return find_overlays(library, files, mode != "bars", track, keep)[0]
-
-
-def _item(
-    chosen: Chosen, found: Overlays | None, cropper: Cropper, mode: Mode, layout: Layout, job: Job, report: Report
-) -> Item:
-    picture, one, verdict, _ = chosen
-    cleared = clear(found or Overlays(), (picture.width, picture.height), mode, layout.has_masks)
-    report.counts.update(cleared.done)
-    turn = chosen.is_turned != verdict.mirror  # corrected since the last sort
-    rendered, mask = framed(picture, verdict, cropper, cleared, turn)
+def _item(rendered: Render, mask: Render | None, one: Placed, job: Job, verdict: Verdict) -> Item:
     path = PurePosixPath(one.output.path)
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
@@ -246,22 +210,6 @@ def _item(
     rendered = rendered._replace(opaque=True)
     author = job.layout.captioner.author(verdict)
     return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, mask, author=author)
-
-
-def _pictured(one: Placed) -> str:
-    """The hash of the original that a library file shows."""
-    return one.output.content.sha256 if isinstance(one.output.content, Render) else ""
-
-
-def _current_hash(root: Path, one: Placed) -> str:
-    """The hash of a library file as it stands; one that a person has edited is exported as edited."""
-    path = root / one.output.path
-    try:
-        if (found := found_at(path)) and (found.size, found.modified) == (one.size, one.modified):
-            return one.sha256
-        return hashlib.sha256(read_file(path)).hexdigest()
-    except OSError:
-        return one.sha256
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sorter.classify.ask import Questions, Seen
 from sorter.classify.askers import Asker
 from sorter.classify.overlays import Bars, Text
+from sorter.commands.chosen import Chosen
 from sorter.commands.scan import in_groups
-from sorter.dataset.overlays import Looked, Overlays, find_subtitles, find_windows
+from sorter.dataset.overlays import Looked, Mode, Overlays, find_subtitles, find_windows
 from sorter.errors import LibraryError, PictureError
 from sorter.files import read_file
 from sorter.library.names import read_frame_stem
@@ -54,6 +55,22 @@ def source_of(path: str) -> str:
     place = Path(path)
     frame = read_frame_stem(place.stem)
     return f"{place.parent}/{frame[0] if frame else ''}"
+
+
+def overlays_on(
+    pictures: Iterable[Chosen], library: Manifest, mode: Mode, track: Track[Any] = silent, keep: bool = True
+) -> dict[str, Overlays]:
+    """What lies over these pictures, by the hashes of their files, so far as `mode` asks for it. See `find_overlays`.
+
+    A picture that cannot be read is not among them: whoever writes it says so.
+    """
+    if mode == "keep":
+        return {}
+    files = {
+        sha256: Standing(library.root / one.output.path, source_of(verdict.picture.path), one.is_mirrored)
+        for verdict, one, sha256 in pictures
+    }
+    return find_overlays(library, files, mode != "bars", track, keep)[0]
 
 
 def find_overlays(

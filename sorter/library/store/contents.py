@@ -20,6 +20,11 @@ class Placed:
     size: int
     modified: int
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether it is a picture that was turned."""
+        return isinstance(self.output.content, Render) and self.output.content.mirror
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
