@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ from sorter.threads import in_step
 
 NEIGHBOUR = "neighbour"
 """How a picture is left out that is no copy, but of a scene that is thinned."""
+Smalls = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 KEEP_EVERY = 200
 """Pictures; so many at most are looked at again after a run was cut off."""
 BETTER = 1.25
@@ -163,7 +164,7 @@ class _Library:
     def __init__(self, manifest: Manifest, wanted: dict[str, Verdict], cache: LookCache, hashes: Sequence[str]) -> None:
         self.wanted, self.cache = wanted, cache
         self.asked, self.bytes = manifest.answered(LIBRARY, WANTED), manifest.sizes()
-        columns = _Columns(cache, hashes)
+        columns = Columns(cache, hashes)
         self.detail = {
             sha256: _detail(wanted[sha256].picture, edges)
             for sha256, edges in zip(hashes, columns.edges, strict=True)
@@ -171,7 +172,8 @@ class _Library:
         self.is_grey = {sha256: colour <= GREY for sha256, colour in zip(hashes, columns.colour, strict=True)}
         order = sorted(range(len(hashes)), key=lambda place: self._rank(hashes[place]))
         self.hashes = [hashes[place] for place in order]
-        self.looked = columns.looked(order, [wanted[one].picture for one in self.hashes], self._smalls)
+        shapes = [picture.width / picture.height for picture in (wanted[one].picture for one in self.hashes)]
+        self.looked = columns.looked(order, shapes, self._smalls)
 
     def _rank(self, sha256: str) -> tuple[Any, ...]:
         """The smaller, the better."""
@@ -238,7 +240,7 @@ def _detail(picture: Picture, edges: float) -> float:
     return max(1.0, picture.width * picture.height * (SHARPEST / max(edges, SHARPEST)) ** 2)
 
 
-class _Columns:
+class Columns:
     """Looks, all but the small pictures, one after the other."""
 
     def __init__(self, cache: LookCache, hashes: Sequence[str]) -> None:
@@ -256,11 +258,10 @@ class _Columns:
             self.places.append(one.places)
             self.points.append(one.points)
 
-    def looked(self, order: Sequence[int], pictures: Sequence[Picture], smalls: Any) -> Looked:
-        """The columns in this order, which is that of the pictures."""
+    def looked(self, order: Sequence[int], shapes: Sequence[float], smalls: Smalls) -> Looked:
+        """The columns in this order, with the shapes of the pictures and what fetches their small ones."""
         both = np.array(self.hashes, np.uint64).reshape(-1, 2)[list(order)]
         lengths = [len(self.points[place]) for place in order]
-        shapes = np.array([picture.width / picture.height for picture in pictures], np.float32)
         places, points = ([column[place] for place in order] for column in (self.places, self.points))
         none = np.empty((0, 3), np.float16), np.empty(0, np.uint64)
         return Looked(
@@ -268,6 +269,6 @@ class _Columns:
             both[:, 0],
             both[:, 1],
             Points(np.cumsum([0, *lengths]), np.concatenate([none[0], *places]),
-                   np.concatenate([none[1], *points]), shapes),
+                   np.concatenate([none[1], *points]), np.array(shapes, np.float32)),
             smalls,
         )  # fmt: skip
