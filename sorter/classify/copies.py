@@ -22,7 +22,7 @@ from sorter.classify.crops import Parts, Points, find_parts, joined
 from sorter.pictures.align import SIDE, Aligned, aligned, sampled
 from sorter.pictures.hashing import Hashes, distance, pairs_within
 
-Places = NDArray[np.int64]
+Places = NDArray[np.signedinteger[Any]]
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float32]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sorter.pictures.hashing import Hashes, distance
 from sorter.pictures.keypoints import mirrored_signs
 
-Places = NDArray[np.int64]
+Places = NDArray[np.signedinteger[Any]]
 Floats = NDArray[np.float32]
 
 KEY = 22
@@ -34,7 +34,7 @@ STILL = 0.008
 MOST_MATCHES = 12
 """Matches of two pictures that are asked what they agree on: those whose hashes are nearest."""
 TRANSFORMS_AT_ONCE = 1 << 14
-PAIRS_AT_ONCE = 1 << 22
+PAIRS_AT_ONCE = 1 << 20
 
 
 class Points(NamedTuple):
@@ -85,8 +85,9 @@ def joined(one: Parts, other: Parts) -> Parts:
 def find_parts(points: Points, among: Places) -> Parts:
     """The pairs of these pictures, by their places, that points say to be parts of each other."""
     lengths = points.starts[among + 1] - points.starts[among]
-    owner = np.repeat(among, lengths)
-    order = np.concatenate([np.arange(points.starts[one], points.starts[one + 1]) for one in among] or [owner])
+    owner = np.repeat(among.astype(np.int32), lengths)
+    firsts = np.cumsum(lengths) - lengths
+    order = (np.arange(len(owner)) + np.repeat(points.starts[among] - firsts, lengths)).astype(np.int32)
     hashes = points.hashes[order]
     found = Parts(*(np.empty(0, np.int64),) * 2, np.empty(0, bool), np.empty((0, 4), np.float32))
     for is_mirrored in (False, True):
@@ -109,20 +110,23 @@ def _matches(hashes: Hashes, others: Hashes, owner: Places) -> tuple[Places, Pla
             bits = distance(hashes[first], others[second])
             good = bits <= DIFFER
             found.append(np.stack([first[good], second[good], bits[good]]))
-    every = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
-    _, once = np.unique(every[0] * len(hashes) + every[1], return_index=True)
+    every = np.concatenate(found, axis=1)
+    _, once = np.unique(every[0].astype(np.int64) * len(hashes) + every[1], return_index=True)
     first, second, bits = every[:, once]
     return first, second, bits.astype(np.uint8)
 
 
 def _joined(keys: NDArray[np.uint32], others: NDArray[np.uint32]) -> Iterator[tuple[Places, Places]]:
     """Places of equal keys, some at a time."""
-    order, other_order = np.argsort(keys, kind="stable"), np.argsort(others, kind="stable")
-    ranked = others[other_order]
-    start, end = np.searchsorted(ranked, keys[order], "left"), np.searchsorted(ranked, keys[order], "right")
-    counts = np.where(end - start <= MOST_SHARED, end - start, 0)
-    part = (np.cumsum(counts) - counts) // PAIRS_AT_ONCE
-    for some in np.split(np.flatnonzero(counts), np.flatnonzero(np.diff(part[counts > 0])) + 1):
+    order, other_order = (np.argsort(values, kind="stable").astype(np.int32) for values in (keys, others))
+    ranked, sought = others[other_order], keys[order]
+    start = np.searchsorted(ranked, sought, "left").astype(np.int32)
+    counts = np.searchsorted(ranked, sought, "right").astype(np.int32) - start
+    counts[counts > MOST_SHARED] = 0
+    shared = np.flatnonzero(counts)
+    order, start, counts = order[shared], start[shared], counts[shared]
+    before = np.cumsum(counts, dtype=np.int64) - counts
+    for some in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(before // PAIRS_AT_ONCE)) + 1):
         times = counts[some]
         within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
         yield np.repeat(order[some], times), other_order[np.repeat(start[some], times) + within]
@@ -135,7 +139,7 @@ def _agreeing(points: Points, owner: Places, order: Places, matches: Matches) ->
     others = _even(_turned(points.places[order[matches.second]], matches.is_mirrored), points.shapes[other])
     # Points that stand where they stood say nothing of a crop; a scene whose camera does not move is full of them.
     moved = np.flatnonzero((np.abs(ones[:, :2] - others[:, :2]) > STILL).any(axis=1))
-    pair = one[moved] * len(points.shapes) + other[moved]
+    pair = one[moved].astype(np.int64) * len(points.shapes) + other[moved]
     ranked = np.lexsort((matches.bits[moved], pair))
     rows, pair = moved[ranked], pair[ranked]
     bounds = np.flatnonzero(np.diff(pair, prepend=-1, append=-1))
@@ -148,7 +152,8 @@ def _agreeing(points: Points, owner: Places, order: Places, matches: Matches) ->
         chosen = rows[slots]
         good, scale, offset = _transforms(ones[chosen], others[chosen], matches.bits[chosen[:, 0]], is_there)
         first = chosen[good, 0]
-        yield _as_parts(one[first], other[first], matches.is_mirrored, scale[good], offset[good], points.shapes)
+        pictures = one[first].astype(np.int64), other[first].astype(np.int64)
+        yield _as_parts(*pictures, matches.is_mirrored, scale[good], offset[good], points.shapes)
 
 
 def _transforms(

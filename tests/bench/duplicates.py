@@ -90,9 +90,9 @@ def many(kind: str) -> None:
                 some = []
         before = _memory()
         began = time.perf_counter()
-        columns = Columns(cache, hashes)
-        looked = columns.looked(range(len(hashes)), [16 / 9] * len(hashes), lambda chosen: cache.smalls(
-            [hashes[place] for place in chosen.tolist()]))  # fmt: skip
+        looked = Columns(cache, hashes).looked(
+            range(len(hashes)), [16 / 9] * len(hashes), lambda chosen: cache.smalls([hashes[one] for one in chosen])
+        )
         read = time.perf_counter() - began
         groups = find_copies(looked)
         seconds = time.perf_counter() - began
