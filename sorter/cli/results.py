@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
 from sorter.cli.terminal import as_dict, progress, say, say_report
+
+if TYPE_CHECKING:
+    from sorter.dataset.overlays import Mode
 
 
 @click.command()
@@ -44,6 +47,33 @@ def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
 
 @click.command()
 @click.argument("library", type=FOLDER)
+@click.option("--axes", metavar="AXIS,AXIS", help="The questions to look at, such as pose,expression.  [default: all]")
+@click.option("--to", type=FOLDER, help="Write an HTML page with a picture of each combination.")
+@click.option("--doubtful", is_flag=True, help="Count pictures that are in doubt, too.")
+@common
+def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, scheme: Path, as_json: bool) -> int:
+    """Count the pictures of each combination of classes that an export would hold, and say which are missing.
+
+    The most surprising gaps come first, such as no back views that are happy, where there are many of both.
+    """
+    from sorter.commands import coverage_text
+    from sorter.commands.coverage import coverage as run
+    from sorter.commands.coverage_page import write_page
+    from sorter.library.store.manifest import Manifest
+
+    job = load(scheme, unfitted=True)
+    asked = None if axes is None else [axis.strip() for axis in axes.split(",")]
+    with progress() as track, Manifest(library, dry_run=True) as manifest:
+        found = run(manifest, job, asked, doubtful, track)
+        if to:
+            write_page(found, manifest, to)
+    written = [f"{to}: written; open it in a browser"] if to else []
+    lines = [*coverage_text.lines_of(found, library, axes is not None), *written]
+    return say(as_json, coverage_text.as_dict(found, library) | {"to": to and str(to)}, lines)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
 @click.option("--to", type=FOLDER, required=True, help="The dataset's folder.")
 @click.option("--as", "use", default="imagefolder", show_default=True, help="The dataset's layout; see sorter list.")
 @click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")
@@ -51,6 +81,14 @@ def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
 @click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
 @click.option("--at", help="The dataset's folder as the trainer will find it.  [default: where it is written]")
 @click.option("--resolution", type=int, help="What the trainer's config says, where pictures keep their shapes.")
+@click.option(
+    "--overlays",
+    type=click.Choice(["bars", "cut", "mask", "keep"]),
+    default="bars",
+    show_default=True,
+    help="What lies over pictures: cut off black bars only; cut subtitles and logos, too, or mask what cannot be cut; "
+    "mask them all; or keep everything.",
+)
 @click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
 @dry_option
 @common
@@ -63,6 +101,7 @@ def export(
     balance: str | None,
     at: str | None,
     resolution: int | None,
+    overlays: Mode,
     doubtful: bool,
     dry_run: bool,
     scheme: Path,
@@ -77,7 +116,7 @@ def export(
     options = own.options() if crop in (None, own.use) else {}
     cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
-    how["resolution"] = resolution
+    how |= {"resolution": resolution, "overlays": overlays}
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)

@@ -16,6 +16,9 @@ from sorter.library.store.manifest import Manifest
 from sorter.records import Render, Verdict
 from sorter.tally import Report
 
+IN_DOUBT = "left out, in doubt"
+"""What a report counts pictures as that are."""
+
 
 class Chosen(NamedTuple):
     """A picture of a library for a dataset."""
@@ -47,7 +50,7 @@ def chosen(library: Manifest, job: Job, doubtful: bool, report: Report, command:
         elif verdict.picture.sha256 in report.corrections.astray:
             report.counts["left out, in no class folder or in several"] += 1
         elif verdict.doubts and not doubtful:
-            report.counts["left out, in doubt"] += 1
+            report.counts[IN_DOUBT] += 1
             report.doubts.update(verdict.unsure)
         else:
             sha256, one = standing[verdict.picture.sha256]
