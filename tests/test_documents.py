@@ -67,7 +67,9 @@ def test_the_vocabularies_in_the_documents_are_accepted(tmp_path: Path) -> None:
 
 def test_the_askers_in_the_documents_are_accepted(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "scheme.md").read_text(encoding="utf-8")
-    found = [block for block in [*blocks("toml"), *re.findall(r"```toml\n(.*?)```", text, re.DOTALL)] if "[ask." in block]
+    found = [
+        block for block in [*blocks("toml"), *re.findall(r"```toml\n(.*?)```", text, re.DOTALL)] if "[ask." in block
+    ]
     assert len(found) == 3
     for block in found:
         axes = 'folders = "{character}"\n[axes.character]\n[axes.direction]\n'
