@@ -149,7 +149,7 @@ def test_a_model_of_the_other_layout_says_the_same(tmp_path: Path, draw: Callabl
 
 def test_pictures_are_prepared_as_the_taggers_own_page_does(shared: Path) -> None:
     """Against the recipe written out: a white square as large as the picture's longer side, scaled down."""
-    from sorter.classify.taggers import squared
+    from sorter.classify.view import squared
 
     checked = 0
     for path in sorted((shared / "frames").rglob("*.jpg"))[:6] + sorted((shared / "quality").rglob("*.jpg"))[:6]:
