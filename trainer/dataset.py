@@ -94,8 +94,7 @@ def read_dataset(
     whole: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Dataset:
-    """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture; where a part of the dataset is
-    held out, those of the other part.
+    """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture that is not held out.
 
     factor: pixels a latent; sizes are cut down to multiples of it. side: of the base's own pictures, pixels; see
     `fitted`. whole: decode the pictures, too, and not only their headers. A picture that cannot be read becomes an

@@ -61,7 +61,7 @@ def split(
     elif group == NONE:
         groups = np.arange(len(paths))
     else:
-        names = [_group_of(path, group, where) for path in paths]
+        names = [group_of(path, group, where) for path in paths]
         groups = np.unique(names, return_inverse=True)[1]
     count = len(np.unique(groups))
     if count < 2 and group != SCENE:
@@ -131,6 +131,12 @@ def leaks(hashes: Hashes, folds: NDArray[np.int64]) -> tuple[tuple[int, int], ..
     return tuple(found)
 
 
+def has_near(hashes: Hashes, others: Hashes) -> NDArray[np.bool_]:
+    """For each of `hashes` whether one of the others is near-identical."""
+    found = [(distance(hashes[one : one + 256, None], others[None, :]) <= SAME).any(axis=1) for one in _starts(hashes)]
+    return np.concatenate(found) if found else np.zeros(0, bool)
+
+
 def _starts(hashes: Hashes) -> range:
     """Where parts of all pictures begin, each of which is compared with all of them at once."""
     return range(0, len(hashes), 256)
@@ -144,7 +150,8 @@ def _say(group: str, count: int) -> str:
     return f'by --group "{group}": {count} groups'
 
 
-def _group_of(path: Path, group: str, where: Path) -> str:
+def group_of(path: Path, group: str, where: Path) -> str:
+    """The name of the group that a pattern finds in a path. Raises ExamplesError where it does not fit."""
     text = path.as_posix()
     try:
         found = _pattern(group).search(text)

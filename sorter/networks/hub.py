@@ -5,6 +5,7 @@ Only files of the kinds that are asked for are fetched; none of them is a progra
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -46,7 +47,7 @@ def _of_hub(name: str, kinds: Sequence[str], is_whole: Callable[[Path], bool], e
             kept = Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=True)) / inside
             if is_whole(kept):
                 return kept
-        _say_progress_on_a_terminal_only()
+        _keep_quiet()
         fetched = Path(snapshot_download(repository, allow_patterns=patterns)) / inside
         if is_whole(fetched):
             return fetched
@@ -62,9 +63,11 @@ def _of_hub(name: str, kinds: Sequence[str], is_whole: Callable[[Path], bool], e
     raise ModelError(f"{name}: there is no such folder, and {why}")
 
 
-def _say_progress_on_a_terminal_only() -> None:
+def _keep_quiet() -> None:
+    """Progress is for a terminal; what goes wrong is raised, and what might is advice to programmers."""
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         disable_progress_bars()
 

@@ -69,6 +69,8 @@ class Item:
 class Layout(Options):
     """What every dataset layout is: called with the items, it gives every file that the dataset should hold."""
 
+    has_masks: ClassVar[bool] = True
+    """Whether the trainer that reads it can leave a part of a picture out of its loss."""
     at: str = "."
     """Where the trainer will find the dataset's folder: what paths in its config begin with."""
 

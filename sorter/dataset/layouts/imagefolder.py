@@ -19,6 +19,7 @@ class ImageFolder(Layout):
     """Hugging Face's imagefolder: pictures beside a metadata.jsonl: file_name, text, caption_by, a column an axis."""
 
     holds_out: ClassVar[bool] = True
+    has_masks: ClassVar[bool] = False
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         for place, some, rows in _tables(list(items)):
