@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from sorter.pictures.still_bars import NONE, Margins
 from sorter.records import Box
 
 Mode = Literal["bars", "cut", "mask", "keep"]
 """What becomes of overlays: black bars cut; subtitles and logos cut, too, or masked; all kept."""
+MODES: list[str] = list(get_args(Mode))
 COMMON = 0.05
 """The share of a source's pictures that have bars, from which on dark ones of it are taken to have them, too."""
 AGREE = 3

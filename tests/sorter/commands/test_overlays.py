@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -16,10 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from sorter.classify.overlays import _detector
-from tests.burnt_in import Subtitle, logo, scenes, with_bars
+from sorter.commands.overlays import Standing, find_overlays
+from sorter.library.store.manifest import Manifest
+from sorter.records import Box
+from tests.burnt_in import Subtitle, jpeg, logo, scenes, with_bars
 
 SUBTITLE = Subtitle("DejaVuSans-Bold", "outlined", "English", 0.05, ("You came all this way for a carrot?",))
 MASKED = {
@@ -279,3 +283,41 @@ def test_without_the_detector_what_to_install_is_said(
     assert code == 2 and 'finding subtitles needs the "overlays" part: pip install "modelsheet[overlays]"' in err
     code, out, _ = run_cli("overlays", library, "--bars", "--json")
     assert code == 0 and json.loads(out)["counts"]["with bars"] == 1
+
+
+def test_a_logo_is_where_it_is_on_turned_pictures(clean: list[Image.Image], tmp_path: Path) -> None:
+    """Of 24 pictures of one source 10 were turned: too few of either kind to be told alone."""
+    pytest.importorskip("rapidocr")
+    truth, files = Box(0, 0, 0, 0), {}
+    for number, scene in enumerate(scenes(clean, 24)):
+        marked, sides = logo(scene, "top right", 0.5)
+        truth = Box(*sides)
+        data = jpeg(ImageOps.mirror(marked) if number < 10 else marked, 90)
+        (tmp_path / f"{number}.jpg").write_bytes(data)
+        files[hashlib.sha256(data).hexdigest()] = Standing(tmp_path / f"{number}.jpg", "film", number < 10)
+    with Manifest(tmp_path / "library", create=True) as manifest:
+        found, failed = find_overlays(manifest, files, text=True)
+        assert find_overlays(manifest, files, text=True) == (found, failed)
+    assert len(found) == 24 and not failed
+    for sha256, one in found.items():
+        (box,) = one.logos
+        part = (truth.mirrored(1280) if files[sha256].mirror else truth).seen_from(box)
+        assert part and part.size == pytest.approx(truth.size, abs=6)
+
+
+def test_bars_that_were_asked_for_while_sorting_are_not_looked_for_again(
+    clean: list[Image.Image], sorted_: Any, run: Run, dataset: Path, project: Path
+) -> None:
+    def rows(library: Path) -> int:
+        with closing(sqlite3.connect(library / ".modelsheet" / "manifest.sqlite")) as db:
+            return int(db.execute("SELECT count(*) FROM label WHERE axis = 'bars'").fetchone()[0])
+
+    scheme = project / "scheme.toml"
+    text = scheme.read_text(encoding="utf-8").replace(
+        "[axes.direction]", '[ask.bars]\nuse = "bars"\n[axes.direction]', 1
+    )
+    scheme.write_text(text, encoding="utf-8")
+    library = sorted_({"barred.jpg": with_bars(clean[9], 90)[0]})
+    assert rows(library) == 1
+    assert exported(run, library, dataset)["black bars cut off"] == 1
+    assert rows(library) == 1
