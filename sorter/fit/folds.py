@@ -92,18 +92,18 @@ def scenes(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    runs = _runs(paths, hashes)
+    run = runs(paths, hashes)
     pairs = [np.nonzero(distance(hashes[one : one + 256, None], hashes[None, :]) <= SAME) for one in _starts(hashes)]
     rows = np.concatenate([first + start for start, (first, _) in zip(_starts(hashes), pairs, strict=True)])
     columns = np.concatenate([second for _, second in pairs])
-    size = int(runs.max(initial=0)) + 1
-    graph = coo_array((np.ones(len(rows), bool), (runs[rows], runs[columns])), shape=(size, size))
-    together = connected_components(graph, directed=False)[1][runs]
-    is_one = np.bincount(together).max(initial=0) > MOST_TOGETHER * len(hashes) >= np.bincount(runs).max(initial=0)
-    return runs if is_one else np.unique(together, return_inverse=True)[1]
+    size = int(run.max(initial=0)) + 1
+    graph = coo_array((np.ones(len(rows), bool), (run[rows], run[columns])), shape=(size, size))
+    together = connected_components(graph, directed=False)[1][run]
+    is_one = np.bincount(together).max(initial=0) > MOST_TOGETHER * len(hashes) >= np.bincount(run).max(initial=0)
+    return run if is_one else np.unique(together, return_inverse=True)[1]
 
 
-def _runs(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
+def runs(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
     """For each picture the number of its run: frames alike that follow each other."""
     names = [path.as_posix() for path in paths]
     order = sorted(range(len(names)), key=lambda place: (_natural(names[place]), names[place]))

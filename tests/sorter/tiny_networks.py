@@ -83,3 +83,74 @@ def csv_of(rows: Sequence[Row]) -> str:
     """The table, with the columns that wd's has."""
     lines = [f'{number},"{name}",{category},{1000 - number}' for number, (name, category, *_) in enumerate(rows)]
     return "\n".join(["tag_id,name,category,count", *lines]) + "\n"
+
+
+SENTENCES = ("a girl facing left.", "a girl facing right.", "a door")
+"""What the captioner below says of pictures that are red on their left, blue on their left, and green."""
+
+
+def save_captioner(folder: Path, pictures: Sequence[Any]) -> Path:
+    """A tiny BLIP that has learnt by heart what SENTENCES say of three pictures, as transformers saves it."""
+    import torch
+    from transformers import BertTokenizerFast, BlipConfig, BlipForConditionalGeneration, BlipProcessor
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "girl", "facing", "left", "right", "door", "."]
+    tokenizer = BertTokenizerFast(vocab={word: place for place, word in enumerate(words)})
+    processor = BlipProcessor(BlipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer)
+    layers = {"num_hidden_layers": 1, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 64}
+    ends = {"bos_token_id": 2, "eos_token_id": 3, "sep_token_id": 3, "pad_token_id": 0}
+    reading = {**layers, **ends, "vocab_size": len(words), "encoder_hidden_size": 32, "max_position_embeddings": 32}
+    seeing = {**layers, "image_size": 32, "patch_size": 8}
+    torch.manual_seed(0)
+    model = BlipForConditionalGeneration(BlipConfig(text_config=reading, vision_config=seeing))
+    given = processor(images=list(pictures), text=list(SENTENCES), padding=True, return_tensors="pt")
+    wanted = given["input_ids"].masked_fill(given["input_ids"] == 0, -100)
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(100):
+        optimiser.zero_grad()
+        model(**given, labels=wanted).loss.backward()
+        optimiser.step()
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+CHAT = "USER: {% for part in messages[0].content %}{{ part.text or '<image>' }} {% endfor %}ASSISTANT:"
+
+
+def save_chat_captioner(folder: Path) -> Path:
+    """A LLaVA with weights drawn by chance: it is asked in a conversation, and begins its answer with the question."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaProcessor
+    from transformers import PreTrainedTokenizerFast as Fast
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    special = ["<pad>", "<unk>", "<s>", "</s>", "<image>", "USER:", "ASSISTANT:"]
+    words = [*special, "Describe", "this", "picture", "in", "one", "sentence.", "a", "girl", "door", "left"]
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    names = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    processor = LlavaProcessor(
+        CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}),
+        Fast(tokenizer_object=tokenizer, padding_side="left", additional_special_tokens=["<image>"], **names),
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=CHAT,
+    )
+    layers = {"num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    ends = {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(**layers, image_size=16, patch_size=8, projection_dim=16),
+        text_config=LlamaConfig(**layers, **ends, num_key_value_heads=2, vocab_size=len(words)),
+        image_token_index=4,
+    )
+    torch.manual_seed(0)
+    model = LlavaForConditionalGeneration(config)
+    with torch.no_grad():
+        model.lm_head.weight[: len(special)] = 0  # so that it says words
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
