@@ -15,6 +15,7 @@ from tests.bench import (
     hands,
     kill,
     memory,
+    overlays,
     scale,
     sharpness,
     speed,
@@ -23,7 +24,7 @@ from tests.bench import (
 
 for bench in (
     *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, coverage, scale, kill, hands),
-    *(doctor, export, frames, taggers),
+    *(doctor, export, frames, overlays, taggers),
 ):
     print(f"\n# python -m {bench.__name__}")
     bench.main()
