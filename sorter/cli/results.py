@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
-from sorter.cli.terminal import as_dict, progress, say, say_report
+from sorter.cli.terminal import as_dict, lines_of, progress, say, say_report
 
 if TYPE_CHECKING:
     from sorter.dataset.overlays import Mode
@@ -89,6 +89,19 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
     help="What lies over pictures: cut off black bars only; cut subtitles and logos, too, or mask what cannot be cut; "
     "mask them all; or keep everything.",
 )
+@click.option(
+    "--validation",
+    type=float,
+    metavar="SHARE",
+    help="Hold out about this share, such as 0.1, whole scenes of every class; it is not trained on.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another number holds out others.")
+@click.option(
+    "--group",
+    default="scene",
+    show_default=True,
+    help='What is held out as a whole: scene, folder, video, none, or a pattern such as "{group}_*".',
+)
 @click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
 @dry_option
 @common
@@ -101,6 +114,9 @@ def export(
     balance: str | None,
     at: str | None,
     resolution: int | None,
+    validation: float | None,
+    seed: int,
+    group: str,
     overlays: Mode,
     doubtful: bool,
     dry_run: bool,
@@ -109,6 +125,7 @@ def export(
 ) -> int:
     """Write a library's certain pictures with their captions as a dataset for a trainer."""
     from sorter.commands.export import export as write
+    from sorter.commands.validation import Validation
     from sorter.dataset.crop import croppers
 
     job = load(scheme)
@@ -117,9 +134,29 @@ def export(
     cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
     how |= {"resolution": resolution, "overlays": overlays}
+    how["validation"] = None if validation is None else Validation(validation, seed, group)
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-overlays.html beside the library]")
+@click.option("--bars", is_flag=True, help="Look for black bars only, which needs no extra part.")
+@json_option
+def overlays(library: Path, to: Path | None, bars: bool, as_json: bool) -> int:
+    """Find black bars, burnt-in subtitles and logos, and write one HTML page with their boxes on the pictures.
+
+    Nothing is cut: sorter export --overlays says what becomes of them.
+    """
+    from sorter.commands.overlays_page import write_page
+
+    to = to or library.absolute().with_name(f"{library.absolute().name}-overlays.html")
+    with progress() as track:
+        report = write_page(library, to, not bars, track)
+    lines = [*lines_of(report, None, library), f"{to}: written; open it in a browser"]
+    return say(as_json, as_dict(report) | {"to": str(to)}, lines, bool(report.failures))
 
 
 @click.command(name="list")

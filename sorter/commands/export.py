@@ -14,9 +14,10 @@ from sorter.commands.job import Job
 from sorter.commands.open import open_library
 from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
+from sorter.commands.validation import Validation, hold_out
 from sorter.dataset.crop import Cropper, framed
 from sorter.dataset.layouts import Item, Layout, layouts
-from sorter.dataset.overlays import Mode, Overlays, clear
+from sorter.dataset.overlays import Clear, Mode, Overlays, clear
 from sorter.dataset.repeats import repeats
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
 from sorter.files import read_file
@@ -45,6 +46,7 @@ def export(
     at: str | None = None,
     resolution: int | None = None,
     overlays: Mode = "bars",
+    validation: Validation | None = None,
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
@@ -52,15 +54,18 @@ def export(
 
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
-    the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos. Run
-    again, it writes only what has changed. Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to
-    write to, or the library holds nothing to export.
+    the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
+    `validation`: what is held out. Run again, it writes only what has changed.
+    Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or the library holds nothing to
+    export, or nothing that can be held out.
     """
     options = {} if resolution is None else {"resolution": resolution}
     place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
     layout = layouts.build(use, f"--as {use}", at=place, **options)
     if balance is not None and balance not in job.scheme.axes:
         raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
+    if validation is not None:
+        validation.check(use, layout)
     if overlays == "mask" and not layout.has_masks:
         raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
                            "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
@@ -76,13 +81,15 @@ def export(
         paths = {one.sha256: held.root / one.placed.output.path for one in pictures}
     if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
-    items = _in_groups(items, job, balance)
     report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in items)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
+        if validation is not None:
+            items = hold_out(items, validation, paths, manifest, library, report, track)
+        items = _in_groups(items, job, balance)
         report.counts["exported"] = len(items)
         if not dry_run:
             items = _write(manifest, items, paths, layout, report, track)
-            about = provenance(job, cropper, use, items, manifest)
+            about = provenance(job, cropper, use, items, manifest, validation and validation._asdict())
             report.counts["written"] += _put(manifest, about, report)
     return report
 
@@ -160,9 +167,10 @@ def _in_groups(items: list[Item], job: Job, balance: str | None) -> list[Item]:
     if balance is None:
         name = next(iter(folder_names([job.scheme.trigger or job.scheme.name]).values()))
         return [replace(item, group=name) for item in items]
-    classes = [item.classes[balance] or "" for item in items]
-    names, times = folder_names(sorted(set(classes))), repeats(classes)
-    return [replace(item, group=names[label], repeats=times[label]) for item, label in zip(items, classes, strict=True)]
+    names = folder_names(sorted({item.classes[balance] or "" for item in items}))
+    times = repeats(item.classes[balance] or "" for item in items if not item.held_out)
+    labelled = [(item, item.classes[balance] or "") for item in items]
+    return [replace(item, group=names[label], repeats=1 if item.held_out else times[label]) for item, label in labelled]
 
 
 def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
@@ -178,8 +186,8 @@ def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: C
     """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
 
     def frame(picture: Picture, verdict: Verdict, turn: bool) -> tuple[Render, Render | None]:
-        over = found.get(picture.sha256, Overlays())
-        cleared = clear(over, (picture.width, picture.height), mode, masked)
+        over = found.get(picture.sha256)
+        cleared = clear(over, mode, masked) if over else Clear()
         report.counts.update(cleared.done)
         return framed(picture, verdict, cropper, cleared, turn)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sorter.classify.askers import load_asked
+from sorter.classify.taggers import use_for
 from sorter.errors import ModelsheetError, SchemeError
 from sorter.files import write
 from sorter.networks.labels import mirror_pairs
@@ -47,9 +48,14 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
     safe: set[str] = set()
     folders: dict[str, str] = {}
     passed: list[str] = []
+    asks: dict[str, tuple[str, str]] = {}
     models = folder / "models"
     for one in sorted(models.iterdir()) if models.is_dir() else []:
         if not one.is_dir() and one.suffix != ".zip":
+            continue
+        if found_use := use_for(one):
+            use, name = found_use
+            asks[_axis_name(one) if name in asks else name] = use, one.name
             continue
         try:
             asked, name = load_asked(one), _axis_name(one)
@@ -67,7 +73,7 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
         raise SchemeError(
             f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose{why}"
         )
-    write(path, starter(folder.absolute().name, axes, folders, safe).encode())
+    write(path, starter(folder.absolute().name, axes, folders, safe, asks=asks).encode())
     return path, passed
 
 
@@ -83,9 +89,11 @@ def starter(
     models: Mapping[str, str],
     safe: Collection[str] = frozenset(),
     trigger: str = "",
+    asks: Mapping[str, tuple[str, str]] | None = None,
 ) -> str:
     """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/, of all but those
-    that the built-in measure of sharpness is asked; `safe`: the axes whose sorters have calibrated thresholds."""
+    that the built-in measure of sharpness is asked; `safe`: the axes whose sorters have calibrated thresholds; `asks`:
+    name in [ask] -> the asker and its folder under models/."""
     shown = [axis for axis, labels in axes.items() if not _droppable(labels)] or list(axes)
     text = HEAD.format(
         name=_quote(name),
@@ -94,7 +102,10 @@ def starter(
     )
     for axis, labels in axes.items():
         text += axis_text(axis, labels, models.get(axis), axis in safe)
-    return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown))))
+    asks = asks or {}
+    for name, (use, model) in asks.items():
+        text += f"\n[ask.{_key(name)}]\nuse   = {_quote(use)}\nmodel = {_quote(f'models/{model}')}\n"
+    return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown, *asks))))
 
 
 def axis_text(axis: str, labels: tuple[str, ...], model: str | None, safe: bool) -> str:
