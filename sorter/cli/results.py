@@ -102,6 +102,10 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
     show_default=True,
     help='What is held out as a whole: scene, folder, video, none, or a pattern such as "{group}_*".',
 )
+@click.option("--distinct", is_flag=True, help="Leave out copies of a better picture; see sorter duplicates.")
+@click.option(
+    "--thin", type=float, metavar="SHARE", help="Leave out copies, and all but this share of a scene's neighbours."
+)
 @click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
 @dry_option
 @common
@@ -118,6 +122,8 @@ def export(
     seed: int,
     group: str,
     overlays: Mode,
+    distinct: bool,
+    thin: float | None,
     doubtful: bool,
     dry_run: bool,
     scheme: Path,
@@ -133,7 +139,7 @@ def export(
     options = own.options() if crop in (None, own.use) else {}
     cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
-    how |= {"resolution": resolution, "overlays": overlays}
+    how |= {"resolution": resolution, "overlays": overlays, "distinct": distinct, "thin": thin}
     how["validation"] = None if validation is None else Validation(validation, seed, group)
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.classify.copies import EXACT, Looked, find_copies
-from sorter.classify.crops import Points
+from sorter.classify.columns import Columns
+from sorter.classify.copies import EXACT, find_copies
 from sorter.classify.looks import Look, LookCache, look_at
 from sorter.commands.answer import Door
+from sorter.commands.chosen import Chosen
 from sorter.commands.job import Job
 from sorter.commands.plan import verdicts
 from sorter.errors import OptionsError, PictureError
@@ -33,7 +34,6 @@ from sorter.threads import in_step
 
 NEIGHBOUR = "neighbour"
 """How a picture is left out that is no copy, but of a scene that is thinned."""
-Smalls = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 KEEP_EVERY = 200
 """Pictures; so many at most are looked at again after a run was cut off."""
 BETTER = 1.25
@@ -125,6 +125,27 @@ def leave_out(manifest: Manifest, hashes: Iterable[str], report: Report, command
             report.counts["left out as duplicates"] += door.answer(sha256, LIBRARY, DUPLICATE)
 
 
+def best_of(
+    manifest: Manifest,
+    pictures: Sequence[Chosen],
+    job: Job,
+    thin: float | None,
+    report: Report,
+    track: Track[Any] = silent,
+) -> list[Chosen]:
+    """Those of these pictures that are no copies of a better one among them, and no neighbours too many; into `report`,
+    how many are left out. See `find`."""
+    seen = Report()
+    found = find(manifest, job, seen, thin, {one.verdict.picture.sha256 for one in pictures}, track)
+    report.counts["exported without a look for copies"] += len(seen.failures)
+    gone = set(found.to_go)
+    for group in found.groups:
+        for one in group.others:
+            kind = "neighbours of a scene" if one.how == NEIGHBOUR else "copies of a better picture"
+            report.counts[f"left out, {kind}"] += one.sha256 in gone
+    return [one for one in pictures if one.verdict.picture.sha256 not in gone]
+
+
 def look(
     manifest: Manifest, hashes: Sequence[str], cache: LookCache, report: Report, track: Track[Any] = silent
 ) -> list[str]:
@@ -164,7 +185,7 @@ class _Library:
     def __init__(self, manifest: Manifest, wanted: dict[str, Verdict], cache: LookCache, hashes: Sequence[str]) -> None:
         self.wanted, self.cache = wanted, cache
         self.asked, self.bytes = manifest.answered(LIBRARY, WANTED), manifest.sizes()
-        columns = Columns(cache, hashes)
+        columns = Columns(cache.each(hashes))
         self.detail = {
             sha256: _detail(wanted[sha256].picture, edges)
             for sha256, edges in zip(hashes, columns.edges, strict=True)
@@ -238,37 +259,3 @@ class _Library:
 def _detail(picture: Picture, edges: float) -> float:
     """How many pixels it would have if its edges were as sharp as can be."""
     return max(1.0, picture.width * picture.height * (SHARPEST / max(edges, SHARPEST)) ** 2)
-
-
-class Columns:
-    """Looks, all but the small pictures, one after the other."""
-
-    def __init__(self, cache: LookCache, hashes: Sequence[str]) -> None:
-        self.pixels: list[bytes] = []
-        self.hashes: list[tuple[int, int]] = []
-        self.edges: list[float] = []
-        self.colour: list[float] = []
-        self.places: list[NDArray[np.float16]] = []
-        self.points: list[NDArray[np.uint64]] = []
-        for one in cache.each(hashes):
-            self.pixels.append(one.pixels)
-            self.hashes.append(one.hashes)
-            self.edges.append(one.edges)
-            self.colour.append(one.colour)
-            self.places.append(one.places)
-            self.points.append(one.points)
-
-    def looked(self, order: Sequence[int], shapes: Sequence[float], smalls: Smalls) -> Looked:
-        """The columns in this order, with the shapes of the pictures and what fetches their small ones."""
-        both = np.array(self.hashes, np.uint64).reshape(-1, 2)[list(order)]
-        lengths = [len(self.points[place]) for place in order]
-        places, points = ([column[place] for place in order] for column in (self.places, self.points))
-        none = np.empty((0, 3), np.float16), np.empty(0, np.uint64)
-        return Looked(
-            [self.pixels[place] for place in order],
-            both[:, 0],
-            both[:, 1],
-            Points(np.cumsum([0, *lengths]), np.concatenate([none[0], *places]),
-                   np.concatenate([none[1], *points]), np.array(shapes, np.float32)),
-            smalls,
-        )  # fmt: skip

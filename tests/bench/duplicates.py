@@ -28,9 +28,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from sorter.classify.columns import Columns
 from sorter.classify.copies import Group, find_copies
 from sorter.classify.looks import Look, LookCache, look_at
-from sorter.commands.duplicates import Columns
 from sorter.pictures.keypoints import mirrored_signs
 from tests.bench.data import folder
 
@@ -90,7 +90,7 @@ def many(kind: str) -> None:
                 some = []
         before = _memory()
         began = time.perf_counter()
-        looked = Columns(cache, hashes).looked(
+        looked = Columns(cache.each(hashes)).looked(
             range(len(hashes)), [16 / 9] * len(hashes), lambda chosen: cache.smalls([hashes[one] for one in chosen])
         )
         read = time.perf_counter() - began
@@ -180,7 +180,7 @@ def _groups(looks: dict[str, Look], pictures: dict[str, Picture]) -> list[Group]
         keys = list(looks)
         cache.put(look._replace(sha256=key) for key, look in looks.items())
         shapes = [pictures[key].width / pictures[key].height for key in keys]
-        looked = Columns(cache, keys).looked(
+        looked = Columns(cache.each(keys)).looked(
             range(len(keys)), shapes, lambda chosen: cache.smalls([keys[place] for place in chosen.tolist()])
         )
         groups = find_copies(looked)
