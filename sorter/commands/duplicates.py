@@ -215,7 +215,11 @@ class _Library:
             found = (Duplicate(self.hashes[place], how, self._why(best, self.hashes[place], how),
                                self._stays(self.hashes[place])) for place, how in others)  # fmt: skip
             groups.append(Group(best, tuple(found)))
-        return groups
+        return [group for group in groups if not self._is_settled(group)]
+
+    def _is_settled(self, group: Group) -> bool:
+        """Whether a person keeps them all."""
+        return self.asked.issuperset((group.kept, *(one.sha256 for one in group.others)))
 
     def thinned(self, share: float, gone: set[str], job: Job) -> list[Group]:
         """Of each run of neighbours in one class folder, the ones that could go so that `share` of them is left."""

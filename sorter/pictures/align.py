@@ -49,12 +49,10 @@ def aligned(inner: Bytes, outer: Bytes, places: Floats, rounds: int = ROUNDS) ->
 
     `rounds`: steps of the alignment; none to compare the two just there.
     """
-    parts = [
-        _aligned(
-            inner[start : start + AT_ONCE], outer[start : start + AT_ONCE], places[start : start + AT_ONCE], rounds
-        )
-        for start in range(0, max(1, len(inner)), AT_ONCE)
-    ]
+    if not len(inner):
+        return Aligned(np.empty((0, 4), np.float32), *(np.empty(0, np.float32),) * 2)
+    stripes = [slice(start, start + AT_ONCE) for start in range(0, len(inner), AT_ONCE)]
+    parts = [_aligned(inner[some], outer[some], places[some], rounds) for some in stripes]
     return Aligned(*(np.concatenate(some) for some in zip(*parts, strict=True)))
 
 
