@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
-from sorter.cli.terminal import as_dict, progress, say, say_report
+from sorter.cli.terminal import as_dict, lines_of, progress, say, say_report
 
 if TYPE_CHECKING:
     from sorter.dataset.overlays import Mode
@@ -146,6 +146,25 @@ def export(
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-overlays.html beside the library]")
+@click.option("--bars", is_flag=True, help="Look for black bars only, which needs no extra part.")
+@json_option
+def overlays(library: Path, to: Path | None, bars: bool, as_json: bool) -> int:
+    """Find black bars, burnt-in subtitles and logos, and write one HTML page with their boxes on the pictures.
+
+    Nothing is cut: sorter export --overlays says what becomes of them.
+    """
+    from sorter.commands.overlays_page import write_page
+
+    to = to or library.absolute().with_name(f"{library.absolute().name}-overlays.html")
+    with progress() as track:
+        report = write_page(library, to, not bars, track)
+    lines = [*lines_of(report, None, library), f"{to}: written; open it in a browser"]
+    return say(as_json, as_dict(report) | {"to": str(to)}, lines, bool(report.failures))
 
 
 @click.command(name="list")

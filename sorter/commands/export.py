@@ -19,7 +19,7 @@ from sorter.commands.validation import Validation, hold_out
 from sorter.dataset.crop import Cropper, framed
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.dataset.layouts.base import RESOLUTION
-from sorter.dataset.overlays import Mode, Overlays, clear
+from sorter.dataset.overlays import Clear, Mode, Overlays, clear
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
 from sorter.files import read_file
 from sorter.library.apply import Done, apply
@@ -182,8 +182,8 @@ def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: C
     """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
 
     def frame(picture: Picture, verdict: Verdict, turn: bool) -> tuple[Render, Render | None]:
-        over = found.get(picture.sha256, Overlays())
-        cleared = clear(over, (picture.width, picture.height), mode, masked)
+        over = found.get(picture.sha256)
+        cleared = clear(over, mode, masked) if over else Clear()
         report.counts.update(cleared.done)
         return framed(picture, verdict, cropper, cleared, turn)
 
