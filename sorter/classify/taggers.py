@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from sorter.classify.askers import Asker, askers
+from sorter.classify.askers import Asker, askers, tag_key
 from sorter.errors import ModelError, nearest
 from sorter.networks.hub import model_folder
 from sorter.networks.image_to_text import KINDS as CAPTIONER_KINDS
@@ -23,6 +24,8 @@ from sorter.networks.tags import KINDS, Colours, TaggerFiles, TagNetwork, Values
 from sorter.threads import OnceEach
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from sorter.classify.view import View
 
 LEAST = 0.1
@@ -66,9 +69,8 @@ class Tagger(Worded):
 
     def ask(self, view: View) -> dict[str, dict[str, float]]:
         """Category -> tag, as the model spells it -> its probability, of those that are likely at all."""
-        network = self._network()
         found: dict[str, dict[str, float]] = {}
-        chances = network(view.whole(network.side))
+        chances = self._chances(view)
         for place in np.flatnonzero(chances >= self._least()):
             tag = self.files.tags[place]
             found.setdefault(tag.category, {})[tag.name] = round(float(chances[place]), 4)
@@ -82,6 +84,15 @@ class Tagger(Worded):
             ranked = ranked[:1] if category in ONE_OF_THEM else ranked
             tags += [self._spelled(tag) for tag, chance in ranked if chance >= self._threshold(category)]
         return tags
+
+    def tags(self) -> frozenset[str]:
+        """All that it knows."""
+        return frozenset(self.places)
+
+    def chances(self, view: View, tags: Sequence[str], mirrored: bool = False) -> list[float]:
+        """The probability of each of these tags on the picture, or on its mirror image."""
+        chances = self._chances(view, mirrored)
+        return [round(float(chances[self.places[tag_key(tag)]]), 4) for tag in tags]
 
     def check(self) -> list[str]:
         """How many tags it knows, and what it runs on. Raises ModelError where model, tags and options do not fit."""
@@ -100,6 +111,20 @@ class Tagger(Worded):
     def files(self) -> TaggerFiles:
         """Its folder, read. Raises ModelError."""
         return read_tagger(model_folder(self.model, KINDS, is_tagger, "taggers"))
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Tag, as `tag_key` writes it -> which of the outputs is its probability."""
+        return {tag_key(tag.name): place for place, tag in enumerate(self.files.tags)}
+
+    def _chances(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+        network = self._network()
+
+        def look() -> NDArray[np.float32]:
+            square = view.whole(network.side)
+            return network(np.ascontiguousarray(square[:, ::-1]) if mirrored else square)
+
+        return view.once((network, mirrored), look)
 
     def _network(self) -> TagNetwork:
         return _tagger(self.files, self.colours, self.values)

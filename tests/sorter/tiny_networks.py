@@ -31,8 +31,8 @@ ROWS: tuple[Row, ...] = (
     ("general", "9", NOTHING, 0.5),
     ("explicit", "9", NOTHING, -3.0),
     # Of the pictures of conftest: red on the left of the upper half, beside blue, and a lower half of white or black.
-    ("looking_left", "0", where(slice(1, 4), slice(0, 4), blue=-0.1, red=0.1), 0.0),
-    ("looking_right", "0", where(slice(1, 4), slice(0, 4), blue=0.1, red=-0.1), 0.0),
+    ("looking_left", "0", where(slice(1, 4), slice(0, 4), blue=-0.1, red=0.1), -2.0),
+    ("looking_right", "0", where(slice(1, 4), slice(0, 4), blue=0.1, red=-0.1), -2.0),
     ("brightness", "0", where(ALL, ALL, 1 / 400, 1 / 400, 1 / 400), -1.6),
     ("^_^", "0", where(slice(5, 7), ALL, 0.02, 0.02, 0.02), -7.0),
     ("white_border", "0", where(slice(0, 1), ALL, 0.02, 0.02, 0.02), -7.0),
