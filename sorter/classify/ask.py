@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sorter.classify import colours as colours  # which registers it
 from sorter.classify import overlays as overlays  # which registers its askers
 from sorter.classify import taggers as taggers  # which registers them
 from sorter.classify.askers import (

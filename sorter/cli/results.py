@@ -142,6 +142,8 @@ def export(
     from sorter.commands.validation import Validation
     from sorter.dataset.crop import croppers
 
+    if validation is None and (group, seed) != ("scene", 0):
+        raise click.UsageError("--group and --seed say how --validation holds out; give that, too")
     job = load(scheme)
     own = job.scheme.crop
     options = own.options() if crop in (None, own.use) else {}
