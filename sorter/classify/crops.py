@@ -118,7 +118,7 @@ def _matches(hashes: Hashes, others: Hashes, owner: Places) -> tuple[Places, Pla
 
 def _joined(keys: NDArray[np.uint32], others: NDArray[np.uint32]) -> Iterator[tuple[Places, Places]]:
     """Places of equal keys, some at a time."""
-    order, other_order = (np.argsort(values, kind="stable").astype(np.int32) for values in (keys, others))
+    order, other_order = (np.argsort(values).astype(np.int32) for values in (keys, others))
     ranked, sought = others[other_order], keys[order]
     start = np.searchsorted(ranked, sought, "left").astype(np.int32)
     counts = np.searchsorted(ranked, sought, "right").astype(np.int32) - start
