@@ -100,7 +100,8 @@ def many(kind: str) -> None:
         cache.close()
     joined = sum(len(group.copies) for group in groups)
     print(f"{len(hashes):,} looks, {kind}: {seconds:.0f} s (bar: 60), of which {read:.0f} to read them; "
-          f"{busy:.0f} s of the processor's; {_memory()} MB at most (bar: 1000; {before} before); {len(groups):,} groups, {joined:,} copies "
+          f"{busy:.0f} s of the processor's; "
+          f"{_memory()} MB at most (bar: 1000; {before} before); {len(groups):,} groups, {joined:,} copies "
           f"of {copies:,} that were made; load {os.getloadavg()[0]:.1f}")  # fmt: skip
 
 
