@@ -90,6 +90,10 @@ class Verdict(NamedTuple):
             return [swap_sides(one) if isinstance(one, str) else one for one in said]
         return swap_sides(said) if isinstance(said, str) else said
 
+    def score(self, name: str) -> float:
+        """How sure the asker of this name was, 0 to 1; 0 where it has not been asked yet."""
+        return next((label.score for label in self.answers if label.axis == name), 0.0)
+
     def box(self, name: str) -> Box | None:
         """The box that the asker of this name found, on the picture as it will stand, turned or not."""
         sides = self.answer(name)

@@ -20,16 +20,26 @@ class View:
     """What an asker is given. All pixels are upright, as seen; transparency lies on black. Raises PictureError."""
 
     def __init__(
-        self, picture: Picture, data: bytes, image: Image, runners: Runners, largest: int = 0, exact: bool = False
+        self,
+        picture: Picture,
+        data: bytes,
+        image: Image,
+        runners: Runners,
+        largest: int = 0,
+        whole: int = 0,
+        exact: bool = False,
     ) -> None:
         """`image`: `data` opened. `largest`: the side of the largest network's view, for which a JPEG is decoded at
-        twice that size; `exact`: at its full size instead, and scaled as Teachable Machine does, to the last bit."""
+        twice that size; `exact`: at its full size instead, and scaled as Teachable Machine does, to the last bit.
+        `whole`: the side of the largest view of the whole picture, for which it is decoded at one and a half times."""
         self.picture = picture
         """Its hash, its path, its size and its format."""
         self._data, self._image, self._runners = data, image, runners
         self._largest, self._exact = largest, exact
+        self._at_least = max(2 * largest, whole * 3 // 2)
         self._squares: dict[int, NDArray[np.uint8]] = {}
         self._maps: dict[tuple[str, bool], tuple[NDArray[np.float32], ...]] = {}
+        self._whole_maps: dict[str, tuple[NDArray[np.float32], ...]] = {}
 
     @property
     def is_decoded(self) -> bool:
@@ -60,6 +70,12 @@ class View:
             self._maps[key] = self._runners.maps(network, np.ascontiguousarray(square[:, ::-1]) if mirrored else square)
         return self._maps[key]
 
+    def whole_maps(self, network: Backbone) -> tuple[NDArray[np.float32], ...]:
+        """The same of the whole picture, squeezed to a square: for askers that name the network in `networks`."""
+        if network.key not in self._whole_maps:
+            self._whole_maps[network.key] = self._runners.maps(network, images.squeezed(self._small, network.size))
+        return self._whole_maps[network.key]
+
     def _scaled(self, side: int) -> NDArray[np.uint8]:
         if self._exact:
             return images.exact_view(self._opened(), side)
@@ -70,7 +86,7 @@ class View:
     @cached_property
     def _small(self) -> NDArray[np.uint8]:
         # Twice the size, so that a JPEG's own coarse scaling is followed by a good one.
-        return images.load_small(self._data, self._opened(), at_least=2 * self._largest)
+        return images.load_small(self._data, self._opened(), at_least=self._at_least)
 
     def _opened(self) -> Image:
         """The picture, not yet decoded: each kind of pixels decodes it in its own way, and only once."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sorter.errors import ModelError, ModelsheetError, OptionsError, nearest
-from sorter.fit.efficientnet import efficientnet_lite0
+from sorter.networks.efficientnet import efficientnet_lite0
 from sorter.networks.convert import import_keras
 from sorter.networks.graph import Graph, Layer
 from sorter.networks.keras import read_graph
