@@ -43,6 +43,11 @@ figure { margin: 0; min-width: 0 } figure img { display: block; width: 100%; hei
 figcaption { font-size: .8rem; line-height: 1.35; color: var(--dim); margin-top: .25rem; max-width: 36rem }
 figcaption b { font-weight: 500; color: var(--ink) } figcaption span { display: block }
 .two { display: flex; gap: .5rem } .two > div { flex: 1 1 0; min-width: 0 }
+.heat td, .heat th { padding: .35rem .5rem; text-align: center; vertical-align: bottom; min-width: 3.2rem }
+.heat th:first-child { text-align: right; vertical-align: middle } .heat td { border: 2px solid var(--paper);
+  background: color-mix(in srgb, var(--blue) var(--shade), var(--soft)) } .heat td.none { background: none;
+  outline: 1px dashed var(--red); outline-offset: -3px } .heat td.none b { color: var(--red) }
+.heat img { display: block; margin: 0 auto .2rem; border-radius: 3px; height: auto }
 .label { font-size: .8rem; color: var(--dim) }
 svg { max-width: 100%; height: auto }
 @media (max-width: 560px) { .pictures.small { grid-template-columns: 1fr 1fr } }
@@ -69,6 +74,13 @@ style="max-width: {{ one.room }}px" loading="lazy" alt="">
 {% endif %}{% if section.bars %}<div class="wide"><table>
 {% for name, count in section.bars %}<tr><td>{{ name }}</td><td class="number">{{ count | thousands }}</td>
 <td><span class="bar" style="width: calc(min(24rem, 36vw) * {{ count / section.longest }})"></span></td></tr>
+{% endfor %}</table></div>
+{% endif %}{% if section.heat %}<div class="wide"><table class="heat">
+<tr><th></th>{% for name in section.heat.columns %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for name, cells in section.heat.rows %}<tr><th>{{ name }}</th>{% for cell in cells %}
+<td{% if not cell.count %} class="none"{% endif %}{% if cell.note %} title="{{ cell.note }}"{% endif %} \
+style="--shade: {{ (70 * cell.shade) | round | int }}%">
+{% if cell.picture %}{{ image(cell.picture) }}{% endif %}<b>{{ cell.count | thousands }}</b></td>{% endfor %}</tr>
 {% endfor %}</table></div>
 {% endif %}{% if section.plot %}{{ section.plot | safe }}
 {% endif %}{% if section.pictures %}<div class="pictures{{ ' crisp' if section.crisp }}\
@@ -140,8 +152,28 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """A count in a heat map, with a picture of what is counted."""
+
+    count: int
+    shade: float
+    """How dark it is, 0..1."""
+    picture: Shown | None = None
+    note: str = ""
+    """What is said when it is pointed at."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """A table of counts, the darker the larger; noughts are outlined."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page: any of text, a table, bars, a plot, pictures, and parts of its own."""
+    """A part of a page: any of text, a table, bars, a heat map, a plot, pictures, and parts of its own."""
 
     title: str
     texts: Sequence[str] = ()
@@ -149,6 +181,7 @@ class Section:
     rows: Sequence[Sequence[Any]] = ()
     """Numbers stand to the right; a Link leads somewhere."""
     bars: Sequence[tuple[str, int]] = ()
+    heat: HeatMap | None = None
     plot: str = ""
     """SVG of our own making: it is not escaped."""
     pictures: Sequence[Shown] = ()

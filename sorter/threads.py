@@ -1,15 +1,16 @@
-"""Work in step: threads whose results come in the order of the items, with flat memory."""
+"""Work in step: threads whose results come in the order of the items, with flat memory; and what they share."""
 
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -50,6 +51,53 @@ def in_step(
                 yield done
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+class Batches(Generic[T, R]):
+    """What takes many items at a time, and one call at a time, such as a graphics card: threads that come with one item
+    each are served together. Nobody waits for a batch to be full."""
+
+    def __init__(self, run: Callable[[list[T]], Sequence[R]], most: int) -> None:
+        """`run`: some items, at most `most` -> a result each; what it raises, each of them gets."""
+        self._run, self._most = run, most
+        self._waiting: deque[tuple[T, Future[R]]] = deque()
+        self._free = threading.Lock()
+
+    def __call__(self, item: T) -> R:
+        """The result of one item."""
+        mine: Future[R] = Future()
+        self._waiting.append((item, mine))
+        while not mine.done():
+            with self._free:
+                if not mine.done():
+                    self._serve([self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))])
+        return mine.result()
+
+    def _serve(self, batch: list[tuple[T, Future[R]]]) -> None:
+        try:
+            results = self._run([item for item, _ in batch])
+        except BaseException as error:
+            for _, future in batch:
+                future.set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+
+
+class OnceEach(Generic[T, R]):
+    """`functools.cache` for what is large: of threads that want the same, one makes it and the others wait."""
+
+    def __init__(self, make: Callable[[T], R]) -> None:
+        self._make = make
+        self._made: dict[T, R] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, key: T) -> R:
+        """What is made of a key, the first time it is asked for."""
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = self._make(key)
+            return self._made[key]
 
 
 @cache

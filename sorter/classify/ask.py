@@ -7,10 +7,13 @@ An axis by which pictures are turned is asked about the picture and about its mi
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from sorter.classify import taggers as taggers  # which registers them
 from sorter.classify.askers import (
     Asked,
     Asker,
@@ -18,19 +21,21 @@ from sorter.classify.askers import (
     ByMeasure,
     BySorter,
     Question,
+    as_json,
     askers,
     load_asked,
     mirror_places,
 )
 from sorter.classify.measures import measure
 from sorter.classify.view import View
-from sorter.errors import PictureError
+from sorter.errors import PictureError, SchemeError
 from sorter.files import read_file
 from sorter.networks.load import Sorter
 from sorter.networks.run import Backbone, Runners, share
 from sorter.pictures import images
 from sorter.records import Label, Picture, Unreadable
-from sorter.scheme import Scheme
+from sorter.scheme import Scheme, Use
+from sorter.toml import BACKSLASHES, is_garbled
 
 MOST_HELD = 4 << 20
 """Bytes of a file that is passed on with its labels; a larger one is read once more when it is placed."""
@@ -70,6 +75,7 @@ class Questions:
         self._questions = dict(zip([*self.asked, *self.others], questions, strict=True))
         # Measures first: they decode in grey, and what is opened already serves them.
         self._in_order = sorted(self._questions.items(), key=lambda pair: isinstance(pair[1], BySorter))
+        self._telling = {name: one for name, one in self.others.items() if type(one).told is not Asker.told}
         self._sources = {name: question.source for name, question in self._questions.items()}
         self._largest = max((network.size for network, _ in self._shared.values()), default=0)
         self._whole = max((network.size for one in self.others.values() for network in one.networks()), default=0)
@@ -84,6 +90,15 @@ class Questions:
     def sources(self) -> dict[str, str]:
         """Question -> the hash of who answers it, and of how it is asked."""
         return dict(self._sources)
+
+    def told(self, labels: tuple[Label, ...]) -> tuple[Label, ...]:
+        """The labels of a picture as they were kept -> as their askers tell them now: the tags above a threshold."""
+        if not self._telling:
+            return labels
+        return tuple([self._told(label) if label.axis in self._telling else label for label in labels])
+
+    def _told(self, label: Label) -> Label:
+        return label._replace(name=as_json(self._telling[label.axis].told(json.loads(label.name))))
 
     def labels(self) -> dict[str, tuple[str, ...]]:
         """Axis -> the classes that its answers can be."""
@@ -150,7 +165,17 @@ def load_questions(
             loaded = asked[name] = load_asked(Path(str(axis.model)))
             if axis.canonical and isinstance(loaded, Sorter):
                 mirrors[name] = mirror_places(axis, loaded.labels)
-    others = {
-        name: askers.build(table.use, f"{where}: [ask.{name}]", **table.options()) for name, table in scheme.ask.items()
-    }
+    others = {name: _asker(table, f"{where}: [ask.{name}]", Path(where).parent) for name, table in scheme.ask.items()}
     return Questions(asked, mirrors, exact, others)
+
+
+def _asker(table: Use, where: str, root: Path) -> Asker:
+    """The asker that a table of [ask] names; the folder of its model is taken relative to the scheme's, `root`."""
+    options: dict[str, Any] = table.options()
+    model = options.get("model")
+    if isinstance(model, str):
+        if is_garbled(model):
+            raise SchemeError(f"{where} model = {model!r}: {BACKSLASHES}")
+        if (root / model).exists():
+            options["model"] = str((root / model).absolute())
+    return askers.build(table.use, where, **options)

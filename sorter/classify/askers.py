@@ -47,6 +47,15 @@ class Asker(Options):
         """The networks that it runs by `view`, so that they are converted before the first picture."""
         return []
 
+    def told(self, kept: Any) -> Any:
+        """What is told of a kept answer: of a tagger's probabilities, the tags above a threshold. Such options should
+        not be in the hash: then nobody is asked again when they change."""
+        return kept
+
+    def check(self) -> list[str]:
+        """Notes for `sorter check`. Raises ModelError where its files or options do not fit."""
+        return []
+
     def sha256(self) -> str:
         """The hash by which answers are kept: of the class, its version and its options. One that reads a model file
         adds that file's."""

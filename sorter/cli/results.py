@@ -44,6 +44,33 @@ def report(library: Path, to: Path | None, scheme: Path, as_json: bool) -> int:
 
 @click.command()
 @click.argument("library", type=FOLDER)
+@click.option("--axes", metavar="AXIS,AXIS", help="The questions to look at, such as pose,expression.  [default: all]")
+@click.option("--to", type=FOLDER, help="Write an HTML page with a picture of each combination.")
+@click.option("--doubtful", is_flag=True, help="Count pictures that are in doubt, too.")
+@common
+def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, scheme: Path, as_json: bool) -> int:
+    """Count the pictures of each combination of classes that an export would hold, and say which are missing.
+
+    The most surprising gaps come first, such as no back views that are happy, where there are many of both.
+    """
+    from sorter.commands import coverage_text
+    from sorter.commands.coverage import coverage as run
+    from sorter.commands.coverage_page import write_page
+    from sorter.library.store.manifest import Manifest
+
+    job = load(scheme, unfitted=True)
+    asked = None if axes is None else [axis.strip() for axis in axes.split(",")]
+    with progress() as track, Manifest(library, dry_run=True) as manifest:
+        found = run(manifest, job, asked, doubtful, track)
+        if to:
+            write_page(found, manifest, to)
+    written = [f"{to}: written; open it in a browser"] if to else []
+    lines = [*coverage_text.lines_of(found, library, axes is not None), *written]
+    return say(as_json, coverage_text.as_dict(found, library) | {"to": to and str(to)}, lines)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
 @click.option("--to", type=FOLDER, required=True, help="The dataset's folder.")
 @click.option("--as", "use", default="imagefolder", show_default=True, help="The dataset's layout; see sorter list.")
 @click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")

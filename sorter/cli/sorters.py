@@ -34,14 +34,17 @@ def check(on: Path | None, scheme: Path, as_json: bool) -> int:
     """
     from dataclasses import asdict
 
-    from sorter.commands.check import describe, mirror_check
+    from sorter.commands.check import describe, describe_askers, mirror_check
 
     job = load(scheme)
-    axes, twice = describe(job), job.layout.captioner.tags.twice(job.scheme, job.classes)
+    axes, askers = describe(job), describe_askers(job)
+    twice = job.layout.captioner.tags.twice(job.scheme, job.classes)
     lines = [f"{scheme}: is in order", *(f"  {sentence}" for sentence in twice)]
     for axis in axes:
         lines += [f"  {axis['axis']}: {', '.join(axis['classes'])}", *(f"      {line}" for line in axis["notes"])]
-    data: dict[str, Any] = {"scheme": str(scheme), "axes": axes, "notes": twice}
+    for one in askers:
+        lines += [f"  {one['asker']}: {one['use']}", *(f"      {line}" for line in one["notes"])]
+    data: dict[str, Any] = {"scheme": str(scheme), "axes": axes, "askers": askers, "notes": twice}
     if on is None:
         return say(as_json, data, lines)
     with progress() as track:

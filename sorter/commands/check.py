@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sorter.classify.ask import Questions, Seen
 from sorter.classify.askers import askers, mirror_places
 from sorter.classify.measures import measures
+from sorter.classify.taggers import Worded
 from sorter.commands.init import is_silent
 from sorter.commands.job import Job
 from sorter.dataset.crop import croppers
@@ -22,7 +23,7 @@ from sorter.library.caption import captioners
 from sorter.networks.load import Sorter
 from sorter.pictures.scan import walk
 from sorter.records import Label, Unreadable
-from sorter.scheme import Axis
+from sorter.scheme import Axis, placeholders
 from sorter.tally import Report, Track, silent
 from sorter.threads import in_step
 
@@ -61,6 +62,19 @@ def describe(job: Job) -> list[dict[str, Any]]:
         notes += [f'"{label}" is left out of the library' for label in asked.labels if axis.meaning(label).drop]
         notes += _silence(axis, asked.labels)
         rows.append({"axis": name, "classes": list(asked.labels), "source": sources[name], "notes": notes})
+    return rows
+
+
+def describe_askers(job: Job) -> list[dict[str, Any]]:
+    """For each asker of the scheme's [ask] who it is, and notes. Raises ModelError where one cannot ask."""
+    said = {name for text in job.layout.captioner.captioner.texts(job.scheme) for name in placeholders(text)}
+    sources = job.questions.sources()
+    rows = []
+    for name, asker in job.questions.others.items():
+        notes = asker.check()
+        if isinstance(asker, Worded) and said and name not in said:
+            notes.append(f"no caption says its words; write {{{name}}} where they should stand in [caption] text")
+        rows.append({"asker": name, "use": job.scheme.ask[name].use, "source": sources[name], "notes": notes})
     return rows
 
 

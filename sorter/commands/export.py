@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,16 +9,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sorter.commands.answer import read_answers
+from sorter.commands.chosen import Chosen, chosen
 from sorter.commands.job import Job
 from sorter.commands.open import open_library
-from sorter.commands.plan import verdicts
 from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.dataset.crop import Cropper, border_mask
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.dataset.repeats import repeats
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
-from sorter.files import found_at, read_file
+from sorter.files import read_file
 from sorter.library.apply import Done, apply
 from sorter.library.names import folder_names
 from sorter.library.plan import steps_between
@@ -61,21 +59,17 @@ def export(
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
         report = Report()
-        read_answers(held, job, report, "export")
-        report.run = None
-        pictures = [one for one in held.placed() if isinstance(one.output.content, Render)]
-        files = {_current_hash(held.root, one): one for one in pictures}
-        report.counts["copies"] = len(pictures) - len(files)  # of originals that differ in what cannot be seen
-        chosen = list(_choose(held, files, job, cropper, doubtful, report))
-        paths = {sha256: held.root / one.output.path for sha256, one in files.items()}
-    if not chosen:
+        pictures = list(chosen(held, job, doubtful, report, "export"))
+        items = list(_items(held.root, pictures, job, cropper, report))
+        paths = {one.sha256: held.root / one.placed.output.path for one in pictures}
+    if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
-    chosen = _in_groups(chosen, job, balance)
-    report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in chosen)
+    items = _in_groups(items, job, balance)
+    report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in items)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
-        report.counts["exported"] = len(chosen)
+        report.counts["exported"] = len(items)
         if not dry_run:
-            items = _write(manifest, chosen, paths, layout, report, track)
+            items = _write(manifest, items, paths, layout, report, track)
             about = provenance(job, cropper, use, items, manifest)
             report.counts["written"] += _put(manifest, about, report)
     return report
@@ -168,25 +162,12 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
     return listed
 
 
-def _choose(
-    library: Manifest, files: dict[str, Placed], job: Job, cropper: Cropper, doubtful: bool, report: Report
-) -> Iterator[Item]:
-    """The pictures of the dataset. `files`: hash of a library file as it stands -> what we know of it."""
-    standing = {_pictured(one): (sha256, one) for sha256, one in files.items()}
-    for verdict in verdicts(library, job):
-        if verdict.unwanted or verdict.picture.sha256 not in standing:
-            continue
-        if verdict.picture.sha256 in report.corrections.astray:
-            report.counts["left out, in no class folder or in several"] += 1
-            continue
-        if verdict.doubts and not doubtful:
-            report.counts["left out, in doubt"] += 1
-            report.doubts.update(verdict.unsure)
-            continue
-        sha256, one = standing[verdict.picture.sha256]
+def _items(root: Path, pictures: Iterable[Chosen], job: Job, cropper: Cropper, report: Report) -> Iterator[Item]:
+    """What a dataset says of these pictures of the library at `root`."""
+    for verdict, one, sha256 in pictures:
         picture = verdict.picture._replace(sha256=sha256)
         if sha256 != one.sha256:
-            path = library.root / one.output.path
+            path = root / one.output.path
             try:
                 picture, _ = read_picture(path, read_file(path))  # edited, perhaps to another size
             except PictureError as error:
@@ -207,22 +188,6 @@ def _item(rendered: Render, picture: Picture, one: Placed, job: Job, verdict: Ve
     author = job.layout.captioner.author(verdict)
     caption, mask = job.layout.caption(verdict), border_mask(picture, rendered)
     return Item(path.stem, suffix, rendered, caption, classes, verdict, mask, author=author)
-
-
-def _pictured(one: Placed) -> str:
-    """The hash of the original that a library file shows."""
-    return one.output.content.sha256 if isinstance(one.output.content, Render) else ""
-
-
-def _current_hash(root: Path, one: Placed) -> str:
-    """The hash of a library file as it stands; one that a person has edited is exported as edited."""
-    path = root / one.output.path
-    try:
-        if (found := found_at(path)) and (found.size, found.modified) == (one.size, one.modified):
-            return one.sha256
-        return hashlib.sha256(read_file(path)).hexdigest()
-    except OSError:
-        return one.sha256
 
 
 @contextmanager

@@ -39,7 +39,7 @@ class Job:
 
     def decide(self, *known: Any) -> Verdict:
         """The verdict on a (picture, labels) pair of the manifest."""
-        return decide(known[0], known[1], self.scheme, self.thresholds, self.classes)
+        return decide(known[0], self.questions.told(known[1]), self.scheme, self.thresholds, self.classes)
 
 
 def load_job(scheme_path: Path, exact: bool = False, unfitted: bool = False) -> Job:

@@ -6,6 +6,7 @@ from tests.bench import (
     agreement,
     captions,
     cmu_faces,
+    coverage,
     doctor,
     export,
     exports,
@@ -20,7 +21,7 @@ from tests.bench import (
 )
 
 for bench in (
-    *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, scale, kill, hands),
+    *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, coverage, scale, kill, hands),
     *(doctor, export, frames),
 ):
     print(f"\n# python -m {bench.__name__}")

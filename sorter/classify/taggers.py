@@ -1,0 +1,136 @@
+"""The askers that say what is on a picture in words: a tagger's tags. What they say goes into captions as `{NAME}`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from pydantic import Field
+
+from sorter.classify.askers import Asker, askers
+from sorter.errors import ModelError, nearest
+from sorter.networks.hub import model_folder
+from sorter.networks.tags import KINDS, Colours, TaggerFiles, TagNetwork, Values, is_tagger, read_tagger
+from sorter.threads import OnceEach
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from sorter.classify.view import View
+
+LEAST = 0.1
+"""Probability below which a tag is not kept. Thresholds down to it can be changed without asking anybody again."""
+ONE_OF_THEM = ("rating", "quality")
+"""Categories of which a picture has one: the likeliest is taken."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Worded(Asker):
+    """One whose answer is words for captions."""
+
+
+@askers.add("tagger")
+class Tagger(Worded):
+    """Tags by an ONNX tagger such as SmilingWolf's wd taggers: a folder or a name on huggingface.co."""
+
+    model: str
+    """A folder with model.onnx and selected_tags.csv, relative to the scheme, or a name on huggingface.co."""
+    categories: tuple[str, ...] = ("general", "character")
+    """The kinds of tags that are said, in this order; "rating", "copyright", "artist" and "meta" are others."""
+    general_threshold: Share = 0.35
+    """The probability from which on a tag is said."""
+    character_threshold: Share = 0.85
+    rating_threshold: Share = 0.0
+    """The likeliest rating is said if it reaches this."""
+    other_threshold: Share = 0.5
+    """Of every other kind."""
+    underscores: bool = False
+    """Whether tags keep their underscores; faces such as ^_^ do in any case."""
+    colours: Colours = "bgr"
+    """The order in which the model reads colours."""
+    values: Values = "auto"
+    """What the model reads; "auto": 0..255 where colours come last, as wd's do, and -1..1 where they come first."""
+
+    def sha256(self) -> str:
+        """Of the model's files, and of those options that change what it is asked: thresholds need no second look."""
+        said = f"{self.version} {self.files.sha256} {self.colours} {self.values} {self._least()}"
+        return hashlib.sha256(f"tagger {said}".encode()).hexdigest()
+
+    def ask(self, view: View) -> dict[str, dict[str, float]]:
+        """Category -> tag, as the model spells it -> its probability, of those that are likely at all."""
+        network = self._network()
+        found: dict[str, dict[str, float]] = {}
+        chances = network(squared(view.rgb, network.side))
+        for place in np.flatnonzero(chances >= self._least()):
+            tag = self.files.tags[place]
+            found.setdefault(tag.category, {})[tag.name] = round(float(chances[place]), 4)
+        return found
+
+    def told(self, kept: Any) -> list[str]:
+        """The tags of the wanted categories that are likely enough, the likeliest of each category first."""
+        tags: list[str] = []
+        for category in self.categories:
+            ranked = sorted(kept.get(category, {}).items(), key=lambda pair: -pair[1])
+            ranked = ranked[:1] if category in ONE_OF_THEM else ranked
+            tags += [self._spelled(tag) for tag, chance in ranked if chance >= self._threshold(category)]
+        return tags
+
+    def check(self) -> list[str]:
+        """How many tags it knows, and what it runs on. Raises ModelError where model, tags and options do not fit."""
+        counts: dict[str, int] = {}
+        for tag in self.files.tags:
+            counts[tag.category] = counts.get(tag.category, 0) + 1
+        for category in self.categories:
+            if category not in counts:
+                raise ModelError(f'{self.model}: categories: it has no tags of "{category}"{nearest(category, counts)}')
+        network = self._network()
+        device = network.provider.removesuffix("ExecutionProvider")
+        known = ", ".join(f"{count} {category}" for category, count in counts.items())
+        return [f"knows {known} tags; looks at {network.side} x {network.side} pixels; runs on: {device}"]
+
+    @cached_property
+    def files(self) -> TaggerFiles:
+        """Its folder, read. Raises ModelError."""
+        return read_tagger(model_folder(self.model, KINDS, is_tagger, "taggers"))
+
+    def _network(self) -> TagNetwork:
+        return _loaded((self.files, self.colours, self.values))
+
+    def _least(self) -> float:
+        return min(LEAST, self.general_threshold, self.character_threshold, self.other_threshold)
+
+    def _threshold(self, category: str) -> float:
+        one = {"general": self.general_threshold, "character": self.character_threshold}
+        return self.rating_threshold if category in ONE_OF_THEM else one.get(category, self.other_threshold)
+
+    def _spelled(self, tag: str) -> str:
+        is_face = not re.search(r"[^\W\d_]{2}", tag)  # no two letters side by side: ^_^, o_o, (o)_(o)
+        return tag if self.underscores or is_face else tag.replace("_", " ")
+
+
+def squared(image: Image, side: int) -> NDArray[np.uint8]:
+    """The whole picture, scaled to the middle of a white square: (side, side, 3), RGB.
+
+    As the wd taggers were trained: white around, bicubic (huggingface.co/spaces/SmilingWolf/wd-tagger, app.py).
+    """
+    import PIL.Image
+
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    square = PIL.Image.new("RGB", (side, side), "white")
+    small = image.resize((width, height), PIL.Image.Resampling.BICUBIC)
+    square.paste(small, ((side - width) // 2, (side - height) // 2))
+    return np.asarray(square)
+
+
+def _load(key: tuple[TaggerFiles, Colours, Values]) -> TagNetwork:
+    return TagNetwork(*key)
+
+
+_loaded: OnceEach[tuple[TaggerFiles, Colours, Values], TagNetwork] = OnceEach(_load)
+"""Held for as long as the process lives: a watch reads its scheme again, and not its networks."""
