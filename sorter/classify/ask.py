@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sorter.classify import taggers as taggers  # which registers them
+from sorter.classify import locate as locate  # which registers its asker
+from sorter.classify import taggers as taggers
 from sorter.classify.askers import (
     Asked,
     Asker,

@@ -70,6 +70,11 @@ def _read(folder: Path) -> bytes:
         ) from None
 
 
+def is_locator(folder: Path) -> bool:
+    """Whether a folder holds a fitted locator."""
+    return (folder / FILE).is_file()
+
+
 def read_head(data: bytes, where: Path) -> LocatorHead:
     """A fitted head from its file. Raises ModelError."""
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sorter.classify.askers import load_asked
+from sorter.classify.locate import is_locator
 from sorter.errors import ModelsheetError, SchemeError
 from sorter.files import write
 from sorter.networks.labels import mirror_pairs
@@ -23,6 +24,11 @@ HEAD = """\
 name    = {name}
 trigger = {trigger}        # the word that the diffusion model will learn for your subject
 folders = {folders}
+"""
+LOCATOR = """
+[ask.{name}]
+use   = "locator"          # where the subject's head is; use = "subject" in [crop] frames by it
+model = {model}
 """
 TAIL = """
 [crop]
@@ -47,9 +53,13 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
     safe: set[str] = set()
     folders: dict[str, str] = {}
     passed: list[str] = []
+    locators: list[str] = []
     models = folder / "models"
     for one in sorted(models.iterdir()) if models.is_dir() else []:
         if not one.is_dir() and one.suffix != ".zip":
+            continue
+        if is_locator(one):
+            locators.append(one.name)
             continue
         try:
             asked, name = load_asked(one), _axis_name(one)
@@ -67,7 +77,8 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
         raise SchemeError(
             f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose{why}"
         )
-    write(path, starter(folder.absolute().name, axes, folders, safe).encode())
+    asked_too = "".join(LOCATOR.format(name=_key(_axis_name(Path(one))), model=_quote(f"models/{one}")) for one in locators)
+    write(path, (starter(folder.absolute().name, axes, folders, safe) + asked_too).encode())
     return path, passed
 
 
