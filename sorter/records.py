@@ -77,6 +77,8 @@ class Verdict(NamedTuple):
     """A person's own words, which may be none at all; they hide every captioner's."""
     answers: tuple[Label, ...] = ()
     """What the askers of the scheme's [ask] said of the picture as it was found."""
+    window: Box | None = None
+    """The part of the picture, as it will stand, that a cropper takes for all of it: what is within black bars."""
 
     def answer(self, name: str) -> Any:
         """What the asker of this name answered: a text, a list, numbers; None where it has not been asked yet.
@@ -95,15 +97,15 @@ class Verdict(NamedTuple):
         return next((label.score for label in self.answers if label.axis == name), 0.0)
 
     def box(self, name: str) -> Box | None:
-        """The box that the asker of this name found, on the picture as it will stand, turned or not."""
+        """The box that the asker of this name found, on the picture as it will stand, turned or not; in the pixels of
+        `window`, where there is one, and None where it lies outside of that."""
         sides = self.answer(name)
         if sides is None:
             return None
         found = Box(**sides)
-        if not self.mirror:
-            return found
-        width = self.picture.width
-        return Box(width - found.right, found.top, width - found.left, found.bottom)
+        if self.mirror:
+            found = found.mirrored(self.picture.width)
+        return found.seen_from(self.window) if self.window else found
 
     def sure(self) -> dict[str, str]:
         """Axis to class name, for the axes that are beyond doubt."""
@@ -119,9 +121,31 @@ class Box:
     right: int
     bottom: int
 
+    @property
+    def sides(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.right - self.left, self.bottom - self.top
+
+    def mirrored(self, width: int) -> Box:
+        """Where it lies in the mirror image of a picture of this width."""
+        return Box(width - self.right, self.top, width - self.left, self.bottom)
+
+    def seen_from(self, window: Box) -> Box | None:
+        """The part of it within a window, in the window's own pixels; None where there is none."""
+        left, top = max(self.left, window.left), max(self.top, window.top)
+        right, bottom = min(self.right, window.right), min(self.bottom, window.bottom)
+        if left >= right or top >= bottom:
+            return None
+        return Box(left - window.left, top - window.top, right - window.left, bottom - window.top)
+
 
 class Render(NamedTuple):
-    """Pixels of the picture `sha256`: cropped, then mirrored, then scaled to `size` (width, height)."""
+    """Pixels of the picture `sha256`: its `window`, cropped, then mirrored, then scaled to `size` (width, height)."""
 
     sha256: str
     crop: Box | None = None
@@ -133,11 +157,15 @@ class Render(NamedTuple):
     """As a sorter sees it: transparency laid on black, larger numbers scaled to 0..255."""
     mask: bool = False
     """Not the pixels, but where they are: grey values, white inside the picture, black where `crop` reaches beyond."""
+    window: Box | None = None
+    """The part of the picture that is taken for all of it: `crop` counts from its corner, and beyond it is `fill`."""
+    hidden: tuple[Box, ...] = ()
+    """In a mask, what is black although it is in the picture, such as a subtitle; in the pixels of `window`."""
 
     @property
     def is_plain(self) -> bool:
         """Whether the pixels are the picture's own, but perhaps for `opaque`."""
-        return not (self.crop or self.mirror or self.size or self.mask)
+        return not (self.crop or self.mirror or self.size or self.mask or self.window)
 
 
 class Text(NamedTuple):

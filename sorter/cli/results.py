@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
 from sorter.cli.terminal import as_dict, progress, say, say_report
+
+if TYPE_CHECKING:
+    from sorter.dataset.overlays import Mode
 
 
 @click.command()
@@ -78,6 +81,14 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
 @click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
 @click.option("--at", help="The dataset's folder as the trainer will find it.  [default: where it is written]")
 @click.option("--resolution", type=int, help="What the trainer's config says, where pictures keep their shapes.")
+@click.option(
+    "--overlays",
+    type=click.Choice(["bars", "cut", "mask", "keep"]),
+    default="bars",
+    show_default=True,
+    help="What lies over pictures: cut off black bars only; cut subtitles and logos, too, or mask what cannot be cut; "
+    "mask them all; or keep everything.",
+)
 @click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
 @dry_option
 @common
@@ -90,6 +101,7 @@ def export(
     balance: str | None,
     at: str | None,
     resolution: int | None,
+    overlays: Mode,
     doubtful: bool,
     dry_run: bool,
     scheme: Path,
@@ -104,7 +116,7 @@ def export(
     options = own.options() if crop in (None, own.use) else {}
     cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
-    how["resolution"] = resolution
+    how |= {"resolution": resolution, "overlays": overlays}
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)

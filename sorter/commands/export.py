@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -12,9 +12,11 @@ from typing import Any
 from sorter.commands.chosen import Chosen, chosen
 from sorter.commands.job import Job
 from sorter.commands.open import open_library
+from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
-from sorter.dataset.crop import Cropper, border_mask
+from sorter.dataset.crop import Cropper, framed
 from sorter.dataset.layouts import Item, Layout, layouts
+from sorter.dataset.overlays import Mode, Overlays, clear
 from sorter.dataset.repeats import repeats
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
 from sorter.files import read_file
@@ -26,6 +28,9 @@ from sorter.library.store.manifest import FILE, FOLDER, Manifest
 from sorter.pictures.images import read_picture
 from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, Step, Text, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
+
+Framing = Callable[[Picture, Verdict, bool], tuple[Render, Render | None]]
+"""A picture as it stands, the verdict on it, and whether to mirror it -> its rendering and its loss mask."""
 
 
 def export(
@@ -39,6 +44,7 @@ def export(
     balance: str | None = None,
     at: str | None = None,
     resolution: int | None = None,
+    overlays: Mode = "bars",
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
@@ -46,21 +52,27 @@ def export(
 
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
-    the trainer's config says, of layouts that have one. Run again, it writes only what has changed.
-    Raises DatasetError where `to` is not ours to write to, or the library holds nothing to export.
+    the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos. Run
+    again, it writes only what has changed. Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to
+    write to, or the library holds nothing to export.
     """
     options = {} if resolution is None else {"resolution": resolution}
     place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
     layout = layouts.build(use, f"--as {use}", at=place, **options)
     if balance is not None and balance not in job.scheme.axes:
         raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
+    if overlays == "mask" and not layout.has_masks:
+        raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
+                           "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
     cropper = crop or job.cropper
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
         report = Report()
         pictures = list(chosen(held, job, doubtful, report, "export"))
-        items = list(_items(held.root, pictures, job, cropper, report))
+        found = overlays_on(pictures, held, overlays, track, keep=not dry_run)
+        framing = _framing(found, overlays, layout.has_masks, cropper, report)
+        items = list(_items(held.root, pictures, job, framing, report))
         paths = {one.sha256: held.root / one.placed.output.path for one in pictures}
     if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
@@ -162,7 +174,19 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
     return listed
 
 
-def _items(root: Path, pictures: Iterable[Chosen], job: Job, cropper: Cropper, report: Report) -> Iterator[Item]:
+def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: Cropper, report: Report) -> Framing:
+    """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
+
+    def frame(picture: Picture, verdict: Verdict, turn: bool) -> tuple[Render, Render | None]:
+        over = found.get(picture.sha256, Overlays())
+        cleared = clear(over, (picture.width, picture.height), mode, masked)
+        report.counts.update(cleared.done)
+        return framed(picture, verdict, cropper, cleared, turn)
+
+    return frame
+
+
+def _items(root: Path, pictures: Iterable[Chosen], job: Job, framing: Framing, report: Report) -> Iterator[Item]:
     """What a dataset says of these pictures of the library at `root`."""
     for verdict, one, sha256 in pictures:
         picture = verdict.picture._replace(sha256=sha256)
@@ -174,20 +198,18 @@ def _items(root: Path, pictures: Iterable[Chosen], job: Job, cropper: Cropper, r
                 report.failures.append(Unreadable(path, str(error)))
                 continue
             verdict = verdict._replace(answers=())  # what was found is not where it was
-        yield _item(cropper(picture, verdict), picture, one, job, verdict)
+        turn = one.is_mirrored != verdict.mirror  # corrected since the last sort: turned here already
+        yield _item(*framing(picture, verdict, turn), one, job, verdict)
 
 
-def _item(rendered: Render, picture: Picture, one: Placed, job: Job, verdict: Verdict) -> Item:
-    if isinstance(one.output.content, Render) and one.output.content.mirror != verdict.mirror:
-        rendered = rendered._replace(mirror=True)  # corrected since the last sort: turned here already
+def _item(rendered: Render, mask: Render | None, one: Placed, job: Job, verdict: Verdict) -> Item:
     path = PurePosixPath(one.output.path)
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
     author = job.layout.captioner.author(verdict)
-    caption, mask = job.layout.caption(verdict), border_mask(picture, rendered)
-    return Item(path.stem, suffix, rendered, caption, classes, verdict, mask, author=author)
+    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, mask, author=author)
 
 
 @contextmanager

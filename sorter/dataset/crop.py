@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from sorter.dataset.overlays import Clear
 from sorter.pictures.transform import is_inside
 from sorter.plugins import Options, Registry
 from sorter.records import Box, Picture, Render, Verdict
@@ -55,12 +56,30 @@ class Pad(Cropper):
         return Render(picture.sha256, box, size=(self.size, self.size), fill=self.fill)
 
 
-def border_mask(picture: Picture, rendered: Render) -> Render | None:
-    """The mask of a rendering that reaches beyond its picture, white where the picture is; None for any other."""
+def framed(
+    picture: Picture, verdict: Verdict, cropper: Cropper, cleared: Clear, turn: bool = False
+) -> tuple[Render, Render | None]:
+    """What a cropper makes of a picture as it stands, within what is left of it, and the loss mask of that, if any.
+
+    `turn`: mirrored, since the verdict is about its mirror image.
+    """
+    if window := cleared.window:
+        picture = picture._replace(width=window.size[0], height=window.size[1])
+        verdict = verdict._replace(window=window.mirrored(verdict.picture.width) if turn else window)
+    rendered = cropper(picture, verdict)._replace(window=window)
+    if turn:  # it is cropped before it is mirrored
+        rendered = rendered._replace(mirror=True, crop=rendered.crop and rendered.crop.mirrored(picture.width))
+    return rendered, loss_mask(picture, rendered, cleared.hidden)
+
+
+def loss_mask(picture: Picture, rendered: Render, hidden: tuple[Box, ...] = ()) -> Render | None:
+    """The mask of a rendering that reaches beyond its picture or shows something that is not to be learned, such as a
+    subtitle: white where the picture is, black beyond it and in the boxes `hidden`. None for any other."""
     box = rendered.crop
-    if box is None or is_inside(box, (picture.width, picture.height)):
+    seen = tuple(one for one in hidden if box is None or one.seen_from(box))
+    if not seen and (box is None or is_inside(box, (picture.width, picture.height))):
         return None
-    return rendered._replace(mask=True, opaque=False)
+    return rendered._replace(mask=True, opaque=False, hidden=seen)
 
 
 def middle_square(picture: Picture, side: int) -> Box:

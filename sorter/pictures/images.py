@@ -249,7 +249,9 @@ def _part_of_jpeg(data: bytes, image: Image, wanted: Render) -> tuple[Image, Ren
 
     with suppress(ValueError):
         pixels = simplejpeg.decode_jpeg(data, "RGB", fastdct=False, fastupsample=False)
-        if (box := wanted.crop) and is_inside(box, image.size):
+        if box := wanted.window:
+            pixels, wanted = pixels[box.top : box.bottom, box.left : box.right], wanted._replace(window=None)
+        if (box := wanted.crop) and is_inside(box, (pixels.shape[1], pixels.shape[0])):
             pixels, wanted = pixels[box.top : box.bottom, box.left : box.right], wanted._replace(crop=None)
         if wanted.size and not wanted.crop:
             if (pixels.shape[1], pixels.shape[0]) != wanted.size:

@@ -11,10 +11,15 @@ if TYPE_CHECKING:
 
 
 def transform(image: Image, wanted: Render) -> Image:
-    """Cropped, then mirrored, then scaled, as `wanted` says; scaling is `resample`'s where the picture is RGB."""
+    """The window, cropped, then mirrored, then scaled, as `wanted` says; RGB is scaled by `resample`."""
     from PIL import Image as Images
     from PIL import ImageOps
 
+    if wanted.window:
+        box = wanted.window
+        image = image.crop((box.left, box.top, box.right, box.bottom))
+    for box in wanted.hidden:
+        image.paste("black", (box.left, box.top, box.right, box.bottom))
     if wanted.crop:
         box = wanted.crop
         if is_inside(box, image.size):

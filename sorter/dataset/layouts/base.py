@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -65,6 +65,8 @@ class Item:
 class Layout(Options):
     """What every dataset layout is: called with the items, it gives every file that the dataset should hold."""
 
+    has_masks: ClassVar[bool] = True
+    """Whether the trainer that reads it can leave a part of a picture out of its loss."""
     at: str = "."
     """Where the trainer will find the dataset's folder: what paths in its config begin with."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from sorter.dataset.layouts.base import Item, Layout, is_balanced, layouts, row
 from sorter.errors import DatasetError
@@ -17,6 +17,8 @@ METADATA = "metadata.jsonl"
 @layouts.add("imagefolder")
 class ImageFolder(Layout):
     """Hugging Face's imagefolder: pictures beside a metadata.jsonl: file_name, text, caption_by, a column an axis."""
+
+    has_masks: ClassVar[bool] = False
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         items = list(items)

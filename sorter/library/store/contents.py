@@ -20,6 +20,11 @@ class Placed:
     size: int
     modified: int
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether it is a picture that was turned."""
+        return isinstance(self.output.content, Render) and self.output.content.mirror
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -50,11 +55,13 @@ def content_text(content: Content) -> str:
     values = {
         "crop": asdict(content.crop) if content.crop else None,
         "fill": content.fill,
+        "hidden": [asdict(box) for box in content.hidden],
         "mask": content.mask,
         "mirror": content.mirror,
         "opaque": content.opaque,
         "sha256": content.sha256,
         "size": content.size,
+        "window": asdict(content.window) if content.window else None,
     }
     return json.dumps({key: value for key, value in values.items() if value})
 
@@ -73,6 +80,10 @@ def _content_from(text: str) -> Content:
             return Shard(tuple(Output(path, content_from(inner)) for path, inner in values["members"]))
         if "crop" in values:
             values["crop"] = Box(**values["crop"])
+        if "window" in values:
+            values["window"] = Box(**values["window"])
+        if "hidden" in values:
+            values["hidden"] = tuple(Box(**box) for box in values["hidden"])
         if "size" in values:
             values["size"] = tuple(values["size"])
         return Render(**values)

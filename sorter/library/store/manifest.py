@@ -18,6 +18,7 @@ from sorter.files import Found
 from sorter.library.store import database
 from sorter.library.store.contents import Garbled
 from sorter.library.store.journal import Journal
+from sorter.library.store.looks import Looks
 from sorter.library.store.people import PeoplesAnswers
 from sorter.library.store.placed import PlacedFiles
 from sorter.library.store.schema import migrate
@@ -32,7 +33,7 @@ IN_FORCE = ", ".join(Label._fields[:6])
 """Those that a verdict is made of; a library has millions of labels."""
 
 
-class Manifest(PlacedFiles, PeoplesAnswers):
+class Manifest(PlacedFiles, PeoplesAnswers, Looks):
     """The open manifest of the library at `root`. A context manager; every change is one transaction."""
 
     def __init__(self, root: Path, create: bool = False, dry_run: bool = False, rebuild: bool = False) -> None:
