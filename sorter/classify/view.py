@@ -39,7 +39,6 @@ class View:
         self._at_least = max(2 * largest, whole * 3 // 2)
         self._squares: dict[int, NDArray[np.uint8]] = {}
         self._maps: dict[tuple[str, bool], tuple[NDArray[np.float32], ...]] = {}
-        self._whole_maps: dict[str, tuple[NDArray[np.float32], ...]] = {}
 
     @property
     def is_decoded(self) -> bool:
@@ -70,21 +69,21 @@ class View:
             self._maps[key] = self._runners.maps(network, np.ascontiguousarray(square[:, ::-1]) if mirrored else square)
         return self._maps[key]
 
-    def whole_maps(self, network: Backbone) -> tuple[NDArray[np.float32], ...]:
-        """The same of the whole picture, squeezed to a square: for askers that name the network in `networks`."""
-        if network.key not in self._whole_maps:
-            self._whole_maps[network.key] = self._runners.maps(network, images.squeezed(self._small, network.size))
-        return self._whole_maps[network.key]
+    def run(self, network: Backbone, square: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        """The maps (height, width, channels) of one pass over a view of an asker's own (size, size, 3), RGB: of a
+        network that it names in `networks`."""
+        return self._runners.maps(network, square)
 
     def _scaled(self, side: int) -> NDArray[np.uint8]:
         if self._exact:
             return images.exact_view(self._opened(), side)
         if side > self._largest:
             return images.fit_view(np.asarray(self.rgb), side)
-        return images.fit_view(self._small, side)
+        return images.fit_view(self.small, side)
 
     @cached_property
-    def _small(self) -> NDArray[np.uint8]:
+    def small(self) -> NDArray[np.uint8]:
+        """The whole picture (height, width, 3), RGB, perhaps smaller than it is, and large enough for each network."""
         # Twice the size, so that a JPEG's own coarse scaling is followed by a good one.
         return images.load_small(self._data, self._opened(), at_least=self._at_least)
 

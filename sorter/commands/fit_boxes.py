@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sorter.classify.locate import FILE, read_head, write_head
+from sorter.classify.locate import FILE, Part, read_head, squared, write_head
 from sorter.errors import ExamplesError, LibraryError, PictureError
 from sorter.files import Found, read_file, write
 from sorter.fit import locator
@@ -25,7 +25,7 @@ from sorter.pictures import images
 from sorter.pictures.hashing import perceptual_hash
 from sorter.pictures.scan import walk
 from sorter.records import Unreadable
-from sorter.tally import Track
+from sorter.tally import Track, silent
 from sorter.threads import in_step
 
 LEAST, ENOUGH = 5, 25
@@ -41,7 +41,9 @@ class Seen:
     perceptual_hash: int
     views: tuple[Array, ...]
     boxes: tuple[Sides, ...]
-    """In shares of the picture, the largest first."""
+    """In shares of `part`, the largest first."""
+    part: Part
+    """What was looked at of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +68,26 @@ class _Look:
             data = read_file(path)
             with images.opened(data) as image:
                 picture = images.described(path, "", image)
-                view = images.squeezed(images.load_small(data, image, at_least=SIZE * 3 // 2), SIZE)
-            sides = [_shares(one, (picture.width, picture.height)) for one in boxes]
+                view, part = squared(images.load_small(data, image, at_least=SIZE * 3 // 2))
+            size = picture.width, picture.height
+            drawn = sorted((_shares(one, size) for one in boxes), key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
+            sides = [side for box in drawn if (side := part.shares(*box)) and side[0] < side[2] and side[1] < side[3]]
+            if not sides:
+                raise PictureError("its box lies in a black bar; draw it again")
             both = view, np.ascontiguousarray(view[:, ::-1])
             views = tuple(cells(self.runners.maps(network(), one)) for one in both)
         except PictureError as found:
             return Unreadable(path, str(found))
         except OSError as found:
             return Unreadable(path, f"cannot be read: {found.strerror}")
-        sides.sort(key=lambda box: (box[0] - box[2]) * (box[3] - box[1]))
-        return Seen(path, hashlib.sha256(data).hexdigest(), perceptual_hash(view), views, tuple(sides))
+        return Seen(path, hashlib.sha256(data).hexdigest(), perceptual_hash(view), views, tuple(sides), part)
 
 
 def fit_boxes(
-    pictures: Path, boxes: Path, to: Path, kind: str | None = None, track: Track[Any] = lambda items, what, total: items
+    pictures: Path, boxes: Path, to: Path, kind: str | None = None, track: Track[Any] = silent
 ) -> FittedLocator:
-    """Learn where heads are from `boxes`, a file or folder as `read_boxes` takes it, drawn on pictures below `pictures`;
-    write locator.npz, card.toml and report.html to `to`.
+    """Learn where heads are from `boxes`, a file or folder as `read_boxes` takes it, drawn on pictures below
+    `pictures`; write locator.npz, card.toml and report.html to `to`.
 
     `kind`: the class of the boxes that are wanted. Of several boxes on a picture, the largest is the subject's. Raises
     ExamplesError, MissingExtra, LibraryError.
@@ -124,7 +129,8 @@ def _fitted(seen: list[Seen], failures: list[Unreadable], boxes: Path, to: Path)
     if tried is not None:
         overlap = locator.overlap_mean(tried.found, examples)
         card["scores"] = {"found": round(float(tried.hits.mean()), 4), "overlap": round(overlap, 4)}
-    _write(to, write_head(head), card, write_page(to.name, said, [one.path for one in seen], examples, tried, failures))
+    looked = [(one.path, one.part) for one in seen]
+    _write(to, write_head(head), card, write_page(to.name, said, looked, examples, tried, failures))
     return FittedLocator(card, tuple(said), tuple(failures))
 
 

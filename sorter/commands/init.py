@@ -77,7 +77,9 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
         raise SchemeError(
             f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose{why}"
         )
-    asked_too = "".join(LOCATOR.format(name=_key(_axis_name(Path(one))), model=_quote(f"models/{one}")) for one in locators)
+    asked_too = "".join(
+        LOCATOR.format(name=_key(_axis_name(Path(one))), model=_quote(f"models/{one}")) for one in locators
+    )
     write(path, (starter(folder.absolute().name, axes, folders, safe) + asked_too).encode())
     return path, passed
 

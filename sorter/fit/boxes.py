@@ -22,6 +22,8 @@ from sorter.files import read_file
 
 MOST_BYTES = 256 << 20
 """Of a file of boxes."""
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+"""Of a box in Pascal VOC."""
 NAMES = ("classes.txt", "obj.names", "data.yaml", "data.yml", "notes.json")
 """Files in a YOLO folder that are no boxes of a picture."""
 
@@ -53,7 +55,9 @@ def read_boxes(path: Path) -> list[Drawn]:
     elif path.is_dir():
         found = list(_folder(path))
     else:
-        raise ExamplesError(f"{path}: is no file of boxes; give a COCO .json, or a folder of VOC .xml or YOLO .txt files")
+        raise ExamplesError(
+            f"{path}: is no file of boxes; give a COCO .json, or a folder of VOC .xml or YOLO .txt files"
+        )
     if not found:
         raise ExamplesError(f"{path}: holds no box; draw some first")
     for one in found:
@@ -119,8 +123,8 @@ def _voc(path: Path) -> Iterator[Drawn]:
         wide, high = (float(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
         size = (wide, high) if wide > 0 and high > 0 else None
         for one in root.iter("object"):
-            sides = [float(one.findtext(f"bndbox/{side}") or "") for side in ("xmin", "ymin", "xmax", "ymax")]
-            yield Drawn(name, (one.findtext("name") or "").strip(), *sides, size=size)
+            left, top, right, bottom = (float(one.findtext(f"bndbox/{side}") or "") for side in SIDES)
+            yield Drawn(name, (one.findtext("name") or "").strip(), left, top, right, bottom, size)
     except (ElementTree.ParseError, ValueError) as found:
         raise ExamplesError(f"{path}: is no Pascal VOC file: {_line(found)}") from None
 
@@ -185,7 +189,7 @@ def of_class(boxes: list[Drawn], kind: str | None, where: Path) -> list[Drawn]:
 def by_picture(boxes: list[Drawn], pictures: Path, files: list[Path]) -> tuple[dict[Path, list[Drawn]], list[str]]:
     """Picture -> its boxes; and the names of those that are not in the folder, or are there twice.
 
-    `files`: all pictures in the folder. A name with folders is looked for as it is, then alone, then without its ending.
+    `files`: all pictures in the folder. A name with folders is looked for as it is, then alone, then without ending.
     """
     known: dict[str, set[Path]] = {}
     for path in files:
@@ -195,9 +199,9 @@ def by_picture(boxes: list[Drawn], pictures: Path, files: list[Path]) -> tuple[d
     found: dict[Path, list[Drawn]] = {}
     missing: set[str] = set()
     for one in boxes:
-        path = PurePosixPath(one.picture.replace("\\", "/"))
-        tries = (str(path), path.name, str(path.with_suffix("")), path.stem)
-        places = next((known[name.casefold()] for name in tries if name.casefold() in known), set())
+        said = PurePosixPath(one.picture.replace("\\", "/"))
+        tries = (str(said), said.name, str(said.with_suffix("")), said.stem)
+        places = next((known[text.casefold()] for text in tries if text.casefold() in known), set())
         if len(places) == 1:
             found.setdefault(next(iter(places)), []).append(one)
         else:

@@ -1,9 +1,10 @@
-"""Boxes around heads -> the head of a locator: its numbers, and how well it does on pictures that it was not fitted on."""
+"""Boxes around heads -> the numbers of a locator, and how well it does on pictures that it was not fitted on."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,7 @@ def try_out(examples: Sequence[Boxed], strength: float) -> Tried:
     found, logits = np.zeros((len(examples), 4)), np.zeros(len(examples))
     for fold in sorted(set(folds)):
         head = solve([one for one, own in zip(examples, folds, strict=True) if own != fold], strength)
-        for place in np.flatnonzero(folds == fold):
+        for place in np.flatnonzero(folds == fold).tolist():
             seen = head.look(examples[place].views[0])
             found[place], logits[place] = (seen.left, seen.top, seen.right, seen.bottom), seen.logit
     hits = np.array([is_hit(box, one.box) for box, one in zip(found, examples, strict=True)])
@@ -98,7 +99,9 @@ def solve(
     spread = np.maximum(known.std(axis=0), 1e-6)
     known /= spread
     told = LogisticRegression(C=strength * len(examples), max_iter=300).fit(known, inside, sample_weight=weights)
-    away = Ridge(alpha=RIDGE).fit(known[inside], np.log(np.maximum(sides[inside], 0.004)), sample_weight=weights[inside])
+    away = Ridge(alpha=RIDGE).fit(
+        known[inside], np.log(np.maximum(sides[inside], 0.004)), sample_weight=weights[inside]
+    )
     return LocatorHead(
         spread.astype(np.float32),
         np.vstack([told.coef_.T, told.intercept_[None]]).astype(np.float32),
@@ -139,16 +142,17 @@ def _cells(examples: Sequence[Boxed]) -> tuple[Array, NDArray[np.bool_], Array, 
 def _off(x: Array, y: Array, box: Sides) -> Array:
     """How far each cell is from a box's middle, as a share of the box: up to a half within it."""
     left, top, right, bottom = box
-    return np.maximum(abs(x - (left + right) / 2) / (right - left), abs(y - (top + bottom) / 2) / (bottom - top))
+    off: Array = np.maximum(abs(x - (left + right) / 2) / (right - left), abs(y - (top + bottom) / 2) / (bottom - top))
+    return off
 
 
-def is_hit(found: Sequence[float] | Array, true: Sequence[float]) -> bool:
+def is_hit(found: Sequence[float] | NDArray[Any], true: Sequence[float]) -> bool:
     """Whether a box is right: its middle lies in the true one, and they share a third of what both cover."""
     x, y = (found[0] + found[2]) / 2, (found[1] + found[3]) / 2
     return bool(true[0] <= x <= true[2] and true[1] <= y <= true[3] and overlap(found, true) >= 1 / 3)
 
 
-def overlap(one: Sequence[float] | Array, other: Sequence[float]) -> float:
+def overlap(one: Sequence[float] | NDArray[Any], other: Sequence[float]) -> float:
     """Intersection over union of two boxes, 0 to 1."""
     wide, high = (max(0.0, min(one[2 + k], other[2 + k]) - max(one[k], other[k])) for k in (0, 1))
     both = (one[2] - one[0]) * (one[3] - one[1]) + (other[2] - other[0]) * (other[3] - other[1]) - wide * high

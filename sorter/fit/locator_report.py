@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sorter.classify.locate import Part
 from sorter.errors import PictureError
 from sorter.files import read_file
 from sorter.fit.locator import Boxed, Sides, Tried, overlap
@@ -24,31 +25,38 @@ TRUE, FOUND = (60, 200, 90), (230, 60, 50)
 def write_page(
     name: str,
     said: Sequence[str],
-    paths: Sequence[Path],
+    looked: Sequence[tuple[Path, Part]],
     examples: Sequence[Boxed],
     tried: Tried | None,
     failures: Sequence[Unreadable],
 ) -> str:
-    """models/NAME/report.html: every box on its picture, the worst first."""
+    """models/NAME/report.html: every box on its picture, the worst first. `looked`: file and part of each example."""
     sections = [Section("In short", [*said])]
     if tried is not None:
-        scores = [overlap(found, one.box) for found, one in zip(tried.found, examples, strict=True)]
-        order = np.lexsort((scores, tried.hits))[:MOST]
-        wrong = [place for place in order if not tried.hits[place]]
-        right = [place for place in order if tried.hits[place]]
-        boxes = {place: ((examples[place].box, TRUE), (tuple(tried.found[place]), FOUND)) for place in order}
+        scores = np.array([overlap(found, one.box) for found, one in zip(tried.found, examples, strict=True)])
+        order = np.lexsort((scores, tried.hits))[:MOST].tolist()
         colours = "The green box was drawn, the red one found."
-        for title, places in ((f"Not found ({len(wrong)})", wrong), (f"Found ({int(tried.hits.sum())})", right)):
-            pictures = [one for place in places if (one := with_boxes(paths[place], boxes[place]))]
-            sections.append(Section(title, [colours] if pictures else ["None."], pictures=pictures))
+        for title, hit in (("Not found", False), ("Found", True)):
+            pictures = [
+                with_boxes(
+                    looked[place][0],
+                    looked[place][1],
+                    [(examples[place].box, TRUE), (tuple(tried.found[place]), FOUND)],
+                )
+                for place in order
+                if tried.hits[place] == hit
+            ]
+            count = int((tried.hits == hit).sum())
+            shown_ones = [one for one in pictures if one]
+            sections.append(Section(f"{title} ({count:,})", [colours] if count else ["None."], pictures=shown_ones))
     if failures:
         rows = [[str(one.path), one.reason] for one in failures]
         sections.append(Section("Pictures that could not be used", rows=rows))
     return page(f"The locator {name}", sections)
 
 
-def with_boxes(path: Path, boxes: Sequence[tuple[Sides, tuple[int, int, int]]]) -> Shown | None:
-    """A picture made small with boxes on it; None where it cannot be read any more."""
+def with_boxes(path: Path, part: Part, boxes: Sequence[tuple[Sides, tuple[int, int, int]]]) -> Shown | None:
+    """A part of a picture made small with boxes on it; None where it cannot be read any more."""
     from PIL import Image, ImageDraw
 
     try:
@@ -57,6 +65,10 @@ def with_boxes(path: Path, boxes: Sequence[tuple[Sides, tuple[int, int, int]]]) 
             picture = Image.fromarray(images.load_small(data, image, at_least=WIDTH))
     except (OSError, PictureError):
         return None
+    wide, high = picture.size
+    picture = picture.crop(
+        (round(part.left * wide), round(part.top * high), round(part.right * wide), round(part.bottom * high))
+    )
     picture.thumbnail((2 * WIDTH, 2 * WIDTH))
     draw = ImageDraw.Draw(picture)
     wide, high = picture.size

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import MissingExtra, ModelError
-from sorter.networks.pth import read_pth
 from sorter.networks.graph import Graph, Layer
+from sorter.networks.pth import read_pth
 
 SIZE = 224
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))

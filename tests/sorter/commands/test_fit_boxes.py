@@ -68,7 +68,9 @@ def answers(library: Path) -> dict[str, Any]:
     from sorter.library.store.manifest import Manifest
 
     with Manifest(library) as manifest:
-        rows = list(manifest._db.execute("SELECT path, name, score FROM label JOIN source USING (sha256) WHERE axis = 'head'"))
+        rows = list(
+            manifest._db.execute("SELECT path, name, score FROM label JOIN source USING (sha256) WHERE axis = 'head'")
+        )
     return {Path(path).name: (json.loads(name), score) for path, name, score in rows}
 
 
@@ -148,7 +150,9 @@ def test_what_does_not_fit_is_counted_or_refused(people: Path, run_cli: Any, tmp
     assert not (tmp_path / "head").exists()
     some = dict(list(boxes.items())[:6]) | {"gone.png": [1, 1, 9, 9], "p07.png": [900, 900, 950, 950]}
     (tmp_path / "some.json").write_text(json.dumps(some))
-    code, out, _ = run_cli("fit", people / "own", "--boxes", tmp_path / "some.json", "--to", tmp_path / "head", "--json")
+    code, out, _ = run_cli(
+        "fit", people / "own", "--boxes", tmp_path / "some.json", "--to", tmp_path / "head", "--json"
+    )
     data = json.loads(out)
     assert code == 1
     assert data["card"]["locator"]["pictures"] == 6
@@ -166,7 +170,7 @@ def test_the_built_in_one_finds_where_somebody_is_in_real_frames(
     """In each of 20 film frames whose rabbit's head was labelled, the largest square about what is found holds it."""
     scheme = project / "scheme.toml"
     scheme.write_text(f'{scheme.read_text()}\n[ask.head]\nuse = "locator"\n')
-    assert run_cli("sort", shared / "data" / "frames", "--to", tmp_path / "library", "--scheme", scheme)[0] == 0
+    assert run_cli("sort", shared / "frames", "--to", tmp_path / "library", "--scheme", scheme)[0] == 0
     truth = json.loads((HEADS / "bunny_frames.json").read_text())
     found = answers(tmp_path / "library")
     whole = 0

@@ -47,7 +47,7 @@ def test_each_format_gives_the_same_box(tmp_path: Path) -> None:
     (tmp_path / "yolo" / "labels" / "one.txt").write_text("1 0.15 0.5 0.2 0.6\n\n", encoding="utf-8")
     (tmp_path / "yolo" / "classes.txt").write_text("tail\nhead\n", encoding="utf-8")
     found = {name: read_boxes(tmp_path / name) for name in ("coco.json", "plain.json", "voc", "yolo")}
-    assert {name: [pixels(one) for one in boxes] for name, boxes in found.items()} == dict.fromkeys(found, [BOX])
+    assert {name: [pixels(one) for one in boxes] for name, boxes in found.items()} == {name: [BOX] for name in found}
     assert [found[name][0].kind for name in found] == ["head", "", "head", "head"]
     assert [Path(found[name][0].picture).stem for name in found] == ["one"] * 4
 
