@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from importlib.metadata import version
 
 from sorter.commands.job import Job
-from sorter.dataset.crop import Cropper, croppers
+from sorter.dataset.croppers import Cropper, croppers
 from sorter.dataset.layouts import Item
 from sorter.library.store.manifest import Manifest
 from sorter.records import Output, Shard, Text
