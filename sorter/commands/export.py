@@ -183,7 +183,7 @@ def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: C
         cleared = clear(over, (picture.width, picture.height), mode, masked)
         report.counts.update(cleared.done)
         made = framed(picture, verdict, cropper, cleared, turn)
-        report.counts["left small, having fewer pixels than asked for"] += made.is_short
+        report.counts.update(made.remarks)
         return made
 
     return frame

@@ -31,13 +31,15 @@ class Cropper(Options):
         """All that `wording` may say: they are standard, whatever the vocabulary says."""
         return ()
 
-    def is_short(self, picture: Picture, verdict: Verdict) -> bool:
-        """Whether a picture has fewer pixels than are asked for, and is left so."""
-        return False
+    def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
+        """What a census counts of such pictures, such as SMALL."""
+        return ()
 
     def check(self, askers: Collection[str], where: str) -> None:
         """Raise OptionsError where the scheme has not the `askers` (names) that are read."""
 
+
+SMALL = "left small, having fewer pixels than asked for"
 
 croppers: Registry[Cropper] = Registry("cropper", "modelsheet.croppers")
 
@@ -54,9 +56,9 @@ class Squares(Cropper):
         side = self.size if self.enlarge else min(self.size, box.size[0])
         return Render(picture.sha256, box, size=(side, side), fill=fill)
 
-    def is_short(self, picture: Picture, verdict: Verdict) -> bool:
+    def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
         size = self(picture, verdict).size
-        return size is not None and size[0] < self.size
+        return (SMALL,) if size is not None and size[0] < self.size else ()
 
 
 class Framed(NamedTuple):
@@ -66,7 +68,7 @@ class Framed(NamedTuple):
     mask: Render | None
     """White where a trainer is to learn; None where that is all of it."""
     shot: str = ""
-    is_short: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def framed(picture: Picture, verdict: Verdict, cropper: Cropper, cleared: Clear, turn: bool = False) -> Framed:
@@ -81,7 +83,7 @@ def framed(picture: Picture, verdict: Verdict, cropper: Cropper, cleared: Clear,
     if turn:  # it is cropped before it is mirrored
         rendered = rendered._replace(mirror=True, crop=rendered.crop and rendered.crop.mirrored(picture.width))
     mask = loss_mask(picture, rendered, cleared.hidden)
-    return Framed(rendered, mask, cropper.wording(picture, verdict), cropper.is_short(picture, verdict))
+    return Framed(rendered, mask, cropper.wording(picture, verdict), cropper.remarks(picture, verdict))
 
 
 def loss_mask(picture: Picture, rendered: Render, hidden: tuple[Box, ...] = ()) -> Render | None:

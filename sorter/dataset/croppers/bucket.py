@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from sorter.dataset.buckets import Buckets, Size
-from sorter.dataset.croppers.base import Cropper, Pixels, croppers, kept_inside
+from sorter.dataset.croppers.base import SMALL, Cropper, Pixels, croppers, kept_inside
 from sorter.records import Picture, Render, Verdict
 
 
@@ -49,8 +49,8 @@ class Bucket(Cropper):
         scaled = bucket if self.enlarge or part[0] >= bucket[0] else part
         return Render(picture.sha256, box, size=scaled)
 
-    def is_short(self, picture: Picture, verdict: Verdict) -> bool:
-        return self(picture, verdict).size not in self._buckets
+    def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
+        return () if self(picture, verdict).size in self._buckets else (SMALL,)
 
 
 def _area(picture: Picture) -> int:

@@ -65,8 +65,8 @@ class Mixed(Cropper):
     def wordings(self) -> tuple[str, ...]:
         return tuple(word for one in self._built for word in one.wordings())
 
-    def is_short(self, picture: Picture, verdict: Verdict) -> bool:
-        return self._one(verdict).is_short(picture, verdict)
+    def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
+        return self._one(verdict).remarks(picture, verdict)
 
     def check(self, askers: Collection[str], where: str) -> None:
         for one in self._built:

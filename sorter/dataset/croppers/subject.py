@@ -37,8 +37,8 @@ class Subject(Squares):
     """The side of a close shot, in heights of the head."""
     mid: Heads = 3.5
     """The side of a mid shot; less for figures with large heads."""
-    sure: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """How sure the locator must be."""
+    sure: Annotated[float, Field(ge=0, le=1)] = 0.7
+    """How sure the locator must be; for a full shot, which forgives more, half as sure."""
     words: dict[Shot, str] = Field(default_factory=lambda: dict(WORDS))
     """The caption's words for each shot, at {shot} in a caption's text."""
     fill: Fill = "#000000"
@@ -56,6 +56,10 @@ class Subject(Squares):
 
     def wordings(self) -> tuple[str, ...]:
         return tuple(self.words.values())
+
+    def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
+        unsure = () if self._head(verdict) else ("padded, since nobody is sure where the head is",)
+        return *super().remarks(picture, verdict), *unsure
 
     def check(self, askers: Collection[str], where: str) -> None:
         if self.head not in askers:
@@ -84,7 +88,8 @@ class Subject(Squares):
 
     def _head(self, verdict: Verdict) -> Box | None:
         """None where it is not known, or not surely."""
-        return verdict.box(self.head) if verdict.score(self.head) >= self.sure else None
+        least = self.sure / 2 if self.shot == "full" else self.sure
+        return verdict.box(self.head) if verdict.score(self.head) >= least else None
 
     def _padded(self, picture: Picture, verdict: Verdict) -> Render:
         return Pad(size=self.size, enlarge=self.enlarge, fill=self.fill)(picture, verdict)

@@ -69,12 +69,15 @@ def test_a_picture_with_few_pixels_becomes_a_farther_shot_unless_it_may_be_enlar
 
 def test_without_a_sure_head_the_whole_picture_is_padded_and_nothing_is_said() -> None:
     cropper = croppers.build("subject", fill="edge")
-    for verdict in (seen((800, 600))[1], seen((800, 600), (10, 10, 60, 60), score=0.4)[1]):
+    for verdict in (seen((800, 600))[1], seen((800, 600), (10, 10, 60, 60), score=0.69)[1]):
         made = framed(verdict.picture, verdict, cropper, Clear())
         assert made.rendered.crop == Box(0, -100, 800, 700)
         assert made.rendered.fill == "edge"
         assert made.mask is not None and made.mask.mask
         assert made.shot == ""
+        assert made.remarks == ("padded, since nobody is sure where the head is",)
+    half = seen((800, 600), (10, 10, 60, 60), score=0.36)
+    assert croppers.build("subject", shot="full")(*half).crop == Box(0, 0, 600, 600)
 
 
 def test_a_turned_picture_is_cropped_where_its_head_went() -> None:
@@ -118,7 +121,7 @@ def test_a_bucket_keeps_the_head_and_leaves_small_pictures_small() -> None:
     cropper = croppers.build("bucket")
     made = cropper(*small)
     assert made.crop is not None and made.size == made.crop.size
-    assert cropper.is_short(*small)
+    assert cropper.remarks(*small) == ("left small, having fewer pixels than asked for",)
     with pytest.raises(OptionsError, match="size = 32 is less than one step of 64"):
         croppers.build("bucket", size=32)
 
