@@ -17,9 +17,9 @@ HUMAN = "human"
 """The source of a label that a person gave; it hides every model's label of that axis."""
 CAPTION, LIBRARY = "caption", "library"
 """What a person can answer beside a scheme's axes: a caption in their own words, and whether they want the picture."""
-REMOVED, ELSEWHERE, WANTED = "removed", "elsewhere", "wanted"
-"""The answers to LIBRARY of a person who deleted a picture, of one who moved it out of the class folders, and of one
-who put a picture into them that was left out."""
+REMOVED, ELSEWHERE, WANTED, DUPLICATE = "removed", "elsewhere", "wanted", "duplicate"
+"""The answers to LIBRARY of a person who deleted a picture, of one who moved it out of the class folders, of one who
+put a picture into them that was left out, and of one who keeps another picture instead (`sorter duplicates --drop`)."""
 
 
 class Picture(NamedTuple):

@@ -10,10 +10,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cache, partial
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
 
 AHEAD = 32
 """Items that are begun before their turn, beside a few a thread: so many while the reader writes down what it has."""
@@ -84,20 +85,17 @@ class Batches(Generic[T, R]):
             future.set_result(result)
 
 
-class OnceEach(Generic[T, R]):
+class OnceEach(Generic[P, R]):
     """`functools.cache` for what is large: of threads that want the same, one makes it and the others wait."""
 
-    def __init__(self, make: Callable[[T], R]) -> None:
-        self._make = make
-        self._made: dict[T, R] = {}
+    def __init__(self, make: Callable[P, R]) -> None:
+        self._make: Callable[P, R] = cache(make)
         self._lock = threading.Lock()
 
-    def __call__(self, key: T) -> R:
-        """What is made of a key, the first time it is asked for."""
+    def __call__(self, *given: P.args, **named: P.kwargs) -> R:
+        """What is made of these, the first time that they are asked for."""
         with self._lock:
-            if key not in self._made:
-                self._made[key] = self._make(key)
-            return self._made[key]
+            return self._make(*given, **named)
 
 
 @cache

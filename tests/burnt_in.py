@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 LINES = {
     "English": ("I never said it was easy.", "You came all this way for a carrot?", "Wait! Don't touch that.", "No."),
@@ -107,11 +107,27 @@ def with_bars(
     return made, (side, top, frame.width - side, frame.height - top)
 
 
-def as_jpeg(frame: Image.Image, quality: int) -> Image.Image:
-    """The frame as it comes out of a JPEG of this quality."""
+def scenes(frames: list[Image.Image], count: int) -> list[Image.Image]:
+    """Parts of the frames, enlarged to 1280x720: each is unlike the others."""
+    chance, made = Random(5), []
+    for number in range(count):
+        frame, wide = frames[number % len(frames)], chance.randint(400, 900)
+        left, top = chance.randint(0, frame.width - wide), chance.randint(0, frame.height - wide * 9 // 16)
+        part = frame.crop((left, top, left + wide, top + wide * 9 // 16)).resize((1280, 720))
+        made.append(ImageOps.mirror(part) if chance.random() < 0.5 else part)
+    return made
+
+
+def jpeg(frame: Image.Image, quality: int) -> bytes:
+    """The frame as a JPEG of this quality."""
     out = io.BytesIO()
     frame.save(out, "JPEG", quality=quality)
-    return Image.open(io.BytesIO(out.getvalue()))
+    return out.getvalue()
+
+
+def as_jpeg(frame: Image.Image, quality: int) -> Image.Image:
+    """The frame as it comes out of a JPEG of this quality."""
+    return Image.open(io.BytesIO(jpeg(frame, quality)))
 
 
 def darkened(frame: Image.Image, share: float) -> Image.Image:

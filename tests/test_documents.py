@@ -10,6 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
+from sorter.classify.askers import askers
+from sorter.classify.taggers import Worded
 from sorter.cli import sorter
 from sorter.library.caption import captioner_of
 from sorter.scheme import load_scheme
@@ -63,6 +65,21 @@ def test_the_vocabularies_in_the_documents_are_accepted(tmp_path: Path) -> None:
         assert captioner_of(load_scheme(tmp_path / "scheme.toml")).tags.standard("Dress shirt") == "white shirt"
 
 
+def test_the_askers_in_the_documents_are_accepted(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "scheme.md").read_text(encoding="utf-8")
+    found = [
+        block for block in [*blocks("toml"), *re.findall(r"```toml\n(.*?)```", text, re.DOTALL)] if "[ask." in block
+    ]
+    assert len(found) == 3
+    for block in found:
+        axes = 'folders = "{character}"\n[axes.character]\n[axes.direction]\n'
+        (tmp_path / "scheme.toml").write_text(axes + block, encoding="utf-8")
+        scheme = load_scheme(tmp_path / "scheme.toml")
+        assert captioner_of(scheme)
+        for table in scheme.ask.values():
+            assert isinstance(askers.build(table.use, **table.options()), Worded)
+
+
 def test_the_train_config_in_the_readme_is_accepted(tmp_path: Path) -> None:
     (text,) = [block for block in blocks("toml") if "[training]" in block]
     (tmp_path / "train.toml").write_text(text, encoding="utf-8")
@@ -86,7 +103,7 @@ def test_links_in_the_readme_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("extra", ["cluster", "fit", "train", "video"])
+@pytest.mark.parametrize("extra", ["captioners", "cluster", "fit", "taggers", "train", "video"])
 def test_every_extra_that_an_error_names_exists(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert extra in project["project"]["optional-dependencies"]

@@ -20,6 +20,8 @@ from sorter.files import read_file
 from sorter.text import is_text
 from trainer.buckets import SMALL, Size, fitted
 
+TRAIN = "train"
+"""The folder of the part that is trained on, of a dataset of which another part is held out."""
 BAD_PICTURE = (
     OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
     struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
@@ -92,7 +94,7 @@ def read_dataset(
     whole: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Dataset:
-    """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture.
+    """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture that is not held out.
 
     factor: pixels a latent; sizes are cut down to multiples of it. side: of the base's own pictures, pixels; see
     `fitted`. whole: decode the pictures, too, and not only their headers. A picture that cannot be read becomes an
@@ -100,9 +102,10 @@ def read_dataset(
     """
     examples: list[Example] = []
     unreadable: list[Unreadable] = []
-    rows = list(_rows(_find_metadata(folder)))
+    table = _find_metadata(folder)
+    rows = list(_rows(table))
     for done, (where, row) in enumerate(rows, 1):
-        path = _place(folder, row, where)
+        path = _place(table.parent, row, where)
         caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can hold halves of characters
         try:
             example = _example(path, caption, factor, side)
@@ -148,10 +151,10 @@ def _example(path: Path, caption: str, factor: int, side: int | None) -> Example
 def _find_metadata(folder: Path) -> Path:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: there is no such folder; dataset is a folder that `sorter export` wrote")
-    path = folder / "metadata.jsonl"
-    if not path.is_file():
-        raise DatasetError(f"{folder}: there is no metadata.jsonl in it; export it with --as imagefolder")
-    return path
+    for path in (folder / "metadata.jsonl", folder / TRAIN / "metadata.jsonl"):
+        if path.is_file():
+            return path
+    raise DatasetError(f"{folder}: there is no metadata.jsonl in it; export it with --as imagefolder")
 
 
 def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,24 +1,30 @@
-"""The askers that say what is on a picture in words: a tagger's tags. What they say goes into captions as `{NAME}`."""
+"""The askers that say what is on a picture in words: a tagger's tags, a captioner's sentence.
+
+What they say goes into captions as `{NAME}`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from sorter.classify.askers import Asker, askers
+from sorter.classify.askers import Asker, askers, tag_key
 from sorter.errors import ModelError, nearest
 from sorter.networks.hub import model_folder
+from sorter.networks.image_to_text import KINDS as CAPTIONER_KINDS
+from sorter.networks.image_to_text import CaptionerFiles, ImageToText, Wanted, is_captioner, read_captioner
 from sorter.networks.tags import KINDS, Colours, TaggerFiles, TagNetwork, Values, is_tagger, read_tagger
 from sorter.threads import OnceEach
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
     from sorter.classify.view import View
 
@@ -63,9 +69,8 @@ class Tagger(Worded):
 
     def ask(self, view: View) -> dict[str, dict[str, float]]:
         """Category -> tag, as the model spells it -> its probability, of those that are likely at all."""
-        network = self._network()
         found: dict[str, dict[str, float]] = {}
-        chances = network(squared(view.rgb, network.side))
+        chances = self._chances(view)
         for place in np.flatnonzero(chances >= self._least()):
             tag = self.files.tags[place]
             found.setdefault(tag.category, {})[tag.name] = round(float(chances[place]), 4)
@@ -79,6 +84,15 @@ class Tagger(Worded):
             ranked = ranked[:1] if category in ONE_OF_THEM else ranked
             tags += [self._spelled(tag) for tag, chance in ranked if chance >= self._threshold(category)]
         return tags
+
+    def tags(self) -> frozenset[str]:
+        """All that it knows."""
+        return frozenset(self.places)
+
+    def chances(self, view: View, tags: Sequence[str], mirrored: bool = False) -> list[float]:
+        """The probability of each of these tags on the picture, or on its mirror image."""
+        chances = self._chances(view, mirrored)
+        return [round(float(chances[self.places[tag_key(tag)]]), 4) for tag in tags]
 
     def check(self) -> list[str]:
         """How many tags it knows, and what it runs on. Raises ModelError where model, tags and options do not fit."""
@@ -98,8 +112,22 @@ class Tagger(Worded):
         """Its folder, read. Raises ModelError."""
         return read_tagger(model_folder(self.model, KINDS, is_tagger, "taggers"))
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Tag, as `tag_key` writes it -> which of the outputs is its probability."""
+        return {tag_key(tag.name): place for place, tag in enumerate(self.files.tags)}
+
+    def _chances(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+        network = self._network()
+
+        def look() -> NDArray[np.float32]:
+            square = view.whole(network.side)
+            return network(np.ascontiguousarray(square[:, ::-1]) if mirrored else square)
+
+        return view.once((network, mirrored), look)
+
     def _network(self) -> TagNetwork:
-        return _loaded((self.files, self.colours, self.values))
+        return _tagger(self.files, self.colours, self.values)
 
     def _least(self) -> float:
         return min(LEAST, self.general_threshold, self.character_threshold, self.other_threshold)
@@ -113,24 +141,55 @@ class Tagger(Worded):
         return tag if self.underscores or is_face else tag.replace("_", " ")
 
 
-def squared(image: Image, side: int) -> NDArray[np.uint8]:
-    """The whole picture, scaled to the middle of a white square: (side, side, 3), RGB.
+@askers.add("image-to-text")
+class ImageToTextAsker(Worded):
+    """A sentence by a captioning network such as BLIP or Florence-2: a folder or a name on huggingface.co."""
 
-    As the wd taggers were trained: white around, bicubic (huggingface.co/spaces/SmilingWolf/wd-tagger, app.py).
-    """
-    import PIL.Image
+    model: str
+    """A folder as transformers saves it, with .safetensors, relative to the scheme, or a name on huggingface.co."""
+    prompt: str = ""
+    """What it is to go on from, or is asked; it is not repeated in the answer. Florence-2 wants "<CAPTION>"."""
+    most_tokens: Annotated[int, Field(ge=1, le=1000)] = 50
+    """The longest answer; a token is a word or a part of one."""
+    beams: Annotated[int, Field(ge=1, le=16)] = 1
+    """Answers that are followed at a time; the likeliest is taken. More take longer."""
 
-    scale = side / max(image.size)
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    square = PIL.Image.new("RGB", (side, side), "white")
-    small = image.resize((width, height), PIL.Image.Resampling.BICUBIC)
-    square.paste(small, ((side - width) // 2, (side - height) // 2))
-    return np.asarray(square)
+    @cached_property
+    def files(self) -> CaptionerFiles:
+        """Its folder, read. Raises ModelError."""
+        return read_captioner(model_folder(self.model, CAPTIONER_KINDS, is_captioner, "captioners"))
+
+    def sha256(self) -> str:
+        """Of the model's files, and of all options."""
+        said = f"{self.version} {self.files.sha256} {self._wanted()}"
+        return hashlib.sha256(f"image-to-text {said}".encode()).hexdigest()
+
+    def ask(self, view: View) -> str:
+        """What it says, on one line."""
+        return self._network()(view.rgb)
+
+    def told(self, kept: Any) -> str:
+        """Without its full stop: a comma follows."""
+        return str(kept).rstrip(" .")
+
+    def check(self) -> list[str]:
+        """What it runs on. Raises ModelError where it cannot be loaded."""
+        return [f"runs on: {self._network().device}"]
+
+    def _wanted(self) -> Wanted:
+        return Wanted(self.prompt, self.most_tokens, self.beams)
+
+    def _network(self) -> ImageToText:
+        return _captioner(self.files, self._wanted())
 
 
-def _load(key: tuple[TaggerFiles, Colours, Values]) -> TagNetwork:
-    return TagNetwork(*key)
+def use_for(folder: Path) -> tuple[str, str] | None:
+    """The asker for a downloaded model in a folder, and what its answers may be called; None where it is neither."""
+    if is_tagger(folder):
+        return "tagger", "tags"
+    return ("image-to-text", "sentence") if is_captioner(folder) else None
 
 
-_loaded: OnceEach[tuple[TaggerFiles, Colours, Values], TagNetwork] = OnceEach(_load)
-"""Held for as long as the process lives: a watch reads its scheme again, and not its networks."""
+_tagger = OnceEach(TagNetwork)
+_captioner = OnceEach(ImageToText)
+"""Both are held for as long as the process lives: a watch reads its scheme again, and not its networks."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from sorter.records import Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 
 class View:
@@ -38,6 +41,7 @@ class View:
         self._largest, self._exact = largest, exact
         self._at_least = max(2 * largest, whole * 3 // 2)
         self._squares: dict[int, NDArray[np.uint8]] = {}
+        self._once: dict[object, Any] = {}
         self._maps: dict[tuple[str, bool], tuple[NDArray[np.float32], ...]] = {}
 
     @property
@@ -60,6 +64,16 @@ class View:
         if side not in self._squares:
             self._squares[side] = self._scaled(side)
         return self._squares[side]
+
+    def whole(self, side: int) -> NDArray[np.uint8]:
+        """All of the picture, in the middle of a white square: (side, side, 3), RGB. See `squared`."""
+        return self.once(("whole", side), lambda: squared(self.rgb, side))
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What is made of the picture for the first who wants it, and given to all others who ask with the same key."""
+        if key not in self._once:
+            self._once[key] = make()
+        return cast("T", self._once[key])
 
     def maps(self, network: Backbone, mirrored: bool = False) -> tuple[NDArray[np.float32], ...]:
         """The maps (height, width, channels) of one pass of a network, which all who share it get."""
@@ -91,3 +105,19 @@ class View:
         """The picture, not yet decoded: each kind of pixels decodes it in its own way, and only once."""
         image, self._image = self._image, None  # type: ignore[assignment]
         return image if image is not None else images.open_picture(self._data)
+
+
+def squared(image: Image, side: int) -> NDArray[np.uint8]:
+    """A picture in RGB, scaled whole to the middle of a white square: (side, side, 3).
+
+    As the wd taggers read it, white around and bicubic (huggingface.co/spaces/SmilingWolf/wd-tagger, app.py); from the
+    picture's own size, since a tagger costs so much more than to decode it.
+    """
+    import PIL.Image
+
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    square = PIL.Image.new("RGB", (side, side), "white")
+    small = image.resize((width, height), PIL.Image.Resampling.BICUBIC)
+    square.paste(small, ((side - width) // 2, (side - height) // 2))
+    return np.asarray(square)

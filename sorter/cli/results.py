@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
-from sorter.cli.terminal import as_dict, progress, say, say_report
+from sorter.cli.terminal import as_dict, lines_of, progress, say, say_report
 
 if TYPE_CHECKING:
     from sorter.dataset.overlays import Mode
@@ -81,6 +81,13 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
 @click.option("--shot", help="With --crop subject: close, mid or full.")
 @click.option("--enlarge", is_flag=True, help="Make pictures with fewer pixels than asked for larger.")
 @click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
+@click.option(
+    "--quality",
+    type=int,
+    metavar="TIMES",
+    help="Repeat pictures up to so many times: one that is sharp at the size that is trained on, all of them, one with "
+    "half of that detail along a side, half as often.",
+)
 @click.option("--at", help="The dataset's folder as the trainer will find it.  [default: where it is written]")
 @click.option("--resolution", type=int, help="What the trainer's config says, where pictures keep their shapes.")
 @click.option(
@@ -90,6 +97,19 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
     show_default=True,
     help="What lies over pictures: cut off black bars only; cut subtitles and logos, too, or mask what cannot be cut; "
     "mask them all; or keep everything.",
+)
+@click.option(
+    "--validation",
+    type=float,
+    metavar="SHARE",
+    help="Hold out about this share, such as 0.1, whole scenes of every class; it is not trained on.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Another number holds out others.")
+@click.option(
+    "--group",
+    default="scene",
+    show_default=True,
+    help='What is held out as a whole: scene, folder, video, none, or a pattern such as "{group}_*".',
 )
 @click.option("--doubtful", is_flag=True, help="Export pictures that are in doubt, too.")
 @dry_option
@@ -103,8 +123,12 @@ def export(
     shot: str | None,
     enlarge: bool,
     balance: str | None,
+    quality: int | None,
     at: str | None,
     resolution: int | None,
+    validation: float | None,
+    seed: int,
+    group: str,
     overlays: Mode,
     doubtful: bool,
     dry_run: bool,
@@ -113,6 +137,7 @@ def export(
 ) -> int:
     """Write a library's certain pictures with their captions as a dataset for a trainer."""
     from sorter.commands.export import export as write
+    from sorter.commands.validation import Validation
     from sorter.dataset.croppers import croppers
 
     job = load(scheme)
@@ -122,10 +147,30 @@ def export(
     options |= {name: value for name, value in said.items() if value is not None}
     cropper = croppers.build(crop or own.use, f"--crop {crop}" if crop else "[crop]", **options)
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
-    how |= {"resolution": resolution, "overlays": overlays}
+    how |= {"resolution": resolution, "overlays": overlays, "quality": quality}
+    how["validation"] = None if validation is None else Validation(validation, seed, group)
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)
     return say_report(as_json, report, None, to)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-overlays.html beside the library]")
+@click.option("--bars", is_flag=True, help="Look for black bars only, which needs no extra part.")
+@json_option
+def overlays(library: Path, to: Path | None, bars: bool, as_json: bool) -> int:
+    """Find black bars, burnt-in subtitles and logos, and write one HTML page with their boxes on the pictures.
+
+    Nothing is cut: sorter export --overlays says what becomes of them.
+    """
+    from sorter.commands.overlays_page import write_page
+
+    to = to or library.absolute().with_name(f"{library.absolute().name}-overlays.html")
+    with progress() as track:
+        report = write_page(library, to, not bars, track)
+    lines = [*lines_of(report, None, library), f"{to}: written; open it in a browser"]
+    return say(as_json, as_dict(report) | {"to": str(to)}, lines, bool(report.failures))
 
 
 @click.command(name="list")

@@ -10,7 +10,7 @@ from sorter.errors import LibraryError, nearest
 from sorter.library.corrections import read_corrections
 from sorter.library.folders import Folders
 from sorter.library.store.manifest import Manifest
-from sorter.records import CAPTION, ELSEWHERE, HUMAN, LIBRARY, REMOVED, WANTED, Label, Output
+from sorter.records import CAPTION, DUPLICATE, ELSEWHERE, HUMAN, LIBRARY, REMOVED, WANTED, Label, Output
 from sorter.tally import Report
 
 
@@ -57,7 +57,7 @@ def answer_all(manifest: Manifest, job: Job, given: Sequence[Answer], report: Re
 
     Raises LibraryError where there is no such picture, question or class.
     """
-    classes = {**job.classes, **job.questions.labels(), LIBRARY: (REMOVED, ELSEWHERE, WANTED)}
+    classes = {**job.classes, **job.questions.labels(), LIBRARY: (REMOVED, ELSEWHERE, WANTED, DUPLICATE)}
     for axis in job.questions.asked:
         classes[axis] = tuple(dict.fromkeys((*classes[axis], *job.classes.get(axis, ()))))
     for sha256, axis, value in given:

@@ -39,7 +39,7 @@ def chosen(library: Manifest, job: Job, doubtful: bool, report: Report, command:
     read_answers(library, job, report, command)
     report.run = None
     pictures = [one for one in library.placed() if isinstance(one.output.content, Render)]
-    files = {_current_hash(library.root, one): one for one in pictures}
+    files = {current_hash(library.root, one): one for one in pictures}
     report.counts["copies"] = len(pictures) - len(files)  # of originals that differ in what cannot be seen
     standing = {_pictured(one): (sha256, one) for sha256, one in files.items()}
     for verdict in verdicts(library, job):
@@ -62,7 +62,7 @@ def _pictured(one: Placed) -> str:
     return one.output.content.sha256 if isinstance(one.output.content, Render) else ""
 
 
-def _current_hash(root: Path, one: Placed) -> str:
+def current_hash(root: Path, one: Placed) -> str:
     """The hash of a library file as it stands; one that a person has edited is exported as edited."""
     path = root / one.output.path
     try:

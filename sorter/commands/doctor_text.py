@@ -30,7 +30,9 @@ MEANING = {
 def lines_of(found: Diagnosis, folder: Path, name: str) -> list[str]:
     """A table of kinds, the worst first, with the first few names and what to do."""
     repeats = sum(one.repeats for one in found.examples)
-    lines = [f"{folder}: {name} trains on {len(found.examples)} pictures, {repeats} an epoch", *found.notes]
+    lines = [f"{folder}: {name} trains on {len(found.examples)} pictures, {repeats} an epoch"]
+    lines += [f"{len(found.held_out)} more are held out for validation"] if found.held_out else []
+    lines += found.notes
     for example in found.examples[:5]:
         fit = example.fit
         size = f"{fit.picture[0]}x{fit.picture[1]} -> {fit.bucket[0]}x{fit.bucket[1]}, {fit.lost:.0%} cut off"
@@ -57,6 +59,7 @@ def as_dict(found: Diagnosis, folder: Path, name: str) -> dict[str, Any]:
         ],
         "buckets": {f"{wide}x{high}": count for (wide, high), count in sorted(found.buckets().items())},
         "pictures": [_row(one) for one in found.examples],
+        "held_out": [_row(one) for one in found.held_out],
     }  # fmt: skip
 
 
@@ -72,7 +75,8 @@ def _row(one: Example) -> dict[str, Any]:
 def write_page(found: Diagnosis, folder: Path, name: str, to: Path) -> None:
     """The page: what was found, the sizes, and pictures with what is kept of them. Raises DatasetError."""
     repeats = sum(one.repeats for one in found.examples)
-    short = [f"{len(found.examples):,} pictures, {repeats:,} an epoch.", *found.notes]
+    held_out = f" {len(found.held_out):,} more are held out for validation." if found.held_out else ""
+    short = [f"{len(found.examples):,} pictures, {repeats:,} an epoch.{held_out}", *found.notes]
     rows = [(MEANING[kind.weight], kind.name, len(some), kind.do) for kind, some in found.by_kind().items()]
     sections = [Section("In short", short, ["", "what", "files", "what to do"] if rows else [], rows)]
     by_path = {one.path: one for one in found.examples}

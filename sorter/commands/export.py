@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sorter.commands.chosen import Chosen, chosen
+from sorter.commands.grouping import by_quality, check_quality, in_groups
 from sorter.commands.job import Job
+from sorter.commands.looked import look_at_items
 from sorter.commands.open import open_library
 from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
+from sorter.commands.validation import Validation, hold_out
 from sorter.dataset.croppers import Cropper, Framed, framed
 from sorter.dataset.layouts import Item, Layout, layouts
-from sorter.dataset.overlays import Mode, Overlays, clear
-from sorter.dataset.repeats import repeats
+from sorter.dataset.layouts.base import RESOLUTION
+from sorter.dataset.overlays import Clear, Mode, Overlays, clear
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
 from sorter.files import read_file
 from sorter.library.apply import Done, apply
-from sorter.library.names import folder_names
 from sorter.library.plan import steps_between
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
@@ -45,6 +46,8 @@ def export(
     at: str | None = None,
     resolution: int | None = None,
     overlays: Mode = "bars",
+    validation: Validation | None = None,
+    quality: int | None = None,
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
@@ -52,15 +55,21 @@ def export(
 
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
-    the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos. Run
-    again, it writes only what has changed. Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to
-    write to, or the library holds nothing to export.
+    the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
+    `validation`: what is held out. `quality`: how often the best pictures are repeated.
+    Run again, it writes only what has changed.
+    Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or the library holds nothing to
+    export, or nothing that can be held out.
     """
     options = {} if resolution is None else {"resolution": resolution}
     place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
     layout = layouts.build(use, f"--as {use}", at=place, **options)
     if balance is not None and balance not in job.scheme.axes:
         raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
+    if validation is not None:
+        validation.check(use, layout)
+    if quality is not None:
+        check_quality(quality)
     if overlays == "mask" and not layout.has_masks:
         raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
                            "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
@@ -77,13 +86,18 @@ def export(
         paths = {one.sha256: held.root / one.placed.output.path for one in pictures}
     if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
-    items = _in_groups(items, job, balance)
     report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in items)
+    if validation is not None or quality is not None:
+        looked = look_at_items(items, paths, report, track)
+        if quality is not None:
+            looked = looked._replace(items=by_quality(looked, quality, resolution or RESOLUTION, report))
+        items = looked.items if validation is None else hold_out(looked, validation, to, library, report)
+    items = in_groups(items, job, balance)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
         report.counts["exported"] = len(items)
         if not dry_run:
             items = _write(manifest, items, paths, layout, report, track)
-            about = provenance(job, cropper, use, items, manifest)
+            about = provenance(job, cropper, use, items, manifest, validation and validation._asdict())
             report.counts["written"] += _put(manifest, about, report)
     return report
 
@@ -156,16 +170,6 @@ def _put(manifest: Manifest, output: Output, report: Report) -> int:
     return sum(isinstance(one, Done) for one in outcomes)
 
 
-def _in_groups(items: list[Item], job: Job, balance: str | None) -> list[Item]:
-    """The items with their folders and repeats: by the classes of an axis, or all in one."""
-    if balance is None:
-        name = next(iter(folder_names([job.scheme.trigger or job.scheme.name]).values()))
-        return [replace(item, group=name) for item in items]
-    classes = [item.classes[balance] or "" for item in items]
-    names, times = folder_names(sorted(set(classes))), repeats(classes)
-    return [replace(item, group=names[label], repeats=times[label]) for item, label in zip(items, classes, strict=True)]
-
-
 def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
     """The outputs in a list. Raises DatasetError where two of them would be one file."""
     listed = list(outputs)
@@ -179,8 +183,8 @@ def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: C
     """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
 
     def frame(picture: Picture, verdict: Verdict, turn: bool) -> Framed:
-        over = found.get(picture.sha256, Overlays())
-        cleared = clear(over, (picture.width, picture.height), mode, masked)
+        over = found.get(picture.sha256)
+        cleared = clear(over, mode, masked) if over else Clear()
         report.counts.update(cleared.done)
         made = framed(picture, verdict, cropper, cleared, turn)
         report.counts.update(made.remarks)

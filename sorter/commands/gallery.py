@@ -17,7 +17,7 @@ from sorter.library import originals
 from sorter.library.store.manifest import Manifest
 from sorter.page import Link, Shown, shown
 from sorter.pictures import images
-from sorter.records import Render, Verdict
+from sorter.records import Box, Render, Verdict
 from sorter.threads import in_step
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ SMALL, MIDDLE, LARGE = 170, 200, 280
 """Pixels of a picture on a contact sheet, of one that is to be looked at, and of one that is to be decided."""
 STORED = 280
 """Pixels that are kept of a picture on a contact sheet; of others, twice what is shown."""
+
+
+MARK = 3
+"""Pixels of a box's line, of twice as many as are shown."""
 
 
 class First:
@@ -58,6 +62,15 @@ class Place(NamedTuple):
     """Whether its mirror image is what is wanted."""
 
 
+class Mark(NamedTuple):
+    """A box that is drawn onto a picture."""
+
+    box: Box
+    size: tuple[int, int]
+    """Of the picture in whose pixels the box is."""
+    colour: str
+
+
 @dataclass(frozen=True)
 class Request:
     """A picture to be shown: the first of `places` that can be read and decoded, with the words below it."""
@@ -68,6 +81,7 @@ class Request:
     label: str = ""
     name: str = ""
     """What the picture is called; empty for the name of the file that it was read from."""
+    marks: Sequence[Mark] = ()
 
 
 class Gallery:
@@ -121,7 +135,7 @@ class Gallery:
         for place in request.places:
             data = read_if(place.path, place.sha256) if place.sha256 else _bytes_of(place.path)
             with suppress(PictureError):
-                picture = _small(data or b"", 2 * request.width, place.mirror)
+                picture = _marked(_small(data or b"", 2 * request.width, place.mirror), request.marks)
                 times = STORED / request.width if request.width == SMALL else 2
                 made = shown(picture, "", request.width, times=times)
                 text = "\n".join(filter(None, (self.named(place.path), request.text)))
@@ -146,6 +160,17 @@ def _small(data: bytes, width: int, mirror: bool) -> Image:
         picture = Image.fromarray(images.load_small(data, opened, at_least=max(1, side)))
     picture.thumbnail((width, width))
     return ImageOps.mirror(picture) if mirror else picture
+
+
+def _marked(picture: Image, marks: Sequence[Mark]) -> Image:
+    from PIL import ImageDraw
+
+    draw = ImageDraw.Draw(picture)
+    for box, (width, height), colour in marks:
+        across, down = picture.width / width, picture.height / height
+        sides = box.left * across, box.top * down, box.right * across - 1, box.bottom * down - 1
+        draw.rectangle(sides, outline=colour, width=MARK)
+    return picture
 
 
 def _bytes_of(path: Path) -> bytes | None:

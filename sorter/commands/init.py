@@ -8,6 +8,7 @@ from typing import Any
 
 from sorter.classify.askers import load_asked
 from sorter.classify.locate import is_locator
+from sorter.classify.taggers import use_for
 from sorter.errors import ModelsheetError, SchemeError
 from sorter.files import write
 from sorter.networks.labels import mirror_pairs
@@ -25,15 +26,15 @@ name    = {name}
 trigger = {trigger}        # the word that the diffusion model will learn for your subject
 folders = {folders}
 """
-LOCATOR = """
-[ask.{name}]
-use   = "locator"          # where the subject's head is; use = "subject" in [crop] frames by it
-model = {model}
+CENTRE = 'use  = "centre"            # or "pad", "none", "bucket"; used by: sorter export\n'
+SUBJECT = """\
+use  = "subject"           # framed on the head; or "centre", "pad", "none", "bucket"; used by: sorter export
+head = {head}
+shot = "mid"               # or "close", or "full"; captions say which at {{shot}}
 """
 TAIL = """
 [crop]
-use  = "centre"            # or "pad", or "none"; used by: sorter export
-size = 512
+{crop}size = 512
 
 [caption]
 use  = "template"
@@ -53,13 +54,14 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
     safe: set[str] = set()
     folders: dict[str, str] = {}
     passed: list[str] = []
-    locators: list[str] = []
+    asks: dict[str, tuple[str, str]] = {}
     models = folder / "models"
     for one in sorted(models.iterdir()) if models.is_dir() else []:
         if not one.is_dir() and one.suffix != ".zip":
             continue
-        if is_locator(one):
-            locators.append(one.name)
+        if found_use := ("locator", "head") if is_locator(one) else use_for(one):
+            use, name = found_use
+            asks[_axis_name(one) if name in asks else name] = use, one.name
             continue
         try:
             asked, name = load_asked(one), _axis_name(one)
@@ -77,10 +79,7 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
         raise SchemeError(
             f"{models}: holds no sorter; put each export into a folder of its own there, as models/pose{why}"
         )
-    asked_too = "".join(
-        LOCATOR.format(name=_key(_axis_name(Path(one))), model=_quote(f"models/{one}")) for one in locators
-    )
-    write(path, (starter(folder.absolute().name, axes, folders, safe) + asked_too).encode())
+    write(path, starter(folder.absolute().name, axes, folders, safe, asks=asks).encode())
     return path, passed
 
 
@@ -96,9 +95,11 @@ def starter(
     models: Mapping[str, str],
     safe: Collection[str] = frozenset(),
     trigger: str = "",
+    asks: Mapping[str, tuple[str, str]] | None = None,
 ) -> str:
     """The text of a first scheme. `axes`: axis -> labels; `models`: axis -> its folder under models/, of all but those
-    that the built-in measure of sharpness is asked; `safe`: the axes whose sorters have calibrated thresholds."""
+    that the built-in measure of sharpness is asked; `safe`: the axes whose sorters have calibrated thresholds; `asks`:
+    name in [ask] -> the asker and its folder under models/."""
     shown = [axis for axis, labels in axes.items() if not _droppable(labels)] or list(axes)
     text = HEAD.format(
         name=_quote(name),
@@ -107,7 +108,13 @@ def starter(
     )
     for axis, labels in axes.items():
         text += axis_text(axis, labels, models.get(axis), axis in safe)
-    return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown))))
+    asks = asks or {}
+    for name, (use, model) in asks.items():
+        text += f"\n[ask.{_key(name)}]\nuse   = {_quote(use)}\nmodel = {_quote(f'models/{model}')}\n"
+    locators = [name for name, (use, _) in asks.items() if use == "locator"]
+    words = ["trigger", *shown, *(name for name in asks if name not in locators), *(["shot"] if locators else [])]
+    crop = SUBJECT.format(head=_quote(locators[0])) if locators else CENTRE
+    return text + TAIL.format(crop=crop, caption=_quote(", ".join(f"{{{word}}}" for word in words)))
 
 
 def axis_text(axis: str, labels: tuple[str, ...], model: str | None, safe: bool) -> str:

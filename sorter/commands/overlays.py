@@ -99,7 +99,7 @@ def find_overlays(
             one, turn = looked[sha256], _turner(files[sha256].mirror, looked[sha256].size[0])
             window = turn(windows[sha256]) if sha256 in windows else None
             lines = find_subtitles(one.text, window or Box(0, 0, *one.size))
-            found[sha256] = Overlays(window, lines, tuple(map(turn, logos)))
+            found[sha256] = Overlays(one.size, window, lines, tuple(map(turn, logos)))
     return found, failed
 
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from typing import Any
 
 from sorter.commands.job import Job
 from sorter.dataset.croppers import Cropper, croppers
 from sorter.dataset.layouts import Item
+from sorter.dataset.layouts.base import VALIDATION, parts
 from sorter.library.store.manifest import Manifest
 from sorter.records import Output, Shard, Text
 
 PROVENANCE = "modelsheet.json"
 
 
-def provenance(job: Job, cropper: Cropper, layout: str, items: Iterable[Item], dataset: Manifest) -> Output:
-    """The file: scheme, sorters' hashes, crop, how many pictures, and the fingerprint."""
-    items = list(items)
+def provenance(
+    job: Job,
+    cropper: Cropper,
+    layout: str,
+    items: Iterable[Item],
+    dataset: Manifest,
+    validation: Mapping[str, Any] | None = None,
+) -> Output:
+    """The file: scheme, sorters' hashes, crop, how many pictures, and the fingerprint. Both are of those that are
+    trained on; `validation` says how others were held out."""
+    items, held_out = parts(items)
     crop = next((name for name, plugin in croppers if plugin is type(cropper)), type(cropper).__name__)
     scheme = job.scheme.model_dump_json(exclude={"axes": {"__all__": {"model"}}})  # which may name a folder
     about = {
@@ -30,6 +40,8 @@ def provenance(job: Job, cropper: Cropper, layout: str, items: Iterable[Item], d
         "pictures": len(items),
         "fingerprint": fingerprint(items, dataset),
     }
+    if validation is not None:
+        about[VALIDATION] = {**validation, "pictures": len(held_out), "fingerprint": fingerprint(held_out, dataset)}
     return Output(PROVENANCE, Text(json.dumps(about, ensure_ascii=False, indent=2) + "\n"))
 
 

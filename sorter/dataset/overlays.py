@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from sorter.pictures.still_bars import NONE, Margins
 from sorter.records import Box
 
 Mode = Literal["bars", "cut", "mask", "keep"]
 """What becomes of overlays: black bars cut; subtitles and logos cut, too, or masked; all kept."""
+MODES: list[str] = list(get_args(Mode))
 COMMON = 0.05
 """The share of a source's pictures that have bars, from which on dark ones of it are taken to have them, too."""
 AGREE = 3
@@ -22,9 +23,9 @@ AGREE = 3
 SAME = 2
 """Pixels by which the same bars may differ."""
 
-LINE = 0.02, 0.12
-"""The height of a subtitle's line, as a share of the picture's."""
-LOW, HIGH = 0.65, 0.15
+LINE = 0.02, 0.16
+"""The height of a subtitle's line as a share of the picture's; it is found a third higher than its letters are."""
+LOW, HIGH = 0.65, 0.12
 """A subtitle's middle lies below or above these shares of the height."""
 CENTRED = 0.1
 """Of the width, by which a subtitle's middle may be off the picture's."""
@@ -58,6 +59,8 @@ class Looked(NamedTuple):
 class Overlays(NamedTuple):
     """What lies over a picture and around it, in the pixels of its file."""
 
+    size: tuple[int, int]
+    """Of the file."""
     window: Box | None = None
     """The part within its bars; None where it has none."""
     subtitles: tuple[Box, ...] = ()
@@ -118,8 +121,8 @@ def find_subtitles(text: Iterable[Box], whole: Box) -> tuple[Box, ...]:
     return tuple(found)
 
 
-def clear(found: Overlays, size: tuple[int, int], mode: Mode, masked: bool = True) -> Clear:
-    """What is to be done about the overlays of a picture of this size, by `mode`.
+def clear(found: Overlays, mode: Mode, masked: bool = True) -> Clear:
+    """What is to be done about the overlays of a picture, by `mode`.
 
     "cut" leaves out what can be left out by cutting off a fifth of the picture at most. `masked`: whether there will be
     masks; without them, what cannot be cut off stays, and is said.
@@ -127,7 +130,7 @@ def clear(found: Overlays, size: tuple[int, int], mode: Mode, masked: bool = Tru
     if mode == "keep":
         return Clear()
     done = ["black bars cut off"] if found.window else []
-    whole = window = found.window or Box(0, 0, *size)
+    whole = window = found.window or Box(0, 0, *found.size)
     hidden: list[Box] = []
     for name, boxes in (("subtitles", found.subtitles), ("logos", found.logos)) if mode != "bars" else ():
         left = [box for box in map(_grown, boxes) if box.seen_from(window)]
@@ -137,7 +140,7 @@ def clear(found: Overlays, size: tuple[int, int], mode: Mode, masked: bool = Tru
             hidden += [] if smaller or not masked else block
             done.append(f"{name} cut off" if smaller else f"{name} masked" if masked else f"{name} left in")
     seen = (box.seen_from(window) for box in hidden)
-    is_whole = window == Box(0, 0, *size)
+    is_whole = window == Box(0, 0, *found.size)
     return Clear(None if is_whole else window, tuple(box for box in seen if box), tuple(dict.fromkeys(done)))
 
 

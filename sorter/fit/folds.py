@@ -61,7 +61,7 @@ def split(
     elif group == NONE:
         groups = np.arange(len(paths))
     else:
-        names = [_group_of(path, group, where) for path in paths]
+        names = [group_of(path, group, where) for path in paths]
         groups = np.unique(names, return_inverse=True)[1]
     count = len(np.unique(groups))
     if count < 2 and group != SCENE:
@@ -89,21 +89,29 @@ def scenes(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
     Frames of one scene may lie in different class folders; so the order is that of their paths below these. Where so
     many are near-identical that they would hang together in one scene, only neighbours count.
     """
+    return joined(runs(paths, hashes), hashes)
+
+
+def joined(groups: NDArray[np.int64], hashes: Hashes, mirrored: Hashes | None = None) -> NDArray[np.int64]:
+    """Groups (n,) with those made one that have near-identical pictures; as they are, where most would become one.
+
+    `mirrored`: the hashes of the mirror images, where a picture that is like one of these is as good as the same.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    runs = _runs(paths, hashes)
-    pairs = [np.nonzero(distance(hashes[one : one + 256, None], hashes[None, :]) <= SAME) for one in _starts(hashes)]
+    others = hashes if mirrored is None else np.concatenate([hashes, mirrored])
+    pairs = [np.nonzero(distance(hashes[one : one + 256, None], others[None, :]) <= SAME) for one in _starts(hashes)]
     rows = np.concatenate([first + start for start, (first, _) in zip(_starts(hashes), pairs, strict=True)])
-    columns = np.concatenate([second for _, second in pairs])
-    size = int(runs.max(initial=0)) + 1
-    graph = coo_array((np.ones(len(rows), bool), (runs[rows], runs[columns])), shape=(size, size))
-    together = connected_components(graph, directed=False)[1][runs]
-    is_one = np.bincount(together).max(initial=0) > MOST_TOGETHER * len(hashes) >= np.bincount(runs).max(initial=0)
-    return runs if is_one else np.unique(together, return_inverse=True)[1]
+    columns = np.concatenate([second for _, second in pairs]) % len(hashes)
+    size = int(groups.max(initial=0)) + 1
+    graph = coo_array((np.ones(len(rows), bool), (groups[rows], groups[columns])), shape=(size, size))
+    together = connected_components(graph, directed=False)[1][groups]
+    is_one = np.bincount(together).max(initial=0) > MOST_TOGETHER * len(hashes) >= np.bincount(groups).max(initial=0)
+    return groups if is_one else np.unique(together, return_inverse=True)[1]
 
 
-def _runs(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
+def runs(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
     """For each picture the number of its run: frames alike that follow each other."""
     names = [path.as_posix() for path in paths]
     order = sorted(range(len(names)), key=lambda place: (_natural(names[place]), names[place]))
@@ -127,6 +135,12 @@ def leaks(hashes: Hashes, folds: NDArray[np.int64]) -> tuple[tuple[int, int], ..
     return tuple(found)
 
 
+def has_near(hashes: Hashes, others: Hashes) -> NDArray[np.bool_]:
+    """For each of `hashes` whether one of the others is near-identical."""
+    found = [(distance(hashes[one : one + 256, None], others[None, :]) <= SAME).any(axis=1) for one in _starts(hashes)]
+    return np.concatenate(found) if found else np.zeros(0, bool)
+
+
 def _starts(hashes: Hashes) -> range:
     """Where parts of all pictures begin, each of which is compared with all of them at once."""
     return range(0, len(hashes), 256)
@@ -140,7 +154,8 @@ def _say(group: str, count: int) -> str:
     return f'by --group "{group}": {count} groups'
 
 
-def _group_of(path: Path, group: str, where: Path) -> str:
+def group_of(path: Path, group: str, where: Path) -> str:
+    """The name of the group that a pattern finds in a path. Raises ExamplesError where it does not fit."""
     text = path.as_posix()
     try:
         found = _pattern(group).search(text)

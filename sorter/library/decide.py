@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from sorter.records import CAPTION, HUMAN, LIBRARY, REMOVED, WANTED, Label, Picture, Verdict
+from sorter.records import CAPTION, DUPLICATE, HUMAN, LIBRARY, REMOVED, WANTED, Label, Picture, Verdict
 from sorter.scheme import Axis, Scheme
 
-REMOVED_BY_HAND = "removed by hand"
+REMOVED_BY_HAND, OF_ANOTHER = "removed by hand", "duplicate of another"
 
 
 def decide(
@@ -100,6 +100,8 @@ def _unwanted(given: Mapping[str, Label], scheme: Scheme, unsure: frozenset[str]
     asked = given[LIBRARY].name if LIBRARY in given else None
     if asked == REMOVED:
         return REMOVED_BY_HAND
+    if asked == DUPLICATE:
+        return OF_ANOTHER
     if asked == WANTED:
         return ""
     for name, classes in scheme.dropped.items():

@@ -12,6 +12,7 @@ from nicegui import ui
 
 from sorter.dataset.croppers import croppers
 from sorter.dataset.layouts import layouts
+from sorter.dataset.overlays import MODES
 from sorter.review import refitting
 from sorter.review.teach import mirrors
 from sorter.review.work import Work
@@ -71,10 +72,12 @@ def _exporting(window: Window) -> ui.input:
         use = _select("as", [name for name, _ in layouts], "imagefolder")
         crop = _select("crop (empty: as the scheme says)", ["", *(name for name, _ in croppers)], "")
         balance = _select("repeat small classes of (empty: none)", ["", *desk._job().scheme.axes], "")
+        overlays = _select("cut off black bars; or cut, mask, keep all that lies over them", MODES, MODES[0])
         doubtful = ui.checkbox("pictures in doubt, too").props("dense")
 
         def export() -> None:
             given = {"--as": use.value, "--crop": crop.value, "--balance": balance.value}
+            given["--overlays"] = overlays.value
             options = [word for name, value in given.items() if value for word in (name, value)]
             options += [*(["--doubtful"] * bool(doubtful.value)), *_common(window)]
             _run(window, "exporting", "sorter", "export", str(desk.library), "--to", to.value, *options)

@@ -15,14 +15,16 @@ from tests.bench import (
     hands,
     kill,
     memory,
+    overlays,
     scale,
     sharpness,
     speed,
+    taggers,
 )
 
 for bench in (
     *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, coverage, scale, kill, hands),
-    *(doctor, export, frames),
+    *(doctor, export, frames, overlays, taggers),
 ):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

@@ -56,12 +56,16 @@ def main() -> None:
 
         for number in range(ROUNDS):
             measure("loop", partial(pillow, paths[:FEW], folder / f"theirs{number}"), FEW)
+            if not number:  # then nothing is known yet of black bars
+                first = partial(export, folder / "library", folder / "first", job, use="kohya", crop=crop)
+                measure("first", first, PICTURES)
             for use in ("kohya", "webdataset"):
                 to = folder / f"{use}{number}"
                 measure(use, partial(export, folder / "library", to, job, use=use, crop=crop), PICTURES)
     print(
         f"a loop of Pillow's, one process:  {best['loop']:6.1f} pictures a second, {1000 * spent['loop']:.0f} ms of CPU"
     )
+    print(f"sorter export, the first one:     {best['first']:6.1f}, {1000 * spent['first']:.0f} ms of CPU")
     for use in ("kohya", "webdataset"):
         times = best[use] / best["loop"]
         print(f"sorter export --as {use:11}    {best[use]:6.1f} (bar: 60), {times:.2f} times (bar: 2), "

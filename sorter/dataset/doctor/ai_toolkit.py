@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from sorter.dataset.buckets import Fit
 from sorter.dataset.doctor import kinds
-from sorter.dataset.doctor.base import Dataset, Diagnosis, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.base import Dataset, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.diagnosis import Diagnosis
 from sorter.dataset.doctor.kinds import Kind
 
 CONFIG = "datasets.yaml"

@@ -1,15 +1,15 @@
 """What every trainer's file is made of: the dataset as it lies there, what is found, and what all trainers share. Pure.
 
 A trainer reads pictures in `Source`s, folders with settings of their own; each picture becomes an `Example`, what the
-trainer makes of it, or a `Finding`, or both.
+trainer makes of it, or a `Finding` (see diagnosis.py), or both.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -17,11 +17,14 @@ from pydantic import Field
 
 from sorter.dataset.buckets import Fit
 from sorter.dataset.doctor import kinds
+from sorter.dataset.doctor.diagnosis import Diagnosis, Example
 from sorter.dataset.doctor.kinds import Kind
 from sorter.plugins import Options, Registry
 
 MOST_TOKENS = 75
 """What CLIP's text encoder takes beside its begin and end."""
+VALIDATION = "validation"
+"""The folder of pictures that are held out, as exports and Hugging Face's datasets call it."""
 MUCH = 0.25
 """The share of a picture that may be cut off without a word."""
 
@@ -79,56 +82,8 @@ class Source(NamedTuple):
     flip: bool = False
     words: str | None = None
     """The caption of pictures that have none."""
-
-
-class Example(NamedTuple):
-    """What a trainer makes of a picture."""
-
-    path: str
-    caption: str
-    fit: Fit
-    repeats: int
-
-
-class Finding(NamedTuple):
-    """Something that is not as it should be."""
-
-    kind: Kind
-    path: str
-    """Of the file; of what is no file, its name."""
-    detail: str = ""
-
-
-@dataclass
-class Diagnosis:
-    """All that is found."""
-
-    examples: list[Example] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, kind: Kind, path: str, detail: str = "") -> None:
-        """One more finding."""
-        self.findings.append(Finding(kind, path, detail))
-
-    @property
-    def fails(self) -> bool:
-        """Whether the trainer stops, or leaves something out."""
-        return any(one.kind.weight in (kinds.STOPS, kinds.DROPS) for one in self.findings)
-
-    def by_kind(self) -> dict[Kind, list[Finding]]:
-        """The findings of each kind, the worst kinds first, and of equal ones the most."""
-        found: dict[Kind, list[Finding]] = defaultdict(list)
-        for one in self.findings:
-            found[one.kind].append(one)
-        return dict(sorted(found.items(), key=lambda pair: (kinds.ORDER.index(pair[0].weight), -len(pair[1]))))
-
-    def buckets(self) -> Counter[tuple[int, int]]:
-        """Size -> pictures in it, repeats included."""
-        counts: Counter[tuple[int, int]] = Counter()
-        for one in self.examples:
-            counts[one.fit.bucket] += one.repeats
-        return counts
+    held_out: bool = False
+    """Whether its pictures are for validation, and not trained on."""
 
 
 class Trainer(Options):
@@ -158,6 +113,8 @@ class Trainer(Options):
             self.clashes(seen, out)
             if source.flip:
                 out.add(kinds.FLIPPED, source.folder or ".")
+        if count := sum(PurePosixPath(one.path).parts[0] == VALIDATION for one in out.examples):
+            out.add(kinds.TRAINED_ON, VALIDATION, f"{count} pictures")
         self._unused(dataset, used, out)
         for size, count in out.buckets().items():
             if count < self.batch_size:
@@ -241,7 +198,8 @@ class Trainer(Options):
             out.add(kinds.MUCH_LOST, seen.path, f"{fit.lost:.0%}")
         if caption is not None:
             self.about_words(caption, seen.path, dataset, source, out)
-            out.examples.append(Example(seen.path, caption, fit, source.repeats))
+            side = out.held_out if source.held_out else out.examples
+            side.append(Example(seen.path, caption, fit, source.repeats))
 
     def about_words(self, caption: str, path: str, dataset: Dataset, source: Source, out: Diagnosis) -> None:
         """What may be wrong with a caption's words."""
@@ -260,11 +218,17 @@ class Trainer(Options):
             out.add(kinds.LIES_ON_ITS_SIDE, seen.path)
 
     def _unused(self, dataset: Dataset, used: set[str], out: Diagnosis) -> None:
+        apart = 0
         for path in dataset.pictures:
             if path in used or self.is_meant(path):
                 continue
+            if PurePosixPath(path).parts[0] == VALIDATION:
+                apart += 1
+                continue
             known = PurePosixPath(path).suffix.lower() in self.endings
             out.add(kinds.WRONG_DEPTH if known else kinds.NOT_A_FORMAT, path)
+        if apart:
+            out.notes.append(f"{apart} pictures in {VALIDATION}/ are held out: the trainer does not read them")
 
     def is_meant(self, path: str) -> bool:
         """Whether a picture that is not read is no loss, such as a mask."""

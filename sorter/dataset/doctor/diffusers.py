@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from sorter.dataset.buckets import Fit
 from sorter.dataset.doctor import kinds
-from sorter.dataset.doctor.base import Dataset, Diagnosis, Seen, Source, Trainer, trainers
+from sorter.dataset.doctor.base import Dataset, Seen, Source, Trainer, trainers
+from sorter.dataset.doctor.diagnosis import Diagnosis
 from sorter.dataset.doctor.kinds import Kind
 
 NAMES = ("metadata.jsonl", "metadata.csv")
@@ -32,7 +33,7 @@ class Diffusers(Trainer):
     """datasets turns a picture as EXIF says since 3.2 or so; older ones, and the scripts, do not."""
 
     def sources(self, dataset: Dataset, out: Diagnosis) -> list[Source]:
-        """The whole folder, if it has a table."""
+        """The whole folder, if it has a table: the scripts take --train_data_dir/** for one part, whatever is in it."""
         if not any(PurePosixPath(path).name in NAMES for path in dataset.files):
             out.add(NO_TABLE, ".")
             return []

@@ -44,6 +44,8 @@ LIES_ON_ITS_SIDE = Kind("picture is turned by EXIF, which is ignored", CHANGES, 
 STALE_CACHE = Kind("latent cache is older than its picture", CHANGES, "delete the cache; the old picture is trained on")
 CACHE_ALONE = Kind("latent cache has no picture", NOTES, "delete it")
 FEW_FOR_BATCH = Kind("size has too few pictures for a batch", NOTES, "a smaller batch is made of it")
+TRAINED_ON = Kind("what is held out for validation is trained on", CHANGES, "give the trainer the folder of what is "
+                  "trained on alone, such as DATASET/train")  # fmt: skip
 MASK_AS_PICTURE = Kind("mask would be trained on as a picture", CHANGES, "move the masks out of the pictures' folder")
 
 

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from sorter.dataset.buckets import Buckets, Fit
 from sorter.dataset.doctor import kinds
-from sorter.dataset.doctor.base import Dataset, Diagnosis, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.base import VALIDATION, Dataset, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.diagnosis import Diagnosis
 from sorter.dataset.doctor.kinds import Kind
 
 NO_NUMBER = Kind("folder's name begins with no number of repeats", kinds.DROPS, "call it 10_NAME; it is ignored")
@@ -62,6 +63,9 @@ class Kohya(Trainer):
         trainer = WithToml(**self.model_dump(), toml=name, values=values)
         out = Trainer.__call__(trainer, dataset)
         out.notes.insert(0, f"by {name}, as with --dataset_config")
+        shares = {one.get("validation_split", 0) for one in values["datasets"]} - {0, 1}
+        if shares:
+            out.notes.append("validation_split draws single pictures: neighbours of one scene stand on both sides")
         if len(values["datasets"]) > 1:
             out.notes.append("resolution and batch size are those of its first dataset")
         return out
@@ -73,7 +77,9 @@ class Kohya(Trainer):
             repeats, _, words = folder.partition("_")
             if re.fullmatch(r"\s*[+-]?\d+\s*", repeats) and int(repeats) >= 1:
                 found.append(Source(folder, int(repeats), False, self.caption_extension, self.flip, words))
-            elif folder != "masks" and any(path.startswith(f"{folder}/") for path in dataset.pictures):
+            elif folder not in ("masks", VALIDATION) and any(
+                path.startswith(f"{folder}/") for path in dataset.pictures
+            ):
                 out.add(NO_NUMBER, folder)
         for path in dataset.pictures:
             if "/" not in path:
@@ -115,7 +121,7 @@ class Kohya(Trainer):
 
     def is_meant(self, path: str) -> bool:
         folder = PurePosixPath(path).parts[0]
-        loose = "/" not in path or not folder.partition("_")[0].strip().isdigit()
+        loose = "/" not in path or not (folder == VALIDATION or folder.partition("_")[0].strip().isdigit())
         return super().is_meant(path) or loose  # told of already, with its folder
 
     def _caches(self, dataset: Dataset, out: Diagnosis) -> None:
@@ -151,9 +157,9 @@ class WithToml(Kohya):
                     continue
                 ending = str(about.get("caption_extension", self.caption_extension))
                 flip = bool(about.get("flip_aug", False)) or self.flip
-                found.append(
-                    Source(folder, about.get("num_repeats", 1), False, ending, flip, about.get("class_tokens"))
-                )
+                held_out = about.get("validation_split", 0.0) == 1.0
+                repeats = 1 if held_out else about.get("num_repeats", 1)
+                found.append(Source(folder, repeats, False, ending, flip, about.get("class_tokens"), held_out))
         return found
 
     def is_meant(self, path: str) -> bool:

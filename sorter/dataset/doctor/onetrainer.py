@@ -12,7 +12,8 @@ from typing import ClassVar
 
 from sorter.dataset.buckets import Fit, Size
 from sorter.dataset.doctor import kinds
-from sorter.dataset.doctor.base import Dataset, Diagnosis, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.base import Dataset, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.diagnosis import Diagnosis
 from sorter.dataset.doctor.kinds import Kind
 
 CONCEPTS = "concepts.json"
@@ -52,7 +53,8 @@ class OneTrainer(Trainer):
                     continue
                 flip = self.flip or bool(one.get("image", {}).get("enable_random_flip", False))
                 repeats = max(1, round(one.get("balancing", 1)))
-                found.append(Source(folder, repeats, bool(one.get("include_subdirectories")), flip=flip))
+                deep, held_out = bool(one.get("include_subdirectories")), one.get("type") == "VALIDATION"
+                found.append(Source(folder, repeats, deep, flip=flip, held_out=held_out))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             out.add(BAD_CONCEPT, CONCEPTS, str(error))
         out.notes.append(f"by {CONCEPTS}")

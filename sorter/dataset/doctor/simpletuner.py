@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from sorter.dataset.buckets import Fit
 from sorter.dataset.doctor import kinds
-from sorter.dataset.doctor.base import Dataset, Diagnosis, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.base import Dataset, Seen, Source, Trainer, below, trainers
+from sorter.dataset.doctor.diagnosis import Diagnosis
 from sorter.dataset.doctor.kinds import Kind
 from sorter.pictures.images import SUFFIXES
 
@@ -45,13 +46,15 @@ class SimpleTuner(Trainer):
         try:
             backends: list[dict[str, Any]] = json.loads(dataset.read(CONFIG))
             for one in backends:
-                if one.get("dataset_type", "image") != "image" or "instance_data_dir" not in one:
+                kind = one.get("dataset_type", "image")
+                if kind not in ("image", "eval") or "instance_data_dir" not in one:
                     continue
                 folder = below(dataset, one["instance_data_dir"])
                 if folder is None:
                     out.add(BAD_BACKEND, CONFIG, f"no folder {one['instance_data_dir']!r} here")
                     continue
-                found.append(Source(folder, int(one.get("repeats", 0)) + 1, True, flip=self.flip))
+                held_out = kind == "eval"
+                found.append(Source(folder, int(one.get("repeats", 0)) + 1, True, flip=self.flip, held_out=held_out))
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             out.add(BAD_BACKEND, CONFIG, str(error))
         return found

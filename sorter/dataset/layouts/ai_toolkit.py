@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
-from sorter.dataset.layouts.base import Item, Sized, by_group, in_folder, kept_in_front, layouts, masks
+from sorter.dataset.layouts.base import Item, Sized, apart, by_group, in_folder, kept_in_front, layouts, masks, parts
 from sorter.records import Output, Text
 
 CONFIG = "datasets.yaml"
 HEAD = "# For ai-toolkit: put this list into the process of your own config, in place of its datasets.\n"
+HELD_OUT = "# It takes no validation loss; what lies in validation/ is held out for you to compare with.\n"
 
 
 @layouts.add("ai-toolkit")
 class AiToolkit(Sized):
     """A folder a class with a .txt beside each picture, masks apart, and the datasets of a config in YAML."""
 
+    holds_out: ClassVar[bool] = True
+
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
-        items = list(items)
+        items, held_out = parts(items)
+        yield from apart(held_out, {".webp": ".png"})
         datasets: list[dict[str, Any]] = []
         for (group, repeats), some in by_group(items).items():
             for suffix, part in ((".png", [one for one in some if one.suffix == ".webp"]),
@@ -36,7 +40,8 @@ class AiToolkit(Sized):
             about |= {"flip_x": False, "flip_y": False, "keep_tokens": kept_in_front(some)}
             datasets.append(about | {"resolution": [self.side(items)]})
         if datasets:
-            yield Output(CONFIG, Text(HEAD + "datasets:\n" + "".join(map(_entry, datasets))))
+            head = HEAD + (HELD_OUT if held_out else "")
+            yield Output(CONFIG, Text(head + "datasets:\n" + "".join(map(_entry, datasets))))
 
 
 def _entry(values: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -17,6 +17,8 @@ from sorter.text import clean
 
 AUTHOR = "caption_by"
 """The column that says who wrote a caption: "human", or the captioner, as `Captions.author` says."""
+TRAIN, VALIDATION = "train", "validation"
+"""What Hugging Face's datasets call the two parts of a dataset; folders and files are named so."""
 OWN_COLUMNS = {"file_name", "text", "image", "mask", "repeats", AUTHOR}
 """The columns of a table that are not axes; `image` and `mask` are made by those who read it."""
 
@@ -44,6 +46,8 @@ class Item:
     """How often it is to be seen in an epoch."""
     author: str = ""
     """Who wrote the caption."""
+    held_out: bool = False
+    """Whether it is for validation, and not trained on."""
 
     @property
     def name(self) -> str:
@@ -70,6 +74,9 @@ class Layout(Options):
     at: str = "."
     """Where the trainer will find the dataset's folder: what paths in its config begin with."""
 
+    holds_out: ClassVar[bool] = False
+    """Whether it keeps items apart that are held out; without that, it is never given any."""
+
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         """The pictures, and the texts that belong to them. Called again without those that could not be written."""
         raise NotImplementedError
@@ -86,10 +93,14 @@ class InFolders(Layout):
         read_captions(folder, self(items))
 
 
+RESOLUTION = 512
+"""Pixels a side that are trained on where nothing says so."""
+
+
 class Sized(InFolders):
     """One whose config says at what size is trained."""
 
-    resolution: Annotated[int, Field(ge=64, le=8192)] = 512
+    resolution: Annotated[int, Field(ge=64, le=8192)] = RESOLUTION
     """Pixels a side, where the pictures are not all squares of one size."""
 
     def side(self, items: Iterable[Item]) -> int:
@@ -116,6 +127,14 @@ def row(item: Item, balanced: bool = False) -> dict[str, Any]:
 def is_balanced(items: Iterable[Item]) -> bool:
     """Whether some items are repeated more often than others."""
     return any(item.repeats > 1 for item in items)
+
+
+def parts(items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
+    """Those that are trained on, and those that are held out."""
+    sides: tuple[list[Item], list[Item]] = ([], [])
+    for item in items:
+        sides[item.held_out].append(item)
+    return sides
 
 
 def by_group(items: Iterable[Item]) -> dict[tuple[str, int], list[Item]]:
@@ -154,6 +173,16 @@ def in_folder(folder: str, items: Iterable[Item], suffix: str | None = None) -> 
     for item in items:
         yield Output(f"{folder}/{item.stem}{suffix or item.suffix}", item.render)
         yield Output(f"{folder}/{item.stem}.txt", Text(item.line))
+
+
+def apart(items: Iterable[Item], suffixes: Mapping[str, str] | None = None) -> Iterator[Output]:
+    """What is held out, with a .txt beside each, in the folder VALIDATION; a folder a class below it.
+
+    `suffixes`: ending -> the ending in its place. There are no masks: trainers do not mask that loss.
+    """
+    for item in items:
+        suffix = (suffixes or {}).get(item.suffix, item.suffix)
+        yield from in_folder(f"{VALIDATION}/{item.group}", [item], suffix)
 
 
 def read_captions(folder: Path, wanted: Iterable[Output]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sorter.dataset.layouts.base import Item, Layout, is_balanced, layouts, row
+from sorter.dataset.layouts.base import TRAIN, VALIDATION, Item, Layout, is_balanced, layouts, parts, row
 from sorter.errors import DatasetError
 from sorter.records import Output, Text
 
@@ -18,32 +18,41 @@ METADATA = "metadata.jsonl"
 class ImageFolder(Layout):
     """Hugging Face's imagefolder: pictures beside a metadata.jsonl: file_name, text, caption_by, a column an axis."""
 
+    holds_out: ClassVar[bool] = True
     has_masks: ClassVar[bool] = False
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
-        items = list(items)
-        for item in items:
-            yield Output(item.name, item.render)
-        if items:
-            yield Output(METADATA, Text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in _rows(items))))
+        for place, some, rows in _tables(list(items)):
+            for item in some:
+                yield Output(place + item.name, item.render)
+            yield Output(place + METADATA, Text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)))
 
     def read_back(self, folder: Path, items: Iterable[Item]) -> None:
         """Every line is the row of its picture, and every picture is there."""
-        wanted = {one["file_name"]: one for one in _rows(list(items))}
-        try:
-            text = (folder / METADATA).read_bytes().decode() if wanted else ""
-            there = {row["file_name"]: row for row in map(json.loads, text.split("\n")[:-1])}
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise _misread(folder, f"it cannot be read: {error}") from None
-        if other := [name for name in wanted | there if wanted.get(name) != there.get(name)]:
-            raise _misread(folder, f"{len(other)} of its rows are not what was exported, {other[0]} first")
-        if gone := [name for name in wanted if not (folder / name).is_file()]:
-            raise _misread(folder, f"it names {len(gone)} pictures that are not there, {gone[0]} first")
+        for place, _, rows in _tables(list(items)):
+            _read_back(folder / place, rows)
 
 
-def _rows(items: list[Item]) -> list[dict[str, Any]]:
+def _tables(items: list[Item]) -> Iterator[tuple[str, list[Item], list[dict[str, Any]]]]:
+    """Where a table lies, with a slash at its end, its items and its rows: one table, or one a part."""
     balanced = is_balanced(items)
-    return [{"file_name": item.name} | row(item, balanced) for item in items]
+    train, held_out = parts(items)
+    for place, some in ((f"{TRAIN}/" if held_out else "", train), (f"{VALIDATION}/", held_out)):
+        if some:
+            yield place, some, [{"file_name": item.name} | row(item, balanced) for item in some]
+
+
+def _read_back(folder: Path, rows: list[dict[str, Any]]) -> None:
+    wanted = {one["file_name"]: one for one in rows}
+    try:
+        text = (folder / METADATA).read_bytes().decode()
+        there = {row["file_name"]: row for row in map(json.loads, text.split("\n")[:-1])}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise _misread(folder, f"it cannot be read: {error}") from None
+    if other := [name for name in wanted | there if wanted.get(name) != there.get(name)]:
+        raise _misread(folder, f"{len(other)} of its rows are not what was exported, {other[0]} first")
+    if gone := [name for name in wanted if not (folder / name).is_file()]:
+        raise _misread(folder, f"it names {len(gone)} pictures that are not there, {gone[0]} first")
 
 
 def _misread(folder: Path, why: str) -> DatasetError:

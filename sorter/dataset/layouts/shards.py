@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sorter.dataset.layouts.base import Item, Layout, is_balanced, layouts, masks, row
+from sorter.dataset.layouts.base import TRAIN, VALIDATION, Item, Layout, is_balanced, layouts, masks, parts, row
 from sorter.errors import DatasetError, MissingExtra
 from sorter.files import read_file
 from sorter.records import Output, Shard, Text
@@ -21,16 +21,18 @@ PICTURES = 128
 class _Sharded(Layout):
     """A picture belongs to a shard by its own hash, so that new pictures leave most shards as they are."""
 
+    holds_out: ClassVar[bool] = True
     name: ClassVar[str]
-    """Of the shard with this number of so many."""
+    """Of the shard with this number of so many, of a part of the dataset."""
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         items = sorted(items, key=lambda item: item.stem)
         balanced, masked = is_balanced(items), masks(items)
-        shards = spread(items)
-        for number, some in enumerate(shards):
-            members = tuple(member for item in some for member in self.members(item, row(item, balanced), masked))
-            yield Output(self.name.format(number=number, count=len(shards)), Shard(members))
+        for part, some in zip((TRAIN, VALIDATION), parts(items), strict=True):
+            shards = spread(some) if some else []
+            for number, alike in enumerate(shards):
+                members = [member for item in alike for member in self.members(item, row(item, balanced), masked)]
+                yield Output(self.name.format(part=part, number=number, count=len(shards)), Shard(tuple(members)))
 
     def members(self, item: Item, row: dict[str, Any], masked: dict[str, Any]) -> Iterator[Output]:
         """The files of one picture, one after the other: a key up to the first dot, then what it is."""
@@ -59,7 +61,7 @@ def spread(items: list[Item]) -> list[list[Item]]:
 class WebDataset(_Sharded):
     """Tars of pictures, each with its caption in a .txt and its row in a .json, for readers of WebDataset."""
 
-    name: ClassVar[str] = "train-{number:06d}.tar"
+    name: ClassVar[str] = "{part}-{number:06d}.tar"
 
     def members(self, item: Item, row: dict[str, Any], masked: dict[str, Any]) -> Iterator[Output]:
         *pictures, about = super().members(item, row, masked)
@@ -87,7 +89,7 @@ class WebDataset(_Sharded):
 class Parquet(_Sharded):
     """Tables with the pictures inside, text, and one column an axis, for Hugging Face's datasets and its hub."""
 
-    name: ClassVar[str] = "data/train-{number:05d}-of-{count:05d}.parquet"
+    name: ClassVar[str] = "data/{part}-{number:05d}-of-{count:05d}.parquet"
 
     def read_back(self, folder: Path, items: Iterable[Item]) -> None:
         """Every row is there in its order, and says what was asked for."""

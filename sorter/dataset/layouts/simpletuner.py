@@ -1,15 +1,27 @@
 """What SimpleTuner reads: folders of pictures and .txt files, and a list of data backends.
 
 Read against bghira/SimpleTuner at bc8e6ab (documentation/DATALOADER.md; simpletuner/helpers/prompts.py,
-prepare_instance_prompt_from_textfile: each line of a .txt is a caption; a folder is read with all that is below it).
+prepare_instance_prompt_from_textfile: each line of a .txt is a caption; a folder is read with all that is below it;
+documentation/evaluation/EVAL_LOSS.md: a dataset of type "eval" is not trained on).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
-from sorter.dataset.layouts.base import Item, Sized, as_json, by_group, in_folder, layouts, masks
+from sorter.dataset.layouts.base import (
+    VALIDATION,
+    Item,
+    Sized,
+    apart,
+    as_json,
+    by_group,
+    in_folder,
+    layouts,
+    masks,
+    parts,
+)
 from sorter.records import Output
 
 CONFIG = "multidatabackend.json"
@@ -19,8 +31,10 @@ CONFIG = "multidatabackend.json"
 class SimpleTuner(Sized):
     """A folder a class with a .txt beside each picture, masks as a conditioning dataset, and multidatabackend.json."""
 
+    holds_out: ClassVar[bool] = True
+
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
-        items = list(items)
+        items, held_out = parts(items)
         backends: list[dict[str, Any]] = []
         size = {"resolution": self.side(items), "resolution_type": "pixel_area"}
         for (group, repeats), some in by_group(items).items():
@@ -38,6 +52,12 @@ class SimpleTuner(Sized):
                 backends.append({"id": f"{name}-masks", "type": "local", "dataset_type": "conditioning",
                                  "conditioning_type": "mask", "source_dataset_id": name, **size, "crop": False,
                                  "instance_data_dir": f"{self.at}/masks/{group}"})  # fmt: skip
+        yield from apart(held_out)
+        for group, _ in by_group(held_out):
+            name = f"{group}-{VALIDATION}"
+            backends.append({"id": name, "type": "local", "dataset_type": "eval", **size, "crop": False,
+                             "instance_data_dir": f"{self.at}/{VALIDATION}/{group}", "caption_strategy": "textfile",
+                             "cache_dir_vae": f"cache/vae/{name}"})  # fmt: skip
         if backends:
             backends.append({"id": "text", "type": "local", "dataset_type": "text_embeds", "default": True,
                              "cache_dir": "cache/text"})  # fmt: skip

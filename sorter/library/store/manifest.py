@@ -260,6 +260,10 @@ class Manifest(PlacedFiles, PeoplesAnswers, Looks):
         query = "SELECT path FROM source WHERE sha256 = ? ORDER BY path"
         return [Path(path) for (path,) in self._db.execute(query, (sha256,))]
 
+    def sizes(self) -> dict[str, int]:
+        """Picture, by hash -> the bytes of its file."""
+        return dict(self._db.execute("SELECT sha256, size FROM source WHERE reason = ''"))
+
     def unreadable(self) -> list[Unreadable]:
         """The files that were found to be no pictures."""
         rows = self._db.execute("SELECT path, reason FROM source WHERE reason != '' ORDER BY path")

@@ -18,6 +18,7 @@ import pytest
 from PIL import ImageFilter
 
 from sorter.networks.labels import parse_labels
+from tests.sorter.tiny_networks import save_tagger
 
 
 @pytest.fixture
@@ -49,6 +50,19 @@ def test_init_writes_a_number_for_a_strangers_export(exports: Path, tmp_path: Pa
     shutil.copytree(exports / "mood", tmp_path / "models" / "mood")
     assert run_cli("init", tmp_path)[0] == 0
     assert starter(tmp_path)["axes"]["mood"]["threshold"] == 0.5
+
+
+def test_init_asks_a_tagger_that_lies_beside_the_sorters(exports: Path, tmp_path: Path, run_cli: Any) -> None:
+    shutil.copytree(exports / "mood", tmp_path / "models" / "mood")
+    save_tagger(tmp_path / "models" / "wd-vit-tagger-v3")
+    save_tagger(tmp_path / "models" / "another")
+    code, _, err = run_cli("init", tmp_path)
+    assert code == 0 and "passed over" not in err, err
+    scheme = starter(tmp_path)
+    assert scheme["ask"]["tags"] == {"use": "tagger", "model": "models/another"}
+    assert scheme["ask"]["wd_vit_tagger_v3"] == {"use": "tagger", "model": "models/wd-vit-tagger-v3"}
+    assert scheme["caption"]["text"] == "{trigger}, {mood}, {tags}, {wd_vit_tagger_v3}"
+    assert run_cli("check", "--scheme", tmp_path / "scheme.toml")[0] == 0
 
 
 def test_init_says_why_nothing_can_be_used(exports: Path, tmp_path: Path, run_cli: Any) -> None:

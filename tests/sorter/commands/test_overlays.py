@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import io
 import json
+import re
 import sqlite3
+import sys
 import tomllib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from tests.burnt_in import Subtitle, logo, with_bars
+from sorter.classify.overlays import _detector
+from sorter.commands.overlays import Standing, find_overlays
+from sorter.library.store.manifest import Manifest
+from sorter.records import Box
+from tests.burnt_in import Subtitle, jpeg, logo, scenes, with_bars
 
 SUBTITLE = Subtitle("DejaVuSans-Bold", "outlined", "English", 0.05, ("You came all this way for a carrot?",))
 MASKED = {
@@ -162,17 +170,6 @@ def test_words_of_the_scene_stay(clean: list[Image.Image], sorted_: Any, run: Ru
     assert by_name(dataset, ".jpg").keys() == {"shop"}
 
 
-def scenes(clean: list[Image.Image], count: int) -> list[Image.Image]:
-    """Parts of the frames, enlarged: each is unlike the others."""
-    chance, made = Random(5), []
-    for number in range(count):
-        wide = chance.randint(400, 900)
-        left, top = chance.randint(0, 1280 - wide), chance.randint(0, 720 - wide * 9 // 16)
-        part = clean[number % len(clean)].crop((left, top, left + wide, top + wide * 9 // 16))
-        made.append(part.resize((1280, 720)))
-    return made
-
-
 def test_a_logo_is_known_by_its_staying(clean: list[Image.Image], sorted_: Any, run: Run, dataset: Path) -> None:
     pytest.importorskip("rapidocr")
     marked = [logo(scene, "top right", 0.5) for scene in scenes(clean, 24)]
@@ -251,3 +248,76 @@ def test_masks_for_a_trainer_without_them_are_refused(
     )
     assert code == 2 and "--as imagefolder has no masks; use --overlays cut" in err
     assert not dataset.exists()
+
+
+def test_a_page_shows_what_was_found(
+    clean: list[Image.Image], sorted_: Any, run_cli: Any, tmp_path: Path, run: Run, dataset: Path
+) -> None:
+    pytest.importorskip("rapidocr")
+    library = sorted_({"<b>spoken.jpg": SUBTITLE.draw(clean[9])[0], "barred.jpg": with_bars(clean[3], 80)[0]})
+    code, out, _ = run_cli("overlays", library, "--to", tmp_path / "page.html", "--json")
+    counts = json.loads(out)["counts"]
+    assert (code, counts) == (0, {"pictures": 2, "with bars": 1, "with subtitles": 1, "with a logo": 0})
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<img") == 2 and "Bars (1)" in page and "Subtitles and watermarks (1)" in page
+    assert "<b>spoken" not in page
+    pictures = [Image.open(io.BytesIO(base64.b64decode(one))) for one in re.findall(r'base64,([^"]+)"', page)]
+    green, red = (np.asarray(one.convert("RGB"), np.int16) for one in pictures)
+    assert ((green[..., 1] > 180) & (green[..., [0, 2]].max(axis=2) < 120)).any(axis=1).sum() > 100  # down both sides
+    assert ((red[..., 0] > 180) & (red[..., 1:].max(axis=2) < 120)).any(axis=0).sum() > 50
+    assert exported(run, library, dataset, "--overlays", "cut")["subtitles cut off"] == 1  # nothing is asked twice
+
+
+def test_a_library_without_pictures_has_a_page_that_says_so(run_cli: Any, tmp_path: Path) -> None:
+    code, _, err = run_cli("overlays", tmp_path / "none")
+    assert code == 2 and "is not a library" in err
+
+
+def test_without_the_detector_what_to_install_is_said(
+    clean: list[Image.Image], sorted_: Any, run_cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = sorted_({"barred.jpg": with_bars(clean[3], 80)[0]})
+    _detector.cache_clear()
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    code, _, err = run_cli("overlays", library)
+    assert code == 2 and 'finding subtitles needs the "overlays" part: pip install "modelsheet[overlays]"' in err
+    code, out, _ = run_cli("overlays", library, "--bars", "--json")
+    assert code == 0 and json.loads(out)["counts"]["with bars"] == 1
+
+
+def test_a_logo_is_where_it_is_on_turned_pictures(clean: list[Image.Image], tmp_path: Path) -> None:
+    """Of 24 pictures of one source 10 were turned: too few of either kind to be told alone."""
+    pytest.importorskip("rapidocr")
+    truth, files = Box(0, 0, 0, 0), {}
+    for number, scene in enumerate(scenes(clean, 24)):
+        marked, sides = logo(scene, "top right", 0.5)
+        truth = Box(*sides)
+        data = jpeg(ImageOps.mirror(marked) if number < 10 else marked, 90)
+        (tmp_path / f"{number}.jpg").write_bytes(data)
+        files[hashlib.sha256(data).hexdigest()] = Standing(tmp_path / f"{number}.jpg", "film", number < 10)
+    with Manifest(tmp_path / "library", create=True) as manifest:
+        found, failed = find_overlays(manifest, files, text=True)
+        assert find_overlays(manifest, files, text=True) == (found, failed)
+    assert len(found) == 24 and not failed
+    for sha256, one in found.items():
+        (box,) = one.logos
+        part = (truth.mirrored(1280) if files[sha256].mirror else truth).seen_from(box)
+        assert part and part.size == pytest.approx(truth.size, abs=6)
+
+
+def test_bars_that_were_asked_for_while_sorting_are_not_looked_for_again(
+    clean: list[Image.Image], sorted_: Any, run: Run, dataset: Path, project: Path
+) -> None:
+    def rows(library: Path) -> int:
+        with closing(sqlite3.connect(library / ".modelsheet" / "manifest.sqlite")) as db:
+            return int(db.execute("SELECT count(*) FROM label WHERE axis = 'bars'").fetchone()[0])
+
+    scheme = project / "scheme.toml"
+    text = scheme.read_text(encoding="utf-8").replace(
+        "[axes.direction]", '[ask.bars]\nuse = "bars"\n[axes.direction]', 1
+    )
+    scheme.write_text(text, encoding="utf-8")
+    library = sorted_({"barred.jpg": with_bars(clean[9], 90)[0]})
+    assert rows(library) == 1
+    assert exported(run, library, dataset)["black bars cut off"] == 1
+    assert rows(library) == 1

@@ -298,6 +298,8 @@ def test_every_put_comes_before_every_drop_and_no_step_is_idle(wanted: dict[str,
         st.builds(Text, st.text(st.characters(codec="utf-8"))),
         st.builds(Render, st.just("ab" * 32), st.none() | st.builds(Box, *[st.integers(-9, 9)] * 4), st.booleans(),
                   st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9)), st.just("#102030")),
+        st.builds(lambda boxes: Render("ab" * 32, mask=True, window=boxes[0], hidden=tuple(boxes[1:])),
+                  st.lists(st.builds(Box, *[st.integers(-9, 9)] * 4), min_size=1, max_size=3)),
     )
 )  # fmt: skip
 def test_contents_are_read_back_as_they_were_written(content: Render | Text) -> None:
