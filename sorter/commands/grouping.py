@@ -27,8 +27,10 @@ def check_quality(most: int) -> None:
 
 def by_quality(looked: Looked, most: int, resolution: int, report: Report) -> list[Item]:
     """The items, repeated up to `most` times by how much detail their part of the picture has for what is trained on:
-    the size of the largest, since small ones are left small, or where they have none, a square of `resolution`. Those in
-    doubt are seen once."""
+    the size of the largest, since small ones are left small, or where they have none, a square of `resolution`.
+
+    Those in doubt are seen once.
+    """
     sizes = [item.render.size for item in looked.items if item.render.size]
     largest = max((wide * high for wide, high in sizes), default=0)
     found = []

@@ -96,7 +96,8 @@ def test_a_cropper_sees_what_is_within_the_bars() -> None:
     rendered, mask, *_ = framed(*on(Box(100, 190, 300, 390)), Subject(), Clear(WIDE))
     assert rendered == Render("ab", Box(100, 100, 300, 300), size=(64, 64), window=WIDE)
     assert mask is None
-    rendered, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("pad", size=64), Clear(WIDE, (Box(0, 500, 900, 540),)))
+    cleared = Clear(WIDE, (Box(0, 500, 900, 540),))
+    rendered, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("pad", size=64), cleared)
     assert rendered.crop == Box(0, -370, 1280, 910)
     assert mask == rendered._replace(mask=True, hidden=(Box(0, 500, 900, 540),))
 
