@@ -25,8 +25,7 @@ LINES = {
     "Vietnamese": ("Tôi không biết phải làm gì.",),
 }
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral", "")
-"""Files of matplotlib; empty is Pillow's own, which has Latin letters only."""
-LATIN = ("English", "German", "French", "Spanish")
+"""Files of matplotlib; empty is Pillow's own, which has English letters only."""
 LOOKS = ("outlined", "yellow", "shadowed", "boxed", "thin outline")
 
 
@@ -46,7 +45,7 @@ class Subtitle:
     def drawn_by_chance(cls, chance: Random) -> Subtitle:
         """One of every font, look, script, size, of one line or two."""
         font = chance.choice(FONTS)
-        script = chance.choice(LATIN if not font else list(LINES))
+        script = chance.choice(list(LINES)) if font else "English"
         lines = tuple(chance.choice(LINES[script]) for _ in range(chance.choice((1, 1, 2))))
         height, margin = chance.uniform(0.035, 0.075), chance.uniform(0.03, 0.1)
         return cls(font, chance.choice(LOOKS), script, height, lines, margin)

@@ -145,11 +145,8 @@ def _logos(frames: list[Image.Image]) -> None:
             marked = [logo(part, corner, opacity) for part in parts]
             truth = Box(*marked[0][1])
             got = _marks([as_jpeg(picture, 80) for picture, _ in marked])
-            is_there = (
-                len(got) == 1
-                and (part := truth.seen_from(got[0]))
-                and math.prod(part.size) > 0.9 * math.prod(truth.size)
-            )
+            part = truth.seen_from(got[0]) if len(got) == 1 else None
+            is_there = part and math.prod(part.size) > COVERED * math.prod(truth.size)
             found, tries = found + bool(is_there), tries + 1
             if not is_there:
                 print(f"  missed: {corner}, {opacity:.0%} opaque")
