@@ -23,9 +23,6 @@ from sorter.networks.tags import KINDS, Colours, TaggerFiles, TagNetwork, Values
 from sorter.threads import OnceEach
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from PIL.Image import Image
-
     from sorter.classify.view import View
 
 LEAST = 0.1
@@ -71,7 +68,7 @@ class Tagger(Worded):
         """Category -> tag, as the model spells it -> its probability, of those that are likely at all."""
         network = self._network()
         found: dict[str, dict[str, float]] = {}
-        chances = network(squared(view.rgb, network.side))
+        chances = network(view.whole(network.side))
         for place in np.flatnonzero(chances >= self._least()):
             tag = self.files.tags[place]
             found.setdefault(tag.category, {})[tag.name] = round(float(chances[place]), 4)
@@ -166,21 +163,6 @@ def use_for(folder: Path) -> tuple[str, str] | None:
     if is_tagger(folder):
         return "tagger", "tags"
     return ("image-to-text", "sentence") if is_captioner(folder) else None
-
-
-def squared(image: Image, side: int) -> NDArray[np.uint8]:
-    """The whole picture, scaled to the middle of a white square: (side, side, 3), RGB.
-
-    As the wd taggers were trained: white around, bicubic (huggingface.co/spaces/SmilingWolf/wd-tagger, app.py).
-    """
-    import PIL.Image
-
-    scale = side / max(image.size)
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    square = PIL.Image.new("RGB", (side, side), "white")
-    small = image.resize((width, height), PIL.Image.Resampling.BICUBIC)
-    square.paste(small, ((side - width) // 2, (side - height) // 2))
-    return np.asarray(square)
 
 
 _tagger = OnceEach(TagNetwork)

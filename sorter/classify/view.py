@@ -29,6 +29,7 @@ class View:
         self._data, self._image, self._runners = data, image, runners
         self._largest, self._exact = largest, exact
         self._squares: dict[int, NDArray[np.uint8]] = {}
+        self._whole: dict[int, NDArray[np.uint8]] = {}
         self._maps: dict[tuple[str, bool], tuple[NDArray[np.float32], ...]] = {}
 
     @property
@@ -51,6 +52,12 @@ class View:
         if side not in self._squares:
             self._squares[side] = self._scaled(side)
         return self._squares[side]
+
+    def whole(self, side: int) -> NDArray[np.uint8]:
+        """All of the picture, in the middle of a white square: (side, side, 3), RGB. See `squared`."""
+        if side not in self._whole:
+            self._whole[side] = squared(self.rgb, side)
+        return self._whole[side]
 
     def maps(self, network: Backbone, mirrored: bool = False) -> tuple[NDArray[np.float32], ...]:
         """The maps (height, width, channels) of one pass of a network, which all who share it get."""
@@ -76,3 +83,19 @@ class View:
         """The picture, not yet decoded: each kind of pixels decodes it in its own way, and only once."""
         image, self._image = self._image, None  # type: ignore[assignment]
         return image if image is not None else images.open_picture(self._data)
+
+
+def squared(image: Image, side: int) -> NDArray[np.uint8]:
+    """A picture in RGB, scaled whole to the middle of a white square: (side, side, 3).
+
+    As the wd taggers read it, white around and bicubic (huggingface.co/spaces/SmilingWolf/wd-tagger, app.py); from the
+    picture's own size, since a tagger costs so much more than to decode it.
+    """
+    import PIL.Image
+
+    scale = side / max(image.size)
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    square = PIL.Image.new("RGB", (side, side), "white")
+    small = image.resize((width, height), PIL.Image.Resampling.BICUBIC)
+    square.paste(small, ((side - width) // 2, (side - height) // 2))
+    return np.asarray(square)

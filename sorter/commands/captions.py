@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,13 +45,21 @@ class Said:
     each: list[Caption] = field(default_factory=list)
     failures: list[Unreadable] = field(default_factory=list)
 
-    def add(self, captions: Captions, caption: str, parts: Iterable[str], sure: dict[str, str], times: int = 1) -> None:
-        """Count a caption, so many times."""
+    def add(
+        self,
+        captions: Captions,
+        caption: str,
+        parts: Iterable[str],
+        sure: dict[str, str],
+        times: int = 1,
+        sentences: Collection[str] = (),
+    ) -> None:
+        """Count a caption, so many times. `sentences`: what is in it of captioning networks, which is no tags."""
         self.empty += 0 if caption else times
         self.long += times * (len(caption) > LONGEST)
         words = []
         for part in parts:
-            if captions.tags.is_of_classes(part):
+            if captions.tags.is_of_classes(part) or any(one in part for one in sentences):
                 continue
             if not captions.tags.knows(part):
                 self.unknown[part] += times
@@ -116,10 +124,16 @@ def _of_library(manifest: Manifest, job: Job, each: bool, track: Track[Any]) -> 
         parts, pruned = said_parts(captioner, verdict)
         said.by[captioner.author(verdict)] += times
         said.pruned.update(dict.fromkeys(pruned, times))
-        said.add(captioner, job.layout.caption(verdict), parts, verdict.sure(), times)
+        said.add(captioner, job.layout.caption(verdict), parts, verdict.sure(), times, _sentences(verdict))
     if each:
         said.each = [_caption(job, verdict) for verdict in verdicts(manifest, job) if not verdict.unwanted]
     return said
+
+
+def _sentences(verdict: Verdict) -> set[str]:
+    """What the scheme's askers said of a picture in sentences, not in a list of tags."""
+    said = [verdict.answer(label.axis) for label in verdict.answers] if verdict.caption is None else []
+    return {part for words in said if isinstance(words, str) for part in parts_of(words)}
 
 
 def _caption(job: Job, verdict: Verdict) -> Caption:

@@ -205,7 +205,8 @@ def plugins() -> list[dict[str, Any]]:
     rows = []
     for registry in (askers, measures, captioners, croppers, layouts, trainers):
         for name, plugin in registry:
-            options = {key: field.default for key, field in plugin.model_fields.items()}
+            fields = plugin.model_fields.items()
+            options = {key: "(needed)" if field.is_required() else field.default for key, field in fields}
             text = (plugin.__doc__ or "").strip().splitlines()[0]
             rows.append({"kind": registry.kind, "name": name, "options": options, "help": text})
     return rows

@@ -19,11 +19,12 @@ from tests.bench import (
     scale,
     sharpness,
     speed,
+    taggers,
 )
 
 for bench in (
     *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, coverage, scale, kill, hands),
-    *(doctor, export, frames, overlays),
+    *(doctor, export, frames, overlays, taggers),
 ):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

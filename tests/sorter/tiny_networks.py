@@ -52,31 +52,59 @@ def save_tagger(
     logits: bool = False,
 ) -> Path:
     """model.onnx and selected_tags.csv, as a download has them. `shape`: of what the model reads."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper
 
-    folder.mkdir(parents=True, exist_ok=True)
     is_last = shape[-1] == 3
     kernels = np.stack([weights if is_last else weights.transpose(2, 0, 1) for _, _, weights, _ in rows])
     kernel = np.ascontiguousarray(kernels.reshape(len(rows), -1).T)
     bias = np.array([one for *_, one in rows], np.float32)
-    nodes = [
-        helper.make_node("Flatten", ["input"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "kernel", "bias"], ["logits" if not logits else "output"]),
-    ]
+    nodes = [helper.make_node("Flatten", ["input"], ["flat"])]
+    _save(folder, nodes, kernel, bias, shape, outputs or len(rows), logits)
+    (folder / "selected_tags.csv").write_text(csv_of(rows) if table is None else table, encoding="utf-8")
+    return folder
+
+
+def save_mean_tagger(folder: Path, kernel: NDArray[Any], side: int = 448) -> Path:
+    """One that reads pictures as large as wd's, and of them the mean colour. `kernel`: (3, tags)."""
+    from onnx import helper, numpy_helper
+
+    count = kernel.shape[1]
+    axes = numpy_helper.from_array(np.array([1, 2], np.int64), "axes")
+    nodes = [helper.make_node("ReduceMean", ["input", "axes"], ["flat"], keepdims=0)]
+    bias = np.zeros(count, np.float32)
+    _save(folder, nodes, kernel.astype(np.float32), bias, ("batch", side, side, 3), count, more=[axes])
+    rows = [(f"tag_{number}", "0", NOTHING, 0.0) for number in range(count)]
+    (folder / "selected_tags.csv").write_text(csv_of(rows), encoding="utf-8")
+    return folder
+
+
+def _save(
+    folder: Path,
+    nodes: list[Any],
+    kernel: Floats,
+    bias: Floats,
+    shape: Sequence[Any],
+    outputs: int,
+    logits: bool = False,
+    more: Sequence[Any] = (),
+) -> None:
+    """model.onnx: these nodes, from "input" to "flat", then a product with a kernel (flat, tags)."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes.append(helper.make_node("Gemm", ["flat", "kernel", "bias"], ["output" if logits else "logits"]))
     if not logits:
         nodes.append(helper.make_node("Sigmoid", ["logits"], ["output"]))
     graph = helper.make_graph(
         nodes,
         "tagger",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(shape))],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], outputs or len(rows)])],
-        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias")],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], outputs])],
+        [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias"), *more],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(folder / "model.onnx"))
-    (folder / "selected_tags.csv").write_text(csv_of(rows) if table is None else table, encoding="utf-8")
-    return folder
 
 
 def csv_of(rows: Sequence[Row]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sorter.classify.ask import Questions
+from sorter.errors import ModelsheetError
 from sorter.records import Label, Unreadable
 from sorter.threads import in_step
 
@@ -79,6 +80,7 @@ class Worker:
             self.unfit = f"the worker {platform.node()} cannot reach what --pictures names: {_why(found)}"
         if not self.unfit:
             self.questions = ray.get(packed).unpack()
+            self.unfit = lacks(self.questions)
 
     def __call__(self, tasks: pa.Table) -> pa.Table:
         """Tasks as `Cluster` lists them -> a row an answer, or a row with the reason why a picture has none.
@@ -120,6 +122,16 @@ class Worker:
                 return data
             reasons.append("holds other bytes there than when it was scanned")
         return reasons[0]
+
+
+def lacks(questions: Questions) -> str:
+    """Which model of the scheme's [ask] is not on this machine, where the machine that asks has it; empty if none."""
+    try:
+        for asker in questions.others.values():
+            asker.check()
+    except ModelsheetError as found:
+        return f"the worker {platform.node()} cannot ask as the scheme says: {found}"
+    return ""
 
 
 class Drive:

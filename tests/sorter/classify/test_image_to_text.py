@@ -49,14 +49,15 @@ def texts(folder: Path) -> dict[str, str]:
 def test_a_sentence_reaches_the_captions_turned_with_its_picture(
     run_cli: Callable[..., Any], scheme: Path, frames: Path, library: Path, tmp_path: Path
 ) -> None:
-    code, out, err = run_cli("sort", frames, "--to", library, "--scheme", scheme)
+    code, _, err = run_cli("sort", frames, "--to", library, "--scheme", scheme)
     assert code == 1 and "Loading weights" not in err, err  # some of the frames are no pictures
-    said = texts(library)
-    assert said["left_happy"] == "mira, a girl facing left, happy"
-    assert said["right_happy"] == "mira, a girl facing left, happy"  # it saw the picture before it was turned
-    assert said["front"] == "mira, a door, sad"
+    found = texts(library)
+    assert found["left_happy"] == "mira, a girl facing left, happy"
+    assert found["right_happy"] == "mira, a girl facing left, happy"  # it saw the picture before it was turned
+    assert found["front"] == "mira, a door, sad"
     out = run_cli("captions", library, "--scheme", scheme, "--json")[1]
-    assert json.loads(out)["by"] == {"template + sentence": 5}
+    said = json.loads(out)
+    assert said["by"] == {"template + sentence": 5} and said["unknown"] == []  # a sentence is no tag
     run_cli("export", library, "--to", tmp_path / "kohya", "--as", "kohya", "--scheme", scheme)
     assert texts(tmp_path / "kohya")["front"] == "mira, a door, sad"
 

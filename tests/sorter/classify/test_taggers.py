@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -149,7 +150,7 @@ def test_a_model_of_the_other_layout_says_the_same(tmp_path: Path, draw: Callabl
 
 def test_pictures_are_prepared_as_the_taggers_own_page_does(shared: Path) -> None:
     """Against the recipe written out: a white square as large as the picture's longer side, scaled down."""
-    from sorter.classify.taggers import squared
+    from sorter.classify.view import squared
 
     checked = 0
     for path in sorted((shared / "frames").rglob("*.jpg"))[:6] + sorted((shared / "quality").rglob("*.jpg"))[:6]:
@@ -164,6 +165,22 @@ def test_pictures_are_prepared_as_the_taggers_own_page_does(shared: Path) -> Non
         assert np.quantile(np.abs(found - wanted), 0.97) <= 8 and np.abs(found - wanted).mean() < 2.5, path
         checked += 1
     assert checked >= 6
+
+
+def test_a_worker_of_a_cluster_asks_the_same_or_says_what_it_lacks(scheme: Path, frames: Path) -> None:
+    from sorter.classify.cluster.worker import lacks, pack
+    from sorter.commands.job import load_job
+
+    questions = load_job(scheme).questions
+    here = questions(frames / "front.png")  # with the network loaded, which does not travel
+    there = pickle.loads(pickle.dumps(pack(questions))).unpack()
+    assert lacks(there) == "" and there(frames / "front.png") == here
+    model = save_tagger(scheme.parent / "models" / "other")
+    scheme.write_text(scheme.read_text().replace("models/wd", "models/other"))
+    parcel = pickle.dumps(pack(load_job(scheme).questions))
+    (model / "model.onnx").unlink()
+    said = lacks(pickle.loads(parcel).unpack())
+    assert "the worker" in said and "model.onnx: cannot be loaded" in said
 
 
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
