@@ -222,10 +222,12 @@ def test_odd_pictures_are_exported_as_they_are(mode: str, sorted_: Any, run: Run
             "white.png": Image.new("RGB", (640, 360), "white"),
             "strip.png": Image.fromarray(noise),
             "tiny.png": Image.fromarray(noise[:16, :16]),
+            "thread.png": Image.new("RGB", (3000, 5), "white"),
+            "ribbon.png": Image.fromarray(np.tile(noise, (1, 3, 1))),
         }
     )
     counts = exported(run, library, dataset, "--overlays", mode)
-    assert counts["exported"] == 4
+    assert counts["exported"] == 6
     assert not [name for name in counts if "cut" in name or "mask" in name]
 
 
@@ -326,3 +328,16 @@ def test_bars_that_were_asked_for_while_sorting_are_not_looked_for_again(
     assert rows(library) == 1
     assert exported(run, library, dataset)["with black bars cut off"] == 1
     assert rows(library) == 1
+
+
+def test_a_library_that_cannot_be_written_is_exported_all_the_same(
+    clean: list[Image.Image], sorted_: Any, run: Run, tmp_path: Path, nobody: Any
+) -> None:
+    """What was found in it cannot be kept then."""
+    library = sorted_({"barred.jpg": with_bars(clean[9], 90)[0]})
+    (tmp_path / "theirs").mkdir()
+    manifest = library / ".modelsheet" / "manifest.sqlite"
+    before = manifest.read_bytes()
+    with nobody(tmp_path / "theirs"):
+        assert exported(run, library, tmp_path / "theirs" / "dataset")["with black bars cut off"] == 1
+    assert manifest.read_bytes() == before
