@@ -37,6 +37,8 @@ class Class(Options):
     """True: pictures of this class are not wanted in the library."""
     prune: tuple[str, ...] = ()
     """Tags, or groups of the vocabulary, that are left out of captions of this class: its own tag stands for them."""
+    when: tuple[str, ...] = ()
+    """On an axis with `asker`, the tagger's tags by which the class is known; the one class without is what is left."""
 
     @field_validator("tag", mode="before")
     @classmethod
@@ -51,10 +53,12 @@ PLAIN = Class()
 
 
 class Axis(Options):
-    """One question. Asked of a sorter's folder (`model`) or of a measure that needs no training (`measure`)."""
+    """One question. Asked of a sorter's folder (`model`), of a measure that needs no training (`measure`), or of a
+    tagger of [ask] (`asker`)."""
 
     model: str | None = None
     measure: str | None = None
+    asker: str | None = None
     threshold: Threshold = 0.5
     """A score below it is a doubt, and a person is asked. "auto" takes the calibrated one of the sorter's card."""
     canonical: str | None = None
@@ -119,7 +123,7 @@ class Scheme(Options):
     """Class folders, such as "{character}/{pose}"."""
     axes: dict[str, Axis] = Field(min_length=1)
     ask: dict[str, Use] = Field(default_factory=dict)
-    """What else is to be known of each picture, by others' askers: tags, a box, a caption; see `sorter list`."""
+    """What else is to be known of each picture, by askers: tags, a box, a sentence; see `sorter list`."""
     crop: Use = Use(use="none")
     caption: CaptionUse = CaptionUse(use="template")
     vocabulary: Vocabulary = Vocabulary()
@@ -162,6 +166,7 @@ def load_scheme(path: Path) -> Scheme:
     scheme = read_options(Scheme, values, str(path), SchemeError)
     for name, axis in scheme.axes.items():
         _check_axis(path, name, axis)
+        _check_when(path, name, axis, scheme.ask)
     for name in scheme.ask:
         _check_asker(path, name, scheme.axes)
     _check_folders(path, scheme.folders, scheme.axes)
@@ -194,8 +199,9 @@ def _check_axis(path: Path, name: str, axis: Axis) -> None:
     table = f"[axes.{name}]"
     if not name.isidentifier() or name in NO_AXES:
         raise SchemeError(f'{path}: {table} is not a name for an axis; use a word such as "pose" or "camera_angle"')
-    if axis.model is not None and axis.measure is not None:
-        raise SchemeError(f"{path}: {table} has both model and measure; keep the one that is to be asked")
+    given = [key for key in ("model", "measure", "asker") if getattr(axis, key) is not None]
+    if len(given) > 1:
+        raise SchemeError(f"{path}: {table} has both {given[0]} and {given[1]}; keep the one that is to be asked")
     if axis.model is not None and is_garbled(axis.model):
         raise SchemeError(f"{path}: {table} model = {axis.model!r}: {BACKSLASHES}")
     for spoken, meaning in axis.classes.items():
@@ -207,6 +213,23 @@ def _check_axis(path: Path, name: str, axis: Axis) -> None:
         raise SchemeError(f'{path}: canonical = "{axis.canonical}" is not in [axes.{name}.classes]{known}')
     if axis.mirrored(axis.canonical) == axis.canonical:
         raise SchemeError(f'{path}: canonical = "{axis.canonical}" in {table} needs a mirror, or nothing can be turned')
+
+
+def _check_when(path: Path, name: str, axis: Axis, askers: Iterable[str]) -> None:
+    table = f"{path}: [axes.{name}]"
+    known = [spoken for spoken, meaning in axis.classes.items() if meaning.when]
+    if axis.asker is None:
+        if known:
+            raise SchemeError(
+                f'{table}: when, at {known[0]}, is for an axis that a tagger answers; name it: asker = "tags"'
+            )
+        return
+    if axis.asker not in askers:
+        raise SchemeError(f'{table} asker = "{axis.asker}" is no table of [ask]{nearest(axis.asker, askers)}')
+    rest = [spoken for spoken, meaning in axis.classes.items() if not meaning.when]
+    if len(rest) > 1 or not known:
+        what = f"{rest[0]} and {rest[1]} have none" if len(rest) > 1 else "no class has one"
+        raise SchemeError(f'{table}: each class but one needs when = ["a tag"], and {what}')
 
 
 def _check_asker(path: Path, name: str, axes: Iterable[str]) -> None:
@@ -254,6 +277,6 @@ def _is_plain(part: str) -> bool:
 def _with_model_folders(scheme: Scheme, root: Path) -> Scheme:
     axes = {}
     for name, axis in scheme.axes.items():
-        folder = axis.model or (None if axis.measure else f"models/{name}")
+        folder = axis.model or (None if axis.measure or axis.asker else f"models/{name}")
         axes[name] = axis.model_copy(update={"model": folder and str(as_stored((root / folder).absolute()))})
     return scheme.model_copy(update={"axes": axes})

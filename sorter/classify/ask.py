@@ -6,6 +6,7 @@ An axis by which pictures are turned is asked about the picture and about its mi
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Collection, Mapping
@@ -21,13 +22,16 @@ from sorter.classify.askers import (
     ByAsker,
     ByMeasure,
     BySorter,
+    ByTagger,
     Question,
+    TagClasses,
     as_json,
     askers,
     load_asked,
     mirror_places,
+    tag_key,
 )
-from sorter.classify.measures import measure
+from sorter.classify.measures import Measure, measure
 from sorter.classify.view import View
 from sorter.errors import PictureError, SchemeError
 from sorter.files import read_file
@@ -35,7 +39,7 @@ from sorter.networks.load import Sorter
 from sorter.networks.run import Backbone, Runners, share
 from sorter.pictures import images
 from sorter.records import Label, Picture, Unreadable
-from sorter.scheme import Scheme, Use
+from sorter.scheme import Axis, Scheme, Use
 from sorter.toml import BACKSLASHES, is_garbled
 
 MOST_HELD = 4 << 20
@@ -83,9 +87,11 @@ class Questions:
 
     def _about(self, axis: str) -> Question:
         asked = self.asked[axis]
+        if isinstance(asked, TagClasses):
+            return ByTagger(axis, asked, mirror=self.mirrors.get(axis))
         if not isinstance(asked, Sorter):
             return ByMeasure(axis, asked)
-        return BySorter(axis, asked, *self._shared[asked.backbone.key], self.mirrors.get(axis))
+        return BySorter(axis, asked, *self._shared[asked.backbone.key], mirror=self.mirrors.get(axis))
 
     def sources(self) -> dict[str, str]:
         """Question -> the hash of who answers it, and of how it is asked."""
@@ -154,17 +160,36 @@ def load_questions(
     """
     asked: dict[str, Asked] = {}
     mirrors: dict[str, tuple[int, ...]] = {}
+    others = {name: _asker(table, f"{where}: [ask.{name}]", Path(where).parent) for name, table in scheme.ask.items()}
     for name, axis in scheme.axes.items():
         if axis.measure:
             asked[name] = measure(axis.measure, f"[axes.{name}]")
+        elif axis.asker:
+            asked[name] = _tag_classes(axis, others[axis.asker], f"{where}: [axes.{name}]")
         elif unfitted and not Path(str(axis.model)).exists():
             continue
         else:
-            loaded = asked[name] = load_asked(Path(str(axis.model)))
-            if axis.canonical and isinstance(loaded, Sorter):
-                mirrors[name] = mirror_places(axis, loaded.labels)
-    others = {name: _asker(table, f"{where}: [ask.{name}]", Path(where).parent) for name, table in scheme.ask.items()}
+            asked[name] = load_asked(Path(str(axis.model)))
+        if axis.canonical and not isinstance(asked[name], Measure):
+            mirrors[name] = mirror_places(axis, asked[name].labels)
     return Questions(asked, mirrors, exact, others)
+
+
+def _tag_classes(axis: Axis, asker: Asker, where: str) -> TagClasses:
+    """The classes of an axis by a tagger's tags. Raises SchemeError where it has no such tags."""
+    known = asker.tags()
+    if not known:
+        raise SchemeError(f'{where} asker = "{axis.asker}": that is no tagger, so no class can be known by its tags')
+    for name, meaning in axis.classes.items():
+        for tag in meaning.when:
+            if tag_key(tag) not in known:
+                raise SchemeError(f'{where}: {name}: when: "{tag}" is no tag of [ask.{axis.asker}]{_near(tag, known)}')
+    return TagClasses(asker, {name: meaning.when for name, meaning in axis.classes.items()})
+
+
+def _near(tag: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(tag_key(tag), known, n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 def _asker(table: Use, where: str, root: Path) -> Asker:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from sorter.classify.view import View
     from sorter.scheme import Axis
 
-Asked = Sorter | Measure
-"""Whoever tells the class on an axis: a trained sorter, or a measure."""
-
 
 class Asker(Options):
     """What every asker of a scheme's [ask] tables is: its fields are its options, its docstring is its help."""
@@ -47,6 +44,14 @@ class Asker(Options):
         not be in the hash: then nobody is asked again when they change."""
         return kept
 
+    def tags(self) -> frozenset[str]:
+        """The tags, as `tag_key` writes them, by which an axis's classes may be known; none, unless it is a tagger."""
+        return frozenset()
+
+    def chances(self, view: View, tags: Sequence[str], mirrored: bool = False) -> list[float]:
+        """Of a tagger, the probability of each of these tags on the picture, or on its mirror image."""
+        raise NotImplementedError
+
     def check(self) -> list[str]:
         """Notes for `sorter check`. Raises ModelError where its files or options do not fit."""
         return []
@@ -59,6 +64,39 @@ class Asker(Options):
 
 
 askers: Registry[Asker] = Registry("asker", "modelsheet.askers")
+
+
+@dataclass(frozen=True, eq=False)
+class TagClasses:
+    """The classes of an axis, each known by tags of a tagger: as likely as the likeliest of them."""
+
+    asker: Asker
+    tags: Mapping[str, tuple[str, ...]]
+    """Class -> its tags; of one class none: it is as likely as none of the others."""
+    card: ClassVar[dict[str, Any]] = {}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes."""
+        return tuple(self.tags)
+
+    @property
+    def sha256(self) -> str:
+        """Of the tagger and of what its tags are taken for."""
+        return hashlib.sha256(f"{self.asker.sha256()} {json.dumps(self.tags)}".encode()).hexdigest()
+
+    def scores(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+        """A probability a class, which need not come to 1. Raises PictureError."""
+        import numpy as np
+
+        wanted = [tag for tags in self.tags.values() for tag in tags]
+        chances = dict(zip(wanted, self.asker.chances(view, wanted, mirrored), strict=True))
+        rest = 1 - max(chances.values())
+        return np.array([max((chances[tag] for tag in tags), default=rest) for tags in self.tags.values()], np.float32)
+
+
+Asked = Sorter | Measure | TagClasses
+"""Whoever tells the class on an axis: a trained sorter, a measure, or a tagger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,37 +134,59 @@ class ByMeasure:
 
 
 @dataclass(frozen=True, eq=False)
-class BySorter:
-    """The class on an axis, by a trained sorter on one of the maps of a network that others may share."""
+class ByScores:
+    """The class on an axis, by a score for each class."""
 
     axis: str
-    asked: Sorter
-    network: Backbone
-    output: int
-    """Which of the network's maps its head reads."""
-    mirror: tuple[int, ...] | None = None
+    asked: Sorter | TagClasses
+    mirror: tuple[int, ...] | None = field(default=None, kw_only=True)
     """As `mirror_places` says, where it is asked about the mirror image too."""
 
     @cached_property
     def source(self) -> str:
-        """Whose answer it is; asked in another way, a sorter gives other answers, and what was kept does not count."""
-        if self.mirror is None:
-            return self.asked.sha256
-        return hashlib.sha256(f"{self.asked.sha256} {self.mirror}".encode()).hexdigest()
+        """Whose answer it is; asked in another way, one gives other answers, and what was kept does not count."""
+        sha256 = self.asked.sha256
+        return sha256 if self.mirror is None else hashlib.sha256(f"{sha256} {self.mirror}".encode()).hexdigest()
 
     def answer(self, view: View) -> Label:
         """Ask about one picture. Raises PictureError."""
-        scores = self._scores(view)
+        scores, classes = self.scores(view), self.asked.labels
         if self.mirror is None:
-            return best(self.axis, self.asked.labels, self.source, scores)
-        return both_ways(self.axis, self.asked.labels, self.source, scores, self._scores(view, True), self.mirror)
+            return best(self.axis, classes, self.source, scores)
+        return both_ways(self.axis, classes, self.source, scores, self.scores(view, True), self.mirror)
 
-    def _scores(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+    def scores(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+        """(classes,), of a picture or of its mirror image."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class BySorter(ByScores):
+    """By a trained sorter on one of the maps of a network that others may share."""
+
+    asked: Sorter
+    network: Backbone
+    output: int
+    """Which of the network's maps its head reads."""
+
+    def scores(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+        """As its head says of the map."""
         scores: NDArray[np.float32] = self.asked.head(view.maps(self.network, mirrored)[self.output][None])[0]
         return scores
 
 
-Question = BySorter | ByMeasure | ByAsker
+@dataclass(frozen=True, eq=False)
+class ByTagger(ByScores):
+    """By the tags of a tagger."""
+
+    asked: TagClasses
+
+    def scores(self, view: View, mirrored: bool = False) -> NDArray[np.float32]:
+        """As its tags say."""
+        return self.asked.scores(view, mirrored)
+
+
+Question = BySorter | ByMeasure | ByTagger | ByAsker
 
 
 def load_asked(folder: Path) -> Asked:
@@ -180,6 +240,11 @@ def mirror_places(axis: Axis, classes: Sequence[str]) -> tuple[int, ...]:
     places = {name: place for place, name in enumerate(classes)}
     # A mirror class that the sorter does not know is refused by check_classes, once the sorters are loaded.
     return tuple(places.get(axis.mirrored(name), place) for place, name in enumerate(classes))
+
+
+def tag_key(tag: str) -> str:
+    """A tag as a scheme's and a tagger's are compared: long_hair is "Long hair"."""
+    return " ".join(tag.casefold().replace("_", " ").split())
 
 
 def as_json(answer: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from sorter.records import Picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+T = TypeVar("T")
 
 
 class View:
@@ -29,7 +32,7 @@ class View:
         self._data, self._image, self._runners = data, image, runners
         self._largest, self._exact = largest, exact
         self._squares: dict[int, NDArray[np.uint8]] = {}
-        self._whole: dict[int, NDArray[np.uint8]] = {}
+        self._once: dict[object, Any] = {}
         self._maps: dict[tuple[str, bool], tuple[NDArray[np.float32], ...]] = {}
 
     @property
@@ -55,9 +58,13 @@ class View:
 
     def whole(self, side: int) -> NDArray[np.uint8]:
         """All of the picture, in the middle of a white square: (side, side, 3), RGB. See `squared`."""
-        if side not in self._whole:
-            self._whole[side] = squared(self.rgb, side)
-        return self._whole[side]
+        return self.once(("whole", side), lambda: squared(self.rgb, side))
+
+    def once(self, key: object, make: Callable[[], T]) -> T:
+        """What is made of the picture for the first who wants it, and given to all others who ask with the same key."""
+        if key not in self._once:
+            self._once[key] = make()
+        return cast("T", self._once[key])
 
     def maps(self, network: Backbone, mirrored: bool = False) -> tuple[NDArray[np.float32], ...]:
         """The maps (height, width, channels) of one pass of a network, which all who share it get."""

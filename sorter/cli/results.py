@@ -79,6 +79,13 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
 @click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")
 @click.option("--size", type=int, help="Pixels a side, for croppers that make squares.")
 @click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
+@click.option(
+    "--quality",
+    type=int,
+    metavar="TIMES",
+    help="Repeat pictures up to so many times: one that is sharp at the size that is trained on, all of them, one with "
+    "half of that detail along a side, half as often.",
+)
 @click.option("--at", help="The dataset's folder as the trainer will find it.  [default: where it is written]")
 @click.option("--resolution", type=int, help="What the trainer's config says, where pictures keep their shapes.")
 @click.option(
@@ -112,6 +119,7 @@ def export(
     crop: str | None,
     size: int | None,
     balance: str | None,
+    quality: int | None,
     at: str | None,
     resolution: int | None,
     validation: float | None,
@@ -133,7 +141,7 @@ def export(
     options = own.options() if crop in (None, own.use) else {}
     cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
-    how |= {"resolution": resolution, "overlays": overlays}
+    how |= {"resolution": resolution, "overlays": overlays, "quality": quality}
     how["validation"] = None if validation is None else Validation(validation, seed, group)
     with progress() as track:
         report = write(library, to, job, **how, dry_run=dry_run, track=track)

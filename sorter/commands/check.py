@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sorter.classify.ask import Questions, Seen
-from sorter.classify.askers import askers, mirror_places
-from sorter.classify.measures import measures
+from sorter.classify.askers import TagClasses, askers, mirror_places
+from sorter.classify.measures import Measure, measures
 from sorter.classify.taggers import Worded
 from sorter.commands.init import is_silent
 from sorter.commands.job import Job
@@ -52,6 +52,8 @@ def describe(job: Job) -> list[dict[str, Any]]:
             notes.append(
                 f"shares its backbone pass with {', '.join(sharing)}" if sharing else "has a backbone of its own"
             )
+        elif isinstance(asked, TagClasses):
+            notes.append(f"told by the tags of [ask.{axis.asker}], whose pass over a picture it shares")
         else:
             notes.append("measured at the picture's own size, without a network")
         if name in job.questions.mirrors:
@@ -131,7 +133,7 @@ def mirror_check(folder: Path, job: Job, track: Track[Any] = silent) -> MirrorCh
     files = list(walk(folder))
     if not files:
         raise LibraryError(f"{folder}: holds no pictures; give a folder of the pictures that are to be sorted")
-    trained = {name: asked for name, asked in job.questions.asked.items() if isinstance(asked, Sorter)}
+    trained = {name: asked for name, asked in job.questions.asked.items() if not isinstance(asked, Measure)}
     axes = job.scheme.axes
     questions = Questions(trained, {name: mirror_places(axes[name], asked.labels) for name, asked in trained.items()})
     for one in track(questions.unprepared(), "converting sorters, once on this machine", None):

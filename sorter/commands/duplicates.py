@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -128,10 +128,21 @@ def look(
     manifest: Manifest, hashes: Sequence[str], cache: LookCache, report: Report, track: Track[Any] = silent
 ) -> list[str]:
     """Look at those of these pictures that were not looked at yet; the hashes of those that are known then."""
+    return look_in(hashes, lambda sha256: places(manifest, sha256), cache, report, track)
+
+
+def look_in(
+    hashes: Sequence[str],
+    where: Callable[[str], list[Path]],
+    cache: LookCache,
+    report: Report,
+    track: Track[Any] = silent,
+) -> list[str]:
+    """The same of pictures that lie at one of the places that `where` names."""
     known = cache.known(hashes)
-    waiting = [(sha256, places(manifest, sha256)) for sha256 in hashes if sha256 not in known]
+    waiting = [(sha256, where(sha256)) for sha256 in hashes if sha256 not in known]
     fresh: list[Look] = []
-    for found in track(in_step(_look, waiting), "looking for duplicates", len(waiting)):
+    for found in track(in_step(_look, waiting), "comparing pictures", len(waiting)):
         if isinstance(found, Unreadable):
             report.failures.append(found)
             continue
@@ -165,7 +176,7 @@ class _Library:
         self.asked, self.bytes = manifest.answered(LIBRARY, WANTED), manifest.sizes()
         columns = _Columns(cache, hashes)
         self.detail = {
-            sha256: _detail(wanted[sha256].picture, edges)
+            sha256: detail(wanted[sha256].picture, edges)
             for sha256, edges in zip(hashes, columns.edges, strict=True)
         }  # fmt: skip
         self.is_grey = {sha256: colour <= GREY for sha256, colour in zip(hashes, columns.colour, strict=True)}
@@ -233,7 +244,7 @@ class _Library:
         return "it has a caption of your own" if self.wanted[sha256].caption is not None else ""
 
 
-def _detail(picture: Picture, edges: float) -> float:
+def detail(picture: Picture, edges: float) -> float:
     """How many pixels it would have if its edges were as sharp as can be."""
     return max(1.0, picture.width * picture.height * (SHARPEST / max(edges, SHARPEST)) ** 2)
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sorter.commands.chosen import Chosen, chosen
+from sorter.commands.grouping import by_quality, check_quality, in_groups
 from sorter.commands.job import Job
+from sorter.commands.looked import look_at_items
 from sorter.commands.open import open_library
 from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.commands.validation import Validation, hold_out
 from sorter.dataset.crop import Cropper, framed
 from sorter.dataset.layouts import Item, Layout, layouts
+from sorter.dataset.layouts.base import RESOLUTION
 from sorter.dataset.overlays import Clear, Mode, Overlays, clear
-from sorter.dataset.repeats import repeats
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
 from sorter.files import read_file
 from sorter.library.apply import Done, apply
-from sorter.library.names import folder_names
 from sorter.library.plan import steps_between
 from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
@@ -47,6 +47,7 @@ def export(
     resolution: int | None = None,
     overlays: Mode = "bars",
     validation: Validation | None = None,
+    quality: int | None = None,
     dry_run: bool = False,
     track: Track[Any] = silent,
 ) -> Report:
@@ -55,7 +56,8 @@ def export(
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
     the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
-    `validation`: what is held out. Run again, it writes only what has changed.
+    `validation`: what is held out. `quality`: how often the best pictures are repeated.
+    Run again, it writes only what has changed.
     Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or the library holds nothing to
     export, or nothing that can be held out.
     """
@@ -66,6 +68,8 @@ def export(
         raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
     if validation is not None:
         validation.check(use, layout)
+    if quality is not None:
+        check_quality(quality)
     if overlays == "mask" and not layout.has_masks:
         raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
                            "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
@@ -82,10 +86,13 @@ def export(
     if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
     report.counts["enlarged, being smaller than asked for"] = sum(item.is_enlarged for item in items)
+    if validation is not None or quality is not None:
+        looked = look_at_items(items, paths, report, track)
+        if quality is not None:
+            looked = looked._replace(items=by_quality(looked, quality, resolution or RESOLUTION, report))
+        items = looked.items if validation is None else hold_out(looked, validation, to, library, report)
+    items = in_groups(items, job, balance)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
-        if validation is not None:
-            items = hold_out(items, validation, paths, manifest, library, report, track)
-        items = _in_groups(items, job, balance)
         report.counts["exported"] = len(items)
         if not dry_run:
             items = _write(manifest, items, paths, layout, report, track)
@@ -160,17 +167,6 @@ def _put(manifest: Manifest, output: Output, report: Report) -> int:
     outcomes = list(apply(steps, manifest, report.run, lambda sha256: []))
     report.failures += [one for one in outcomes if isinstance(one, Unreadable)]
     return sum(isinstance(one, Done) for one in outcomes)
-
-
-def _in_groups(items: list[Item], job: Job, balance: str | None) -> list[Item]:
-    """The items with their folders and repeats: by the classes of an axis, or all in one."""
-    if balance is None:
-        name = next(iter(folder_names([job.scheme.trigger or job.scheme.name]).values()))
-        return [replace(item, group=name) for item in items]
-    names = folder_names(sorted({item.classes[balance] or "" for item in items}))
-    times = repeats(item.classes[balance] or "" for item in items if not item.held_out)
-    labelled = [(item, item.classes[balance] or "") for item in items]
-    return [replace(item, group=names[label], repeats=1 if item.held_out else times[label]) for item, label in labelled]
 
 
 def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:

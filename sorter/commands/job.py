@@ -34,8 +34,8 @@ class Job:
 
     @property
     def taught(self) -> list[str]:
-        """The axes that a sorter answers which can be fitted; the others have a measure."""
-        return [name for name, axis in self.scheme.axes.items() if not axis.measure]
+        """The axes that a sorter answers which can be fitted; the others have a measure or a tagger."""
+        return [name for name, axis in self.scheme.axes.items() if not (axis.measure or axis.asker)]
 
     def decide(self, *known: Any) -> Verdict:
         """The verdict on a (picture, labels) pair of the manifest."""
@@ -66,7 +66,8 @@ def _thresholds(scheme: Scheme, questions: Questions) -> dict[str, dict[str, flo
     found = {}
     for name, axis in scheme.axes.items():
         if axis.threshold == "auto" and name in questions.asked:
-            card = "the built-in measure" if axis.measure else f"{axis.model}/card.toml"
+            by = "a tagger" if axis.asker else "the built-in measure"
+            card = f"{axis.model}/card.toml" if axis.model else by
             found[name] = _calibrated(questions.asked[name], f'[axes.{name}] threshold = "auto": {card}')
     return found
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sorter.commands.looked import Looked
 from sorter.commands.provenance import PROVENANCE
 from sorter.dataset.layouts import Item, Layout
 from sorter.dataset.layouts.base import VALIDATION
 from sorter.dataset.split import Member, Sides, divide
 from sorter.errors import DatasetError, OptionsError
 from sorter.library.names import digits_in, read_frame_stem
-from sorter.library.store.manifest import Manifest
-from sorter.records import Shard, Text, Unreadable
-from sorter.tally import Report, Track, silent, some
+from sorter.library.store.manifest import FILE, Manifest
+from sorter.library.store.manifest import FOLDER as FOLDER_OF_OURS
+from sorter.records import Shard, Text
+from sorter.tally import Report, some
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from sorter.pictures.hashing import Hashes
 
 FOLDER, VIDEO = "folder", "video"
 """Words for --group beside those of `folds`: the folder that a picture was found in, and the video of its name."""
@@ -48,43 +47,34 @@ class Validation(NamedTuple):
             raise OptionsError(f"--validation: {self.share:g} is no share; give a number between 0 and 1, such as 0.1")
 
 
-def hold_out(
-    items: Sequence[Item],
-    how: Validation,
-    files: Mapping[str, Path],
-    dataset: Manifest,
-    library: Path,
-    report: Report,
-    track: Track[Any] = silent,
-) -> list[Item]:
+def hold_out(looked: Looked, how: Validation, dataset: Path, library: Path, report: Report) -> list[Item]:
     """The items, those for validation marked so.
 
-    `files`: hash of a picture as it stands -> where. `dataset`: what an earlier export has put on one side, it keeps
-    there, if it was asked for the same. Raises DatasetError where nothing can be held out, ExamplesError where a
-    pattern does not fit, MissingExtra.
+    `dataset`: what an earlier export into it has put on one side stays there, if it was asked for the same. Raises
+    DatasetError where nothing can be held out, ExamplesError where a pattern does not fit.
     """
     import numpy as np
 
     from sorter.fit import folds
 
-    hashes = _hashes(items, files, report, track)
-    groups = folds.joined(_groups(items, how.group, hashes, library), hashes)
+    groups = folds.joined(_groups(looked, how.group, library), looked.hashes, looked.mirrored)
     before = _sides_before(dataset, how)
     members = [
         Member(sha256, _classes(item), int(group), before.get(sha256[:10]))
-        for item, group in zip(items, groups, strict=True)
+        for item, group in zip(looked.items, groups, strict=True)
         for sha256 in [_original(item)]
     ]
     sides = divide(members, how.share, how.seed)
     if not sides.held_out:
         raise DatasetError(
-            f"{library}: all {len(items):,} pictures are of one {_word(how.group)}, and one cannot be on both sides; "
+            f"{library}: all {len(members):,} pictures are of one {_word(how.group)}, and one cannot be on both sides; "
             "export without --validation, or say by --group what belongs together"
         )
     held_out = np.array([member.sha256 in sides.held_out for member in members])
-    leaks = int(folds.has_near(hashes[held_out], hashes[~held_out]).sum())
-    report.notes += _notes(sides, how, len(items), leaks)
-    return [replace(item, held_out=bool(one)) for item, one in zip(items, held_out, strict=True)]
+    trained_on = np.concatenate([looked.hashes[~held_out], looked.mirrored[~held_out]])
+    leaks = int(folds.has_near(looked.hashes[held_out], trained_on).sum())
+    report.notes += _notes(sides, how, len(members), leaks)
+    return [replace(item, held_out=bool(one)) for item, one in zip(looked.items, held_out, strict=True)]
 
 
 def _original(item: Item) -> str:
@@ -96,27 +86,18 @@ def _classes(item: Item) -> tuple[tuple[str, str], ...]:
     return tuple((axis, name) for axis, name in item.classes.items() if name is not None)
 
 
-def _hashes(items: Sequence[Item], files: Mapping[str, Path], report: Report, track: Track[Any]) -> Hashes:
-    """The perceptual hashes of the pictures as they stand in the library, turned or not."""
-    import numpy as np
-
-    from sorter.fit.features import perceptual_hashes_of
-
-    found = perceptual_hashes_of([files[item.render.sha256] for item in items], track)
-    return np.array([0 if isinstance(one, Unreadable) else one for one in found], np.uint64)
-
-
-def _groups(items: Sequence[Item], group: str, hashes: Hashes, library: Path) -> NDArray[np.int64]:
+def _groups(looked: Looked, group: str, library: Path) -> NDArray[np.int64]:
     """For each item the number of what it belongs to."""
     import numpy as np
 
     from sorter.fit import folds
 
-    paths = _below_their_folder([Path(item.verdict.picture.path if item.verdict else item.name) for item in items])
+    places = [Path(item.verdict.picture.path if item.verdict else item.name) for item in looked.items]
+    paths = _below_their_folder(places)
     if group == folds.SCENE:
-        return folds.runs(paths, hashes)
+        return folds.runs(paths, looked.hashes)
     if group == folds.NONE:
-        return np.arange(len(items))
+        return np.arange(len(paths))
     names = [_group_name(path, group, library) for path in paths]
     return np.unique(names, return_inverse=True)[1]
 
@@ -141,16 +122,19 @@ def _below_their_folder(paths: list[Path]) -> list[Path]:
     return [path.relative_to(above) for path in paths]
 
 
-def _sides_before(dataset: Manifest, how: Validation) -> dict[str, bool]:
+def _sides_before(dataset: Path, how: Validation) -> dict[str, bool]:
     """First digits of an original's hash -> whether an earlier export has held the picture out; nothing where that was
     asked for in another way."""
+    if not (dataset / FOLDER_OF_OURS / FILE).exists():
+        return {}
     sides: dict[str, bool] = {}
     asked: Any = None
-    for path, content in dataset.outputs():
-        if path == PROVENANCE and isinstance(content, Text):
-            asked = json.loads(content.text).get(VALIDATION)
-        names = [member for member, _ in content.members] if isinstance(content, Shard) else [path]
-        if not isinstance(content, Text):
+    with Manifest(dataset, dry_run=True) as manifest:
+        for path, content in manifest.outputs():
+            if isinstance(content, Text):
+                asked = json.loads(content.text).get(VALIDATION) if path == PROVENANCE else asked
+                continue
+            names = [member for member, _ in content.members] if isinstance(content, Shard) else [path]
             held_out = path.removeprefix("data/").startswith(VALIDATION)
             sides |= {digits_in(name.rpartition("/")[2].partition(".")[0]): held_out for name in names}
     return sides if asked and {name: asked.get(name) for name in how._fields} == how._asdict() else {}

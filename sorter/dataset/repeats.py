@@ -1,7 +1,8 @@
-"""How often the pictures of a class are seen in an epoch, so that each class is seen about as often. Pure."""
+"""How often pictures are seen in an epoch: each class about as often, and good pictures more often. Pure."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -16,6 +17,15 @@ def repeats(classes: Iterable[str]) -> dict[str, int]:
     thirds and four thirds as often as the largest.
     """
     return repeats_of(Counter(classes))
+
+
+def quality_repeats(detail: float, wanted: float, most: int) -> int:
+    """How often a picture is seen, 1 to `most`: `most` times if it has all the detail that is trained on, half as often
+    if it has half of it along each side, and so on, rounded.
+
+    `detail`, `wanted`: pixels, of the picture if its edges were as sharp as can be, and of what is trained on.
+    """
+    return max(1, round(most * min(1.0, math.sqrt(detail / wanted))))
 
 
 def repeats_of(counts: Mapping[str, int]) -> dict[str, int]:

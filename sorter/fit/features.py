@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,10 +38,6 @@ class Features:
     numbers: Floats
     """(2, numbers), of the picture and of its mirror image: for each output of the backbone what `summary` says. Not
     the picture's own with left and right exchanged, since a network is not symmetric."""
-
-
-HASH_ALONE, VIEW = "perceptual hash", 224
-"""The key of pictures of which nothing else was asked for, and the pixels of their view: that of most backbones."""
 
 
 class FeatureCache:
@@ -93,55 +88,37 @@ def features_of(paths: list[Path], backbone: Backbone, track: Track) -> list[Fea
 
     `backbone` has two outputs: the map for the grid, and the last one.
     """
+    try:
+        return _look_at(paths, backbone, track)
+    except sqlite3.OperationalError:  # it is whole, and locked, or the disk is full
+        raise
+    except sqlite3.DatabaseError:  # damaged; it holds nothing that cannot be computed again
+        for path in cache_folder().glob(f"{FILE}*"):
+            path.unlink()
+        return _look_at(paths, backbone, track)
 
-    def begin(cache: FeatureCache) -> _Look:
+
+def _look_at(paths: list[Path], backbone: Backbone, track: Track) -> list[Features | Unreadable]:
+    cache = FeatureCache()
+    try:
         key = "-".join([backbone.key, *map(str, backbone.outputs)])
-        look = _Look(cache, key, cache.known(key), backbone)
+        look = _Look(backbone, cache, key, cache.known(key))
         if not backbone.is_compiled():
             for one in track([backbone], "converting the backbone, once on this machine", 1):
                 one.compiled()
-        return look
-
-    return _with_cache(lambda cache: _look_at(paths, begin(cache), "looking at examples", track))
-
-
-def perceptual_hashes_of(paths: list[Path], track: Track) -> list[int | Unreadable]:
-    """The perceptual hash of each file, of the same view as `features_of` takes; or why it cannot be used."""
-
-    def begin(cache: FeatureCache) -> _Look:
-        return _Look(cache, HASH_ALONE, cache.known(HASH_ALONE))
-
-    found = _with_cache(lambda cache: _look_at(paths, begin(cache), "comparing pictures", track))
-    return [one if isinstance(one, Unreadable) else one.perceptual_hash for one in found]
-
-
-def _with_cache(work: Callable[[FeatureCache], list[Features | Unreadable]]) -> list[Features | Unreadable]:
-    for again in (True, False):
-        try:
-            with closing(FeatureCache()) as cache:
-                return work(cache)
-        except sqlite3.OperationalError:  # it is whole, and locked, or the disk is full
-            raise
-        except sqlite3.DatabaseError:  # damaged; it holds nothing that cannot be computed again
-            if not again:
-                raise
-            for path in cache_folder().glob(f"{FILE}*"):
-                path.unlink()
-    raise AssertionError
-
-
-def _look_at(paths: list[Path], look: _Look, what: str, track: Track) -> list[Features | Unreadable]:
-    found: list[Features | Unreadable] = []
-    fresh: list[Features] = []
-    for features, is_fresh in track(in_step(look, paths), what, len(paths)):
-        found.append(features)
-        if is_fresh:
-            fresh.append(features)
-        if len(fresh) >= KEEP_EVERY:
-            look.cache.put(look.key, fresh)
-            fresh = []
-    look.cache.put(look.key, fresh)
-    return found
+        found: list[Features | Unreadable] = []
+        fresh: list[Features] = []
+        for features, is_fresh in track(in_step(look, paths), "looking at examples", len(paths)):
+            found.append(features)
+            if is_fresh:
+                fresh.append(features)
+            if len(fresh) >= KEEP_EVERY:
+                cache.put(look.key, fresh)
+                fresh = []
+        cache.put(look.key, fresh)
+        return found
+    finally:
+        cache.close()
 
 
 KEEP_EVERY = 200
@@ -171,13 +148,12 @@ def parted(features: list[Features], means: int) -> dict[Any, NDArray[np.float32
 class _Look:
     """Called with a file, from several threads: its features, and whether the cache does not hold them yet."""
 
+    backbone: Backbone
     cache: FeatureCache
     key: str
     """Of these features in the cache."""
     known: set[str]
     """The pictures that it holds."""
-    backbone: Backbone | None = None
-    """Without one, the perceptual hash is all that is asked for."""
     runners: Runners = field(default_factory=Runners)
 
     def __call__(self, path: Path) -> tuple[Features | Unreadable, bool]:
@@ -186,19 +162,13 @@ class _Look:
             sha256 = hashlib.sha256(data).hexdigest()
             if sha256 in self.known and (known := self.cache.get(self.key, sha256)):
                 return known, False
-            return self._features(data, sha256), True
+            with images.opened(data) as image:
+                picture = images.load_small(data, image, at_least=2 * self.backbone.size)
+            view = images.fit_view(picture, self.backbone.size)
+            both = (view, np.ascontiguousarray(view[:, ::-1]))
+            numbers = np.stack([summary(*self.runners.maps(self.backbone, one)) for one in both])
+            return Features(sha256, perceptual_hash(view), numbers), True
         except PictureError as found:
             return Unreadable(path, str(found)), False
         except OSError as found:
             return Unreadable(path, f"cannot be read: {found.strerror}"), False
-
-    def _features(self, data: bytes, sha256: str) -> Features:
-        size = self.backbone.size if self.backbone else VIEW
-        with images.opened(data) as image:
-            picture = images.load_small(data, image, at_least=2 * size)
-        view = images.fit_view(picture, size)
-        if self.backbone is None:
-            return Features(sha256, perceptual_hash(view), np.zeros((2, 0), np.float16))
-        both = (view, np.ascontiguousarray(view[:, ::-1]))
-        numbers = np.stack([summary(*self.runners.maps(self.backbone, one)) for one in both])
-        return Features(sha256, perceptual_hash(view), numbers)

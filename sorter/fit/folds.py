@@ -92,14 +92,18 @@ def scenes(paths: Sequence[Path], hashes: Hashes) -> NDArray[np.int64]:
     return joined(runs(paths, hashes), hashes)
 
 
-def joined(groups: NDArray[np.int64], hashes: Hashes) -> NDArray[np.int64]:
-    """Groups (n,) with those made one that have near-identical pictures; as they are, where most would become one."""
+def joined(groups: NDArray[np.int64], hashes: Hashes, mirrored: Hashes | None = None) -> NDArray[np.int64]:
+    """Groups (n,) with those made one that have near-identical pictures; as they are, where most would become one.
+
+    `mirrored`: the hashes of the mirror images, where a picture that is like one of these is as good as the same.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    pairs = [np.nonzero(distance(hashes[one : one + 256, None], hashes[None, :]) <= SAME) for one in _starts(hashes)]
+    others = hashes if mirrored is None else np.concatenate([hashes, mirrored])
+    pairs = [np.nonzero(distance(hashes[one : one + 256, None], others[None, :]) <= SAME) for one in _starts(hashes)]
     rows = np.concatenate([first + start for start, (first, _) in zip(_starts(hashes), pairs, strict=True)])
-    columns = np.concatenate([second for _, second in pairs])
+    columns = np.concatenate([second for _, second in pairs]) % len(hashes)
     size = int(groups.max(initial=0)) + 1
     graph = coo_array((np.ones(len(rows), bool), (groups[rows], groups[columns])), shape=(size, size))
     together = connected_components(graph, directed=False)[1][groups]

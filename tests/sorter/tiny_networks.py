@@ -31,8 +31,8 @@ ROWS: tuple[Row, ...] = (
     ("general", "9", NOTHING, 0.5),
     ("explicit", "9", NOTHING, -3.0),
     # Of the pictures of conftest: red on the left of the upper half, beside blue, and a lower half of white or black.
-    ("looking_left", "0", where(slice(1, 4), slice(0, 4), blue=-0.1, red=0.1), 0.0),
-    ("looking_right", "0", where(slice(1, 4), slice(0, 4), blue=0.1, red=-0.1), 0.0),
+    ("looking_left", "0", where(slice(1, 4), slice(0, 4), blue=-0.1, red=0.1), -2.0),
+    ("looking_right", "0", where(slice(1, 4), slice(0, 4), blue=0.1, red=-0.1), -2.0),
     ("brightness", "0", where(ALL, ALL, 1 / 400, 1 / 400, 1 / 400), -1.6),
     ("^_^", "0", where(slice(5, 7), ALL, 0.02, 0.02, 0.02), -7.0),
     ("white_border", "0", where(slice(0, 1), ALL, 0.02, 0.02, 0.02), -7.0),
@@ -51,7 +51,8 @@ def save_tagger(
     outputs: int | None = None,
     logits: bool = False,
 ) -> Path:
-    """model.onnx and selected_tags.csv, as a download has them. `shape`: of what the model reads."""
+    """model.onnx and selected_tags.csv, as a download has them. `shape`: of what the model reads; `outputs`: how many
+    numbers it says that it gives, -1: any."""
     from onnx import helper
 
     is_last = shape[-1] == 3
@@ -99,7 +100,7 @@ def _save(
         nodes,
         "tagger",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(shape))],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], outputs])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], "any" if outputs < 0 else outputs])],
         [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias"), *more],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

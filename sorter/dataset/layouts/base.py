@@ -93,10 +93,14 @@ class InFolders(Layout):
         read_captions(folder, self(items))
 
 
+RESOLUTION = 512
+"""Pixels a side that are trained on where nothing says so."""
+
+
 class Sized(InFolders):
     """One whose config says at what size is trained."""
 
-    resolution: Annotated[int, Field(ge=64, le=8192)] = 512
+    resolution: Annotated[int, Field(ge=64, le=8192)] = RESOLUTION
     """Pixels a side, where the pictures are not all squares of one size."""
 
     def side(self, items: Iterable[Item]) -> int:

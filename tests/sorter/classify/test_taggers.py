@@ -183,11 +183,25 @@ def test_a_worker_of_a_cluster_asks_the_same_or_says_what_it_lacks(scheme: Path,
     assert "the worker" in said and "model.onnx: cannot be loaded" in said
 
 
+def test_numbers_that_are_none_stop_the_run_before_anything_is_kept(
+    run_cli: Callable[..., Any], scheme: Path, frames: Path, library: Path, tree_of: Callable[..., Any]
+) -> None:
+    save_tagger(scheme.parent / "models" / "wd", [*ROWS[:-1], ("tobo", "4", NOTHING, float("nan"))])
+    library.mkdir()
+    code, out, err = run_cli("sort", frames, "--to", library, "--scheme", scheme)
+    assert code == 2 and "model.onnx: gives numbers that are none (on CPU" in err, out + err
+    assert tree_of(library) == {}
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no model": (lambda folder: (folder / "model.onnx").unlink(), "has no model.onnx"),
     "no table": (lambda folder: (folder / "selected_tags.csv").unlink(), "has no selected_tags.csv"),
     "a row less": (
         lambda folder: (folder / "selected_tags.csv").write_text(csv_of(ROWS[:-1])),
+        "gives 10 numbers, but the table beside it names 9 tags",
+    ),
+    "as many as it likes": (
+        lambda folder: save_tagger(folder, outputs=-1, table=csv_of(ROWS[:-1])),
         "gives 10 numbers, but the table beside it names 9 tags",
     ),
     "no such columns": (
@@ -247,3 +261,70 @@ def test_check_says_what_a_tagger_knows_and_whether_captions_say_it(
     edit("{tags}", "{mood}")
     (row,) = run("check")["askers"]
     assert row["notes"][1] == "no caption says its words; write {tags} where they should stand in [caption] text"
+
+
+AXIS = """
+[axes.look]
+asker = "tags"
+canonical = "left"
+[axes.look.classes]
+left = { mirror = "right", when = ["Looking left"], tag = "looking left" }
+right = { mirror = "left", when = ["looking_right"], tag = "looking right" }
+away = { tag = "" }
+"""
+
+
+@pytest.fixture
+def by_tags(scheme: Path) -> Path:
+    """The scheme with the direction told by the tagger instead of a sorter."""
+    text = scheme.read_text(encoding="utf-8")
+    start, end = text.index("[axes.direction]"), text.index("[axes.mood]")
+    text = text.replace("{direction}", "{look}").replace(text[start:end], AXIS)
+    scheme.write_text(text, encoding="utf-8")
+    return scheme
+
+
+def test_an_axis_may_be_answered_by_a_taggers_tags(
+    by_tags: Path, run: Callable[..., Any], frames: Path, library: Path
+) -> None:
+    run("sort", frames, "--to", library, code=1)
+    places = {path.stem.rpartition("-")[0]: path.parent.name for path in library.rglob("*.png")}
+    assert places["left_happy"] == places["right_happy"] == "left" and places["front"] == "away"
+    assert texts(library)["right_happy"].startswith("mira, looking left, ^_^")
+    with Image.open(next(library.rglob("right_happy-*.png"))) as turned:
+        assert turned.convert("RGB").getpixel((2, 5)) == (255, 0, 0)
+    (axis,) = [one for one in run("check")["axes"] if one["axis"] == "look"]
+    assert axis["classes"] == ["left", "right", "away"]
+    assert axis["notes"][0] == "told by the tags of [ask.tags], whose pass over a picture it shares"
+
+
+def test_a_tagger_is_run_once_a_picture_and_once_for_its_mirror_image(
+    by_tags: Path, frames: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sorter.commands.job import load_job
+    from sorter.networks.tags import TagNetwork
+
+    ran, run = [], TagNetwork.__call__
+    monkeypatch.setattr(TagNetwork, "__call__", lambda self, square: ran.append(1) or run(self, square))
+    seen = load_job(by_tags).questions(frames / "left happy.png")
+    look = next(label for label in seen.labels if label.axis == "look")  # type: ignore[union-attr]
+    assert (look.name, look.taken_for) == ("left", "") and len(ran) == 2
+
+
+WRONG = {
+    'asker = "tags"|asker = "tag"': '[axes.look] asker = "tag" is no table of [ask]; did you mean "tags"?',
+    'asker = "tags"|asker = "tags"\nmeasure = "sharpness"': "[axes.look] has both measure and asker",
+    '"Looking left"|"loking left"': 'look]: left: when: "loking left" is no tag of [ask.tags]',
+    ', when = ["looking_right"]|': 'each class but one needs when = ["a tag"], and right and away have none',
+    'asker = "tags"|measure = "sharpness"': "when, at left, is for an axis that a tagger answers",
+    'asker = "tags"|asker = "tags"\nthreshold = "auto"': "a tagger has no [thresholds.classes]",
+}
+
+
+@pytest.mark.parametrize("change", WRONG)
+def test_tags_that_no_class_can_be_known_by_are_one_sentence(
+    change: str, by_tags: Path, run_cli: Callable[..., Any], edit: Callable[[str, str], None]
+) -> None:
+    edit(*change.split("|"))
+    code, out, err = run_cli("check", "--scheme", by_tags)
+    assert code == 2 and WRONG[change] in err and len(err.strip().splitlines()) == 1, out + err
