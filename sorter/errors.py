@@ -80,3 +80,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f'; did you mean "{close[0]}"?'
     return f"; there is {', '.join(names)}" if names else ""
+
+
+def first_line(found: Exception) -> str:
+    """What another library's exception says, cut to what fits into a sentence of ours."""
+    return next(iter(str(found).strip().splitlines()), type(found).__name__)[:200]

@@ -123,7 +123,7 @@ class Scheme(Options):
     """Class folders, such as "{character}/{pose}"."""
     axes: dict[str, Axis] = Field(min_length=1)
     ask: dict[str, Use] = Field(default_factory=dict)
-    """What else is to be known of each picture, by others' askers: tags, a box, a caption; see `sorter list`."""
+    """What else is to be known of each picture, by askers: tags, a box, a sentence; see `sorter list`."""
     crop: Use = Use(use="none")
     caption: CaptionUse = CaptionUse(use="template")
     vocabulary: Vocabulary = Vocabulary()

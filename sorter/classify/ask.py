@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sorter.classify import locate as locate  # these three register their askers
+from sorter.classify import colours as colours  # these four register their askers
+from sorter.classify import locate as locate
 from sorter.classify import overlays as overlays
 from sorter.classify import taggers as taggers
 from sorter.classify.askers import (

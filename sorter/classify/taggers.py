@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,8 +83,9 @@ class Tagger(Worded):
         for category in self.categories:
             ranked = sorted(kept.get(category, {}).items(), key=lambda pair: -pair[1])
             ranked = ranked[:1] if category in ONE_OF_THEM else ranked
-            tags += [self._spelled(tag) for tag, chance in ranked if chance >= self._threshold(category)]
-        return tags
+            least = self._threshold(category)
+            tags += [tag for tag, chance in ranked if chance >= least]
+        return tags if self.underscores else [with_spaces(tag) for tag in tags]
 
     def tags(self) -> frozenset[str]:
         """All that it knows."""
@@ -95,13 +97,8 @@ class Tagger(Worded):
         return [round(float(chances[self.places[tag_key(tag)]]), 4) for tag in tags]
 
     def check(self) -> list[str]:
-        """How many tags it knows, and what it runs on. Raises ModelError where model, tags and options do not fit."""
-        counts: dict[str, int] = {}
-        for tag in self.files.tags:
-            counts[tag.category] = counts.get(tag.category, 0) + 1
-        for category in self.categories:
-            if category not in counts:
-                raise ModelError(f'{self.model}: categories: it has no tags of "{category}"{nearest(category, counts)}')
+        """How many tags it knows, and what it runs on. Raises ModelError where model and tags do not fit."""
+        counts = Counter(tag.category for tag in self.files.tags)
         network = self._network()
         device = network.provider.removesuffix("ExecutionProvider")
         known = ", ".join(f"{count} {category}" for category, count in counts.items())
@@ -109,8 +106,13 @@ class Tagger(Worded):
 
     @cached_property
     def files(self) -> TaggerFiles:
-        """Its folder, read. Raises ModelError."""
-        return read_tagger(model_folder(self.model, KINDS, is_tagger, "taggers"))
+        """Its folder, read. Raises ModelError, also where it has no tags of a category that is to be said."""
+        files = read_tagger(model_folder(self.model, KINDS, is_tagger, "taggers"))
+        known = {tag.category for tag in files.tags}
+        for category in self.categories:
+            if category not in known and category != "character":  # which is among those said if nothing is given
+                raise ModelError(f'{self.model}: categories: it has no tags of "{category}"{nearest(category, known)}')
+        return files
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -136,10 +138,6 @@ class Tagger(Worded):
         one = {"general": self.general_threshold, "character": self.character_threshold}
         return self.rating_threshold if category in ONE_OF_THEM else one.get(category, self.other_threshold)
 
-    def _spelled(self, tag: str) -> str:
-        is_face = not re.search(r"[^\W\d_]{2}", tag)  # no two letters side by side: ^_^, o_o, (o)_(o)
-        return tag if self.underscores or is_face else tag.replace("_", " ")
-
 
 @askers.add("image-to-text")
 class ImageToTextAsker(Worded):
@@ -149,9 +147,9 @@ class ImageToTextAsker(Worded):
     """A folder as transformers saves it, with .safetensors, relative to the scheme, or a name on huggingface.co."""
     prompt: str = ""
     """What it is to go on from, or is asked; it is not repeated in the answer. Florence-2 wants "<CAPTION>"."""
-    most_tokens: Annotated[int, Field(ge=1, le=1000)] = 50
+    max_new_tokens: Annotated[int, Field(ge=1, le=1000)] = 50
     """The longest answer; a token is a word or a part of one."""
-    beams: Annotated[int, Field(ge=1, le=16)] = 1
+    num_beams: Annotated[int, Field(ge=1, le=16)] = 1
     """Answers that are followed at a time; the likeliest is taken. More take longer."""
 
     @cached_property
@@ -177,10 +175,16 @@ class ImageToTextAsker(Worded):
         return [f"runs on: {self._network().device}"]
 
     def _wanted(self) -> Wanted:
-        return Wanted(self.prompt, self.most_tokens, self.beams)
+        return Wanted(self.prompt, self.max_new_tokens, self.num_beams)
 
     def _network(self) -> ImageToText:
         return _captioner(self.files, self._wanted())
+
+
+@lru_cache(1 << 14)
+def with_spaces(tag: str) -> str:
+    """A tag with spaces for underscores, unless it is a face: ^_^, o_o and (o)_(o) have no two letters side by side."""
+    return tag.replace("_", " ") if re.search(r"[^\W\d_]{2}", tag) else tag
 
 
 def use_for(folder: Path) -> tuple[str, str] | None:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sorter.commands.chosen import Chosen, chosen
+from sorter.commands.duplicates import best_of
 from sorter.commands.grouping import by_quality, check_quality, in_groups
 from sorter.commands.job import Job
 from sorter.commands.looked import look_at_items
@@ -46,6 +47,8 @@ def export(
     at: str | None = None,
     resolution: int | None = None,
     overlays: Mode = "bars",
+    distinct: bool = False,
+    thin: float | None = None,
     validation: Validation | None = None,
     quality: int | None = None,
     dry_run: bool = False,
@@ -56,6 +59,7 @@ def export(
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
     the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
+    `distinct`: leave out copies of a better picture; `thin`: and all but this share of a scene's neighbours.
     `validation`: what is held out. `quality`: how often the best pictures are repeated.
     Run again, it writes only what has changed.
     Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or the library holds nothing to
@@ -80,6 +84,8 @@ def export(
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
         report = Report()
         pictures = list(chosen(held, job, doubtful, report, "export"))
+        if distinct or thin is not None:
+            pictures = best_of(held, pictures, job, thin, report, track)
         found = overlays_on(pictures, held, overlays, track, keep=not dry_run)
         framing = _framing(found, overlays, layout.has_masks, cropper, report)
         items = list(_items(held.root, pictures, job, framing, report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -44,6 +45,8 @@ def by_quality(looked: Looked, most: int, resolution: int, report: Report) -> li
         wanted = largest if item.render.size else resolution**2
         times = quality_repeats(detail(picture, edges) * min(1.0, share), wanted, most)
         found.append(replace(item, repeats=times))
+    common = math.gcd(*(item.repeats for item in found))  # all of them three times is each of them once
+    found = [replace(item, repeats=item.repeats // common) for item in found]
     counts = Counter(item.repeats for item in found)
     said = [f"{counts[times]:,} {_seen(counts[times], times)}" for times in sorted(counts, reverse=True)]
     report.notes.append("by their detail, of the pictures " + ", ".join(said))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sorter.errors import MissingExtra, ModelError
+from sorter.errors import MissingExtra, ModelError, first_line
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(/[\w-][\w.-]*)*")
 """Owner and model, and perhaps a folder of it (huggingface_hub.utils.validate_repo_id)."""
@@ -59,7 +59,7 @@ def _of_hub(name: str, kinds: Sequence[str], is_whole: Callable[[Path], bool], e
     except LocalEntryNotFoundError:
         why = "huggingface.co cannot be reached to fetch a model of that name"
     except (OSError, ValueError) as found:
-        why = f"it could not be fetched from huggingface.co: {_line(found)}"
+        why = f"it could not be fetched from huggingface.co: {first_line(found)}"
     raise ModelError(f"{name}: there is no such folder, and {why}")
 
 
@@ -70,7 +70,3 @@ def _keep_quiet() -> None:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     if not sys.stderr.isatty():
         disable_progress_bars()
-
-
-def _line(found: Exception) -> str:
-    return next(iter(str(found).strip().splitlines()), type(found).__name__)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sorter.errors import MissingExtra, ModelError
+from sorter.errors import MissingExtra, ModelError, first_line
 from sorter.files import read_file
 from sorter.networks.export_files import LARGEST_TEXT, not_the_file
 from sorter.networks.kept_hash import hash_of
@@ -50,8 +50,8 @@ class Wanted:
     """How a captioner is to write."""
 
     prompt: str = ""
-    most_tokens: int = 50
-    beams: int = 1
+    max_new_tokens: int = 50
+    num_beams: int = 1
 
 
 def is_captioner(folder: Path) -> bool:
@@ -112,13 +112,12 @@ class ImageToText:
             try:
                 given = self._processor(**self._given(images), return_tensors="pt")
                 given = given.to(self._model.device, self._model.dtype)
-                written = self._model.generate(
-                    **given, max_new_tokens=self._wanted.most_tokens, num_beams=self._wanted.beams, do_sample=False
-                )
+                length = {"max_new_tokens": self._wanted.max_new_tokens, "num_beams": self._wanted.num_beams}
+                written = self._model.generate(**given, **length, do_sample=False)
                 new = _without(written, given.get("input_ids"))
                 words = self._processor.batch_decode(new, skip_special_tokens=True)
             except _faults() as found:
-                raise ModelError(f"{self._where}: cannot be run: {_line(found)}") from None
+                raise ModelError(f"{self._where}: cannot be run: {first_line(found)}") from None
         return [self._said(text) for text in words]
 
     def _given(self, images: Sequence[Image]) -> dict[str, Any]:
@@ -156,7 +155,7 @@ def _load(files: CaptionerFiles) -> tuple[Any, Any]:
         with _quiet():
             processor, model, missing = _from_disk(files.folder, torch.float32 if device == "cpu" else "auto")
     except _faults() as found:
-        raise ModelError(f"{files.folder}: cannot be loaded as a captioner: {_line(found)}") from None
+        raise ModelError(f"{files.folder}: cannot be loaded as a captioner: {first_line(found)}") from None
     if missing:
         raise ModelError(f"{files.folder}: its weights do not fit its {CONFIG}: {len(missing)} lack, as {missing[0]}")
     if not hasattr(processor, "image_processor") or not model.can_generate():
@@ -199,10 +198,6 @@ def _faults() -> tuple[type[Exception], ...]:
 
     kinds = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, ImportError, ArithmeticError)
     return (*kinds, SafetensorError)
-
-
-def _line(found: Exception) -> str:
-    return next(iter(str(found).strip().splitlines()), type(found).__name__)[:200]
 
 
 _loaded = OnceEach(_load)

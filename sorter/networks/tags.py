@@ -1,7 +1,7 @@
 """Tagging networks as the field shares them: a model.onnx that gives each tag a probability, and the table of its tags.
 
 The form is that of SmilingWolf's wd taggers: selected_tags.csv with the columns name and category. cella110n's
-cl_tagger has a tag_mapping.json instead. ONNX is data: no operator of it reads a file or runs a program.
+cl_tagger has a tag_mapping.json instead. ONNX is data: no operator of it runs a program.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.errors import MissingExtra, ModelError
+from sorter.errors import MissingExtra, ModelError, first_line
 from sorter.files import read_file
 from sorter.networks.export_files import LARGEST_TEXT, not_the_file
 from sorter.networks.kept_hash import hash_of
@@ -34,7 +34,7 @@ USUAL_SIDE = 448
 """Pixels, where a model takes pictures of any size."""
 PROVIDERS = (
     "CUDAExecutionProvider",
-    "ROCMExecutionProvider",
+    "MIGraphXExecutionProvider",
     "DmlExecutionProvider",
     "CoreMLExecutionProvider",
 )
@@ -136,6 +136,7 @@ class TagNetwork:
         self._input, shape = self._entry()
         self._channels_first = shape[3] != 3
         self.side = shape[2] if isinstance(shape[2], int) and shape[2] > 0 else USUAL_SIDE
+        self._count = len(files.tags)
         self._output = self._output_of(files)
         self._reverse = colours == "bgr"
         self._scale = SCALES[("-1..1" if self._channels_first else "0..255") if values == "auto" else values]
@@ -156,12 +157,12 @@ class TagNetwork:
         return entries[0].name, shape
 
     def _output_of(self, files: TaggerFiles) -> str:
-        """The output with a number a tag: probabilities, where there are logits too."""
-        count = len(files.tags)
-        fitting: list[str] = [one.name for one in self._session.get_outputs() if one.shape and one.shape[-1] == count]
+        """The output with a number a tag, or one that does not say how many; probabilities, if there are logits too."""
+        ends: dict[str, Any] = {one.name: one.shape[-1] if one.shape else 0 for one in self._session.get_outputs()}
+        fitting = [name for name, length in ends.items() if length == self._count or not isinstance(length, int)]
         if not fitting:
-            said = " and ".join(str(one.shape[-1] if one.shape else 0) for one in self._session.get_outputs())
-            raise ModelError(f"{files.model}: gives {said} numbers, but the table beside it names {count} tags")
+            said = " and ".join(map(str, ends.values()))
+            raise ModelError(f"{files.model}: gives {said} numbers, but the table beside it names {self._count} tags")
         return next((name for name in reversed(fitting) if "logit" not in name.lower()), fitting[0])
 
     def __call__(self, square: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -181,8 +182,14 @@ class TagNetwork:
         try:
             (found,) = self._session.run([self._output], {self._input: np.ascontiguousarray(given)})
         except _faults() as error:
-            raise ModelError(f"{self._where}: cannot be run: {_line(error)}") from None
-        return [as_probabilities(np.asarray(row, np.float32)) for row in found]
+            raise ModelError(f"{self._where}: cannot be run: {first_line(error)}") from None
+        found = np.asarray(found, np.float32)
+        if found.shape != (len(squares), self._count):
+            shape = " x ".join(map(str, found.shape[1:]))
+            raise ModelError(f"{self._where}: gives {shape} numbers, but the table beside it names {self._count} tags")
+        if not np.isfinite(found).all():
+            raise ModelError(f"{self._where}: gives numbers that are none (on {self.provider}); try another model")
+        return [as_probabilities(row) for row in found]
 
 
 def as_probabilities(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -206,7 +213,7 @@ def _session(model: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=[*chosen, "CPUExecutionProvider"])
     except _faults() as error:
-        raise ModelError(f"{model}: cannot be loaded as an ONNX model: {_line(error)}") from None
+        raise ModelError(f"{model}: cannot be loaded as an ONNX model: {first_line(error)}") from None
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -215,7 +222,3 @@ def _faults() -> tuple[type[Exception], ...]:
 
     kinds = [one for one in vars(raised).values() if isinstance(one, type) and issubclass(one, Exception)]
     return (*kinds, ValueError, RuntimeError)
-
-
-def _line(found: Exception) -> str:
-    return next(iter(str(found).strip().splitlines()), type(found).__name__)[:200]

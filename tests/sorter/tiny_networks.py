@@ -51,7 +51,8 @@ def save_tagger(
     outputs: int | None = None,
     logits: bool = False,
 ) -> Path:
-    """model.onnx and selected_tags.csv, as a download has them. `shape`: of what the model reads."""
+    """model.onnx and selected_tags.csv, as a download has them. `shape`: of what the model reads; `outputs`: how many
+    numbers it says that it gives, -1: any."""
     from onnx import helper
 
     is_last = shape[-1] == 3
@@ -99,7 +100,7 @@ def _save(
         nodes,
         "tagger",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, list(shape))],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], outputs])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, [shape[0], "any" if outputs < 0 else outputs])],
         [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(bias, "bias"), *more],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)

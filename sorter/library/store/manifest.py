@@ -31,6 +31,8 @@ LABEL = ", ".join(Label._fields)
 """The columns that make a Label, in its order."""
 IN_FORCE = ", ".join(Label._fields[:6])
 """Those that a verdict is made of; a library has millions of labels."""
+LONGEST_CLASS = 100
+"""Characters of an answer that many pictures may share."""
 
 
 class Manifest(PlacedFiles, PeoplesAnswers, Looks):
@@ -286,7 +288,8 @@ def _in_force(rows: Iterable[Any], sources: dict[str, str]) -> tuple[Label, ...]
     chosen: dict[str, Label] = {}
     for _, axis, name, score, source, *more in rows:
         if source == HUMAN or (axis not in chosen and source == sources.get(axis)):
-            # Millions of labels have a few texts in common.
+            # Millions of labels have a few texts in common; what a tagger said is none of them.
             axis = intern(axis)
-            chosen[axis] = Label(axis, intern(name), score, intern(source), *more)
+            name = intern(name) if len(name) <= LONGEST_CLASS else name
+            chosen[axis] = Label(axis, name, score, intern(source), *more)
     return tuple(chosen.values())

@@ -83,15 +83,15 @@ def test_prompts_lengths_and_batches(blip: Path, pictures: list[Image.Image]) ->
     files = read_captioner(blip)
     plain = ImageToText(files, Wanted())
     assert tuple(map(plain, pictures)) == SENTENCES == tuple(plain._run(pictures))
-    assert tuple(map(ImageToText(files, Wanted(beams=3)), pictures)) == SENTENCES
+    assert tuple(map(ImageToText(files, Wanted(num_beams=3)), pictures)) == SENTENCES
     assert ImageToText(files, Wanted("A girl  facing"))(pictures[0]) == "left."
-    assert ImageToText(files, Wanted(most_tokens=3))(pictures[0]) == "a girl facing"
+    assert ImageToText(files, Wanted(max_new_tokens=3))(pictures[0]) == "a girl facing"
 
 
 def test_a_model_that_is_asked_in_a_conversation(tmp_path: Path, pictures: list[Image.Image]) -> None:
     from sorter.networks.image_to_text import ImageToText, Wanted, read_captioner
 
-    network = ImageToText(read_captioner(save_chat_captioner(tmp_path / "llava")), Wanted(most_tokens=6))
+    network = ImageToText(read_captioner(save_chat_captioner(tmp_path / "llava")), Wanted(max_new_tokens=6))
     said = [network(picture) for picture in pictures]
     assert any(said) and said == network._run(pictures)
     assert not any(word in text for text in said for word in ("USER:", "<image>", "ASSISTANT: "))

@@ -183,11 +183,25 @@ def test_a_worker_of_a_cluster_asks_the_same_or_says_what_it_lacks(scheme: Path,
     assert "the worker" in said and "model.onnx: cannot be loaded" in said
 
 
+def test_numbers_that_are_none_stop_the_run_before_anything_is_kept(
+    run_cli: Callable[..., Any], scheme: Path, frames: Path, library: Path, tree_of: Callable[..., Any]
+) -> None:
+    save_tagger(scheme.parent / "models" / "wd", [*ROWS[:-1], ("tobo", "4", NOTHING, float("nan"))])
+    library.mkdir()
+    code, out, err = run_cli("sort", frames, "--to", library, "--scheme", scheme)
+    assert code == 2 and "model.onnx: gives numbers that are none (on CPU" in err, out + err
+    assert tree_of(library) == {}
+
+
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no model": (lambda folder: (folder / "model.onnx").unlink(), "has no model.onnx"),
     "no table": (lambda folder: (folder / "selected_tags.csv").unlink(), "has no selected_tags.csv"),
     "a row less": (
         lambda folder: (folder / "selected_tags.csv").write_text(csv_of(ROWS[:-1])),
+        "gives 10 numbers, but the table beside it names 9 tags",
+    ),
+    "as many as it likes": (
+        lambda folder: save_tagger(folder, outputs=-1, table=csv_of(ROWS[:-1])),
         "gives 10 numbers, but the table beside it names 9 tags",
     ),
     "no such columns": (

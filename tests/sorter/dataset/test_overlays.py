@@ -58,18 +58,20 @@ def test_a_subtitle_is_cut_off_with_both_its_lines_or_masked() -> None:
     low = Overlays(SIZE, None, lines)
     assert clear(low, "bars") == Clear()
     assert clear(low, "keep") == Clear()
-    assert clear(low, "cut") == Clear(Box(0, 0, 1280, 592), (), ("subtitles cut off",))
+    assert clear(low, "cut") == Clear(Box(0, 0, 1280, 592), (), ("with subtitles cut off",))
     masked = clear(low, "mask")
-    assert masked == Clear(None, (Box(382, 592, 898, 648), Box(282, 642, 998, 698)), ("subtitles masked",))
+    assert masked == Clear(None, (Box(382, 592, 898, 648), Box(282, 642, 998, 698)), ("with subtitles masked",))
     high_up = Overlays(SIZE, None, (at(640, 520, 500, 40), *lines))
     assert clear(high_up, "cut").window is None
     assert len(clear(high_up, "cut").hidden) == 3
-    assert clear(high_up, "cut", masked=False) == Clear(None, (), ("subtitles left in",))
+    assert clear(high_up, "cut", masked=False) == Clear(
+        None, (), ("with subtitles left in, as this layout has no masks",)
+    )
 
 
 def test_a_logo_is_cut_off_where_it_costs_least() -> None:
     found = Overlays(SIZE, None, (), (Box(1180, 30, 1250, 100),))
-    assert clear(found, "cut") == Clear(Box(0, 0, 1166, 720), (), ("logos cut off",))
+    assert clear(found, "cut") == Clear(Box(0, 0, 1166, 720), (), ("with logos cut off",))
 
 
 def test_boxes_are_said_in_the_pixels_of_what_is_left() -> None:
@@ -77,7 +79,7 @@ def test_boxes_are_said_in_the_pixels_of_what_is_left() -> None:
     cleared = clear(found, "mask")
     assert cleared.window == WIDE
     assert cleared.hidden == (Box(332, 382, 948, 438),)  # the logo lies in the bar
-    assert cleared.done == ("black bars cut off", "subtitles masked")
+    assert cleared.done == ("with black bars cut off", "with subtitles masked")
 
 
 def test_dark_pictures_have_the_bars_of_their_source_and_others_keep_their_own() -> None:
