@@ -77,7 +77,7 @@ class Clear(NamedTuple):
     hidden: tuple[Box, ...] = ()
     """What is to be black in a loss mask, in the pixels of `window`."""
     done: tuple[str, ...] = ()
-    """Such as "subtitles cut off", for a census."""
+    """Such as "with subtitles cut off", for a census."""
 
 
 def find_windows(source: Mapping[str, Looked]) -> dict[str, Box]:
@@ -129,7 +129,7 @@ def clear(found: Overlays, mode: Mode, masked: bool = True) -> Clear:
     """
     if mode == "keep":
         return Clear()
-    done = ["black bars cut off"] if found.window else []
+    done = ["with black bars cut off"] if found.window else []
     whole = window = found.window or Box(0, 0, *found.size)
     hidden: list[Box] = []
     for name, boxes in (("subtitles", found.subtitles), ("logos", found.logos)) if mode != "bars" else ():
@@ -138,7 +138,8 @@ def clear(found: Overlays, mode: Mode, masked: bool = True) -> Clear:
             smaller = _without(_around(block), whole, window) if mode == "cut" else None
             window = smaller or window
             hidden += [] if smaller or not masked else block
-            done.append(f"{name} cut off" if smaller else f"{name} masked" if masked else f"{name} left in")
+            fate = "cut off" if smaller else "masked" if masked else "left in, as this layout has no masks"
+            done.append(f"with {name} {fate}")
     seen = (box.seen_from(window) for box in hidden)
     is_whole = window == Box(0, 0, *found.size)
     return Clear(None if is_whole else window, tuple(box for box in seen if box), tuple(dict.fromkeys(done)))
