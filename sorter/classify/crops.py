@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sorter.pictures.hashing import Hashes, distance
 from sorter.pictures.keypoints import mirrored_signs
 
-Places = NDArray[np.int64]
+Places = NDArray[np.signedinteger[Any]]
 Floats = NDArray[np.float32]
 
 KEY = 22
@@ -29,9 +29,12 @@ MOST_SHARED = 4096
 """Points that share a key, above which it tells too little: a lamp that is in every frame."""
 AGREE, AGREE_SIZE = 0.03, 0.3
 """Parts of the longer side, and natural logarithms of the scale, by which two matches that agree differ at most."""
-STILL = 0.04
-"""Parts of the longer side, and of the scale, up to which nothing was cut away as far as one match can tell."""
-PAIRS_AT_ONCE = 1 << 22
+STILL = 0.008
+"""Parts of the longer side by which a point has not moved."""
+MOST_MATCHES = 12
+"""Matches of two pictures that are asked what they agree on: those whose hashes are nearest."""
+TRANSFORMS_AT_ONCE = 1 << 14
+PAIRS_AT_ONCE = 1 << 20
 
 
 class Points(NamedTuple):
@@ -82,17 +85,16 @@ def joined(one: Parts, other: Parts) -> Parts:
 def find_parts(points: Points, among: Places) -> Parts:
     """The pairs of these pictures, by their places, that points say to be parts of each other."""
     lengths = points.starts[among + 1] - points.starts[among]
-    owner = np.repeat(among, lengths)
-    order = np.concatenate([np.arange(points.starts[one], points.starts[one + 1]) for one in among] or [owner])
+    owner = np.repeat(among.astype(np.int32), lengths)
+    firsts = np.cumsum(lengths) - lengths
+    order = (np.arange(len(owner)) + np.repeat(points.starts[among] - firsts, lengths)).astype(np.int32)
     hashes = points.hashes[order]
-    rows: list[tuple[float, ...]] = []
+    found = Parts(*(np.empty(0, np.int64),) * 2, np.empty(0, bool), np.empty((0, 4), np.float32))
     for is_mirrored in (False, True):
         others = hashes ^ mirrored_signs() if is_mirrored else hashes
-        matches = Matches(*_matches(hashes, others, owner), is_mirrored)
-        rows += _agreeing(points, owner, order, matches)
-    found = np.array(rows).reshape(-1, 7)
-    return Parts(found[:, 0].astype(np.int64), found[:, 1].astype(np.int64), found[:, 2] > 0,
-                 found[:, 3:].astype(np.float32))  # fmt: skip
+        for some in _agreeing(points, owner, order, Matches(*_matches(hashes, others, owner), is_mirrored)):
+            found = joined(found, some)
+    return found
 
 
 def _matches(hashes: Hashes, others: Hashes, owner: Places) -> tuple[Places, Places, NDArray[np.uint8]]:
@@ -108,95 +110,102 @@ def _matches(hashes: Hashes, others: Hashes, owner: Places) -> tuple[Places, Pla
             bits = distance(hashes[first], others[second])
             good = bits <= DIFFER
             found.append(np.stack([first[good], second[good], bits[good]]))
-    every = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
-    _, once = np.unique(every[0] * len(hashes) + every[1], return_index=True)
+    every = np.concatenate(found, axis=1)
+    _, once = np.unique(every[0].astype(np.int64) * len(hashes) + every[1], return_index=True)
     first, second, bits = every[:, once]
     return first, second, bits.astype(np.uint8)
 
 
 def _joined(keys: NDArray[np.uint32], others: NDArray[np.uint32]) -> Iterator[tuple[Places, Places]]:
     """Places of equal keys, some at a time."""
-    order, other_order = np.argsort(keys, kind="stable"), np.argsort(others, kind="stable")
-    ranked = others[other_order]
-    start, end = np.searchsorted(ranked, keys[order], "left"), np.searchsorted(ranked, keys[order], "right")
-    counts = np.where(end - start <= MOST_SHARED, end - start, 0)
-    part = (np.cumsum(counts) - counts) // PAIRS_AT_ONCE
-    for some in np.split(np.flatnonzero(counts), np.flatnonzero(np.diff(part[counts > 0])) + 1):
+    order, other_order = (np.argsort(values, kind="stable").astype(np.int32) for values in (keys, others))
+    ranked, sought = others[other_order], keys[order]
+    start = np.searchsorted(ranked, sought, "left").astype(np.int32)
+    counts = np.searchsorted(ranked, sought, "right").astype(np.int32) - start
+    counts[counts > MOST_SHARED] = 0
+    shared = np.flatnonzero(counts)
+    order, start, counts = order[shared], start[shared], counts[shared]
+    before = np.cumsum(counts, dtype=np.int64) - counts
+    for some in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(before // PAIRS_AT_ONCE)) + 1):
         times = counts[some]
         within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
         yield np.repeat(order[some], times), other_order[np.repeat(start[some], times) + within]
 
 
-def _agreeing(points: Points, owner: Places, order: Places, matches: Matches) -> Iterator[tuple[float, ...]]:
-    """A row of Parts for each two pictures whose matches agree that one is a part of the other."""
+def _agreeing(points: Points, owner: Places, order: Places, matches: Matches) -> Iterator[Parts]:
+    """The pictures whose matches agree that one is a part of the other, some at a time."""
     one, other = owner[matches.first], owner[matches.second]
     ones = _even(points.places[order[matches.first]], points.shapes[one])
     others = _even(_turned(points.places[order[matches.second]], matches.is_mirrored), points.shapes[other])
-    good = np.flatnonzero(_may_be_part(ones, others))
-    pair = one[good] * len(points.shapes) + other[good]
-    ranked = good[np.argsort(pair, kind="stable")]
-    bounds = np.flatnonzero(np.diff(np.sort(pair), prepend=-1, append=-1))
-    for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        some = ranked[start:end]
-        if end - start < 2 and matches.bits[some[0]] > CERTAIN:
-            continue
-        found = _transform(ones[some], others[some], matches.bits[some])
-        if found is not None:
-            yield _as_part(int(one[some[0]]), int(other[some[0]]), matches.is_mirrored, *found, points.shapes)
+    # Points that stand where they stood say nothing of a crop; a scene whose camera does not move is full of them.
+    moved = np.flatnonzero((np.abs(ones[:, :2] - others[:, :2]) > STILL).any(axis=1))
+    pair = one[moved].astype(np.int64) * len(points.shapes) + other[moved]
+    ranked = np.lexsort((matches.bits[moved], pair))
+    rows, pair = moved[ranked], pair[ranked]
+    bounds = np.flatnonzero(np.diff(pair, prepend=-1, append=-1))
+    firsts, counts = bounds[:-1], np.diff(bounds)
+    enough = np.flatnonzero((counts > 1) | (matches.bits[rows[firsts]] <= CERTAIN))
+    for start in range(0, len(enough), TRANSFORMS_AT_ONCE):
+        some = enough[start : start + TRANSFORMS_AT_ONCE]
+        slots = firsts[some, None] + np.minimum(np.arange(MOST_MATCHES), counts[some, None] - 1)
+        is_there = np.arange(MOST_MATCHES) < counts[some, None]
+        chosen = rows[slots]
+        good, scale, offset = _transforms(ones[chosen], others[chosen], matches.bits[chosen[:, 0]], is_there)
+        first = chosen[good, 0]
+        pictures = one[first].astype(np.int64), other[first].astype(np.int64)
+        yield _as_parts(*pictures, matches.is_mirrored, scale[good], offset[good], points.shapes)
 
 
-def _may_be_part(ones: Floats, others: Floats) -> NDArray[np.bool_]:
-    """Which matches by themselves say that something was cut away: where all stands still, that is none of them."""
-    scale = ones[:, 2] / others[:, 2]
-    offset = ones[:, :2] - scale[:, None] * others[:, :2]
-    good: NDArray[np.bool_] = (np.abs(np.log(scale)) > STILL) | (np.abs(offset) > STILL).any(axis=1)
-    return good
+def _transforms(
+    ones: Floats, others: Floats, bits: NDArray[np.uint8], is_there: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Of n pairs with m matches (n, m, 3), those that are there: whether enough of them agree, and on which scale (n,)
+    and offset (n, 2). `bits`: of the best match of each pair (n,)."""
+    scale = ones[:, :, 2] / others[:, :, 2]
+    offset = ones[:, :, :2] - scale[:, :, None] * others[:, :, :2]
+    moved = scale[:, :, None, None] * others[:, None, :, :2] + offset[:, :, None] - ones[:, None, :, :2]
+    reach = np.abs(scale[:, :, None, None] * (others[:, None, :, :2] - others[:, :, None, :2])).max(axis=3)
+    agree = (np.abs(moved).max(axis=3) <= AGREE + 0.1 * reach) & is_there[:, None, :] & is_there[:, :, None]
+    agree &= np.abs(np.log(scale[:, :, None] / scale[:, None, :])) <= AGREE_SIZE
+    votes = agree.sum(axis=2)
+    best = votes.argmax(axis=1)  # the first, so the one whose hashes are nearest, where there are several
+    row = np.arange(len(best))
+    share = agree[row, best].astype(np.float32)
+    share /= np.maximum(share.sum(axis=1, keepdims=True), 1)
+    mean, other_mean = ((share[:, :, None] * values[:, :, :2]).sum(axis=1) for values in (ones, others))
+    centred, other_centred = ones[:, :, :2] - mean[:, None], others[:, :, :2] - other_mean[:, None]
+    spread = (share[:, :, None] * other_centred**2).sum(axis=(1, 2))
+    by_place = (share[:, :, None] * other_centred * centred).sum(axis=(1, 2)) / np.maximum(spread, AGREE**2)
+    by_size = np.exp((share * np.log(scale)).sum(axis=1))
+    # Places that are apart tell the scale better than the sizes of the points do.
+    found = np.where(spread > AGREE**2, by_place, by_size)
+    good = ((votes[row, best] > 1) | (bits <= CERTAIN)) & (found > 0)
+    return good, found, mean - found[:, None] * other_mean
 
 
-def _transform(ones: Floats, others: Floats, bits: NDArray[np.uint8]) -> tuple[float, Floats] | None:
-    """Scale and offset (2,) that most of these matches of points (n, 3) agree on, if enough of them do."""
-    scale = ones[:, 2] / others[:, 2]
-    apart = np.abs(np.log(scale[:, None] / scale[None, :]))
-    offset = ones[:, :2] - scale[:, None] * others[:, :2]
-    there = scale[:, None, None] * others[None, :, :2] + offset[:, None]
-    reach = np.abs(scale[:, None, None] * (others[None, :, :2] - others[:, None, :2])).max(axis=2)
-    agree = (np.abs(there - ones[None, :, :2]).max(axis=2) <= AGREE + 0.1 * reach) & (apart <= AGREE_SIZE)
-    votes = agree.sum(axis=1)
-    best = int(votes.argmax())
-    if votes[best] < 2:
-        best = int(bits.argmin())
-        return (float(scale[best]), offset[best]) if bits[best] <= CERTAIN else None
-    xy, to = others[agree[best], :2], ones[agree[best], :2]
-    centred, to_centred = xy - xy.mean(axis=0), to - to.mean(axis=0)
-    spread, size = float((centred**2).sum()), float(np.exp(np.log(scale[agree[best]]).mean()))
-    if spread > AGREE**2:  # the places tell the scale better than the sizes of points do
-        size = float((centred * to_centred).sum()) / spread
-    return (size, to.mean(axis=0) - size * xy.mean(axis=0)) if size > 0 else None
-
-
-def _as_part(
-    one: int, other: int, is_mirrored: bool, scale: float, offset: Floats, shapes: Floats
-) -> tuple[float, ...]:
-    """The row that says where the other picture lies in the one, or the one in the other if that is the larger."""
-    wide, high = _sides(shapes[one])
-    other_wide, other_high = _sides(shapes[other])
-    across, down = scale * other_wide / wide, scale * other_high / high
-    right, below = float(offset[0]) / wide, float(offset[1]) / high
-    if across * down <= 1:
-        return one, other, is_mirrored, across, down, right, below
-    back = 1 - (1 - right) / across if is_mirrored else -right / across
-    return other, one, is_mirrored, 1 / across, 1 / down, back, -below / down
+def _as_parts(one: Places, other: Places, is_mirrored: bool, scale: Floats, offset: Floats, shapes: Floats) -> Parts:
+    """Where the other picture lies in the one, or the one in the other if that is the larger."""
+    sides, other_sides = _sides(shapes[one]), _sides(shapes[other])
+    size, place = scale[:, None] * other_sides / sides, offset / sides
+    is_outer = size.prod(axis=1) <= 1
+    back = -place / size
+    if is_mirrored:
+        back[:, 0] = 1 - (1 - place[:, 0]) / size[:, 0]
+    where = np.where(is_outer[:, None], np.hstack([size, place]), np.hstack([1 / size, back]))
+    outer, inner = np.where(is_outer, one, other), np.where(is_outer, other, one)
+    return Parts(outer, inner, np.full(len(outer), is_mirrored), where.astype(np.float32))
 
 
 def _even(places: NDArray[Any], shapes: Floats) -> Floats:
     """Places (n, 3) in parts of the longer side, across and down alike. `shapes`: (n,)."""
-    sides = np.stack([np.minimum(1, shapes), np.minimum(1, 1 / shapes), np.ones_like(shapes)], axis=1)
-    return np.asarray(places.astype(np.float32) * sides)
+    even = places.astype(np.float32)
+    even[:, :2] *= _sides(shapes)
+    return even
 
 
-def _sides(shape: float) -> tuple[float, float]:
-    """Width and height in parts of the longer side."""
-    return min(1.0, float(shape)), min(1.0, 1 / float(shape))
+def _sides(shapes: Floats) -> Floats:
+    """(n, 2): width and height in parts of the longer side."""
+    return np.stack([np.minimum(1, shapes), np.minimum(1, 1 / shapes)], axis=1)
 
 
 def _turned(places: NDArray[np.float16], is_mirrored: bool) -> Floats:

@@ -14,7 +14,7 @@ from sorter.classify.measures import Measure, measures
 from sorter.classify.taggers import Worded
 from sorter.commands.init import is_silent
 from sorter.commands.job import Job
-from sorter.dataset.crop import croppers
+from sorter.dataset.croppers import croppers
 from sorter.dataset.doctor import trainers
 from sorter.dataset.layouts import layouts
 from sorter.errors import LibraryError

@@ -128,13 +128,13 @@ def coverage(
 
 
 def _words(verdict: Verdict, job: Job) -> tuple[str, ...]:
-    """What is said of a picture beside its classes: words of its caption, and tags that askers found."""
+    """What is said of a picture beside its classes: words of its caption, and what askers found, with their names."""
     captions = job.layout.captioner
     if verdict.caption is None and captions.by_classes and not verdict.answers:
         return ()
-    parts = list(said_parts(captions, verdict)[0])
+    parts = said_parts(captions, verdict)[0]
+    words = [part for part in parts if len(part) <= LONGEST_TAG and not captions.tags.is_of_classes(part)]
     for name in job.scheme.ask:
-        if isinstance(tags := verdict.answer(name), list):
-            parts += [tag for tag in tags if isinstance(tag, str)]
-    words = (part for part in parts if len(part) <= LONGEST_TAG and not captions.tags.is_of_classes(part))
+        if isinstance(tags := verdict.answer(name), list) and all(isinstance(tag, str) for tag in tags):
+            words += [f"{tag} ({name})" for tag in tags if tag not in parts and not captions.tags.is_of_classes(tag)]
     return tuple(dict.fromkeys(words))

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sorter.classify.copies import EXACT, Looked, find_copies
-from sorter.classify.crops import Points
+from sorter.classify.columns import Columns
+from sorter.classify.copies import EXACT, find_copies
 from sorter.classify.looks import Look, LookCache, look_at
 from sorter.commands.answer import Door
+from sorter.commands.chosen import Chosen
 from sorter.commands.job import Job
 from sorter.commands.plan import verdicts
 from sorter.errors import OptionsError, PictureError
@@ -124,6 +125,27 @@ def leave_out(manifest: Manifest, hashes: Iterable[str], report: Report, command
             report.counts["left out as duplicates"] += door.answer(sha256, LIBRARY, DUPLICATE)
 
 
+def best_of(
+    manifest: Manifest,
+    pictures: Sequence[Chosen],
+    job: Job,
+    thin: float | None,
+    report: Report,
+    track: Track[Any] = silent,
+) -> list[Chosen]:
+    """Those of these pictures that are no copies of a better one among them, and no neighbours too many; into `report`,
+    how many are left out. See `find`."""
+    seen = Report()
+    found = find(manifest, job, seen, thin, {one.verdict.picture.sha256 for one in pictures}, track)
+    report.counts["exported without a look for copies"] += len(seen.failures)
+    gone = set(found.to_go)
+    for group in found.groups:
+        for one in group.others:
+            kind = "neighbours of a scene" if one.how == NEIGHBOUR else "copies of a better picture"
+            report.counts[f"left out, {kind}"] += one.sha256 in gone
+    return [one for one in pictures if one.verdict.picture.sha256 not in gone]
+
+
 def look(
     manifest: Manifest, hashes: Sequence[str], cache: LookCache, report: Report, track: Track[Any] = silent
 ) -> list[str]:
@@ -174,7 +196,7 @@ class _Library:
     def __init__(self, manifest: Manifest, wanted: dict[str, Verdict], cache: LookCache, hashes: Sequence[str]) -> None:
         self.wanted, self.cache = wanted, cache
         self.asked, self.bytes = manifest.answered(LIBRARY, WANTED), manifest.sizes()
-        columns = _Columns(cache, hashes)
+        columns = Columns(cache.each(hashes))
         self.detail = {
             sha256: detail(wanted[sha256].picture, edges)
             for sha256, edges in zip(hashes, columns.edges, strict=True)
@@ -182,7 +204,8 @@ class _Library:
         self.is_grey = {sha256: colour <= GREY for sha256, colour in zip(hashes, columns.colour, strict=True)}
         order = sorted(range(len(hashes)), key=lambda place: self._rank(hashes[place]))
         self.hashes = [hashes[place] for place in order]
-        self.looked = columns.looked(order, [wanted[one].picture for one in self.hashes], self._smalls)
+        shapes = [picture.width / picture.height for picture in (wanted[one].picture for one in self.hashes)]
+        self.looked = columns.looked(order, shapes, self._smalls)
 
     def _rank(self, sha256: str) -> tuple[Any, ...]:
         """The smaller, the better."""
@@ -203,7 +226,11 @@ class _Library:
             found = (Duplicate(self.hashes[place], how, self._why(best, self.hashes[place], how),
                                self._stays(self.hashes[place])) for place, how in others)  # fmt: skip
             groups.append(Group(best, tuple(found)))
-        return groups
+        return [group for group in groups if not self._is_settled(group)]
+
+    def _is_settled(self, group: Group) -> bool:
+        """Whether a person keeps them all."""
+        return self.asked.issuperset((group.kept, *(one.sha256 for one in group.others)))
 
     def thinned(self, share: float, gone: set[str], job: Job) -> list[Group]:
         """Of each run of neighbours in one class folder, the ones that could go so that `share` of them is left."""
@@ -247,38 +274,3 @@ class _Library:
 def detail(picture: Picture, edges: float) -> float:
     """How many pixels it would have if its edges were as sharp as can be."""
     return max(1.0, picture.width * picture.height * (SHARPEST / max(edges, SHARPEST)) ** 2)
-
-
-class _Columns:
-    """Looks, all but the small pictures, one after the other."""
-
-    def __init__(self, cache: LookCache, hashes: Sequence[str]) -> None:
-        self.pixels: list[bytes] = []
-        self.hashes: list[tuple[int, int]] = []
-        self.edges: list[float] = []
-        self.colour: list[float] = []
-        self.places: list[NDArray[np.float16]] = []
-        self.points: list[NDArray[np.uint64]] = []
-        for one in cache.each(hashes):
-            self.pixels.append(one.pixels)
-            self.hashes.append(one.hashes)
-            self.edges.append(one.edges)
-            self.colour.append(one.colour)
-            self.places.append(one.places)
-            self.points.append(one.points)
-
-    def looked(self, order: Sequence[int], pictures: Sequence[Picture], smalls: Any) -> Looked:
-        """The columns in this order, which is that of the pictures."""
-        both = np.array(self.hashes, np.uint64).reshape(-1, 2)[list(order)]
-        lengths = [len(self.points[place]) for place in order]
-        shapes = np.array([picture.width / picture.height for picture in pictures], np.float32)
-        places, points = ([column[place] for place in order] for column in (self.places, self.points))
-        none = np.empty((0, 3), np.float16), np.empty(0, np.uint64)
-        return Looked(
-            [self.pixels[place] for place in order],
-            both[:, 0],
-            both[:, 1],
-            Points(np.cumsum([0, *lengths]), np.concatenate([none[0], *places]),
-                   np.concatenate([none[1], *points]), shapes),
-            smalls,
-        )  # fmt: skip

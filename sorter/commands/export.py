@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sorter.commands.chosen import Chosen, chosen
+from sorter.commands.duplicates import best_of
 from sorter.commands.grouping import by_quality, check_quality, in_groups
 from sorter.commands.job import Job
 from sorter.commands.looked import look_at_items
@@ -16,7 +17,7 @@ from sorter.commands.open import open_library
 from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.commands.validation import Validation, hold_out
-from sorter.dataset.crop import Cropper, framed
+from sorter.dataset.croppers import Cropper, Framed, framed
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.dataset.layouts.base import RESOLUTION
 from sorter.dataset.overlays import Clear, Mode, Overlays, clear
@@ -30,8 +31,8 @@ from sorter.pictures.images import read_picture
 from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, Step, Text, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
 
-Framing = Callable[[Picture, Verdict, bool], tuple[Render, Render | None]]
-"""A picture as it stands, the verdict on it, and whether to mirror it -> its rendering and its loss mask."""
+Framing = Callable[[Picture, Verdict, bool], Framed]
+"""A picture as it stands, the verdict on it, and whether to mirror it -> what a dataset gets of it."""
 
 
 def export(
@@ -46,6 +47,8 @@ def export(
     at: str | None = None,
     resolution: int | None = None,
     overlays: Mode = "bars",
+    distinct: bool = False,
+    thin: float | None = None,
     validation: Validation | None = None,
     quality: int | None = None,
     dry_run: bool = False,
@@ -56,6 +59,7 @@ def export(
     `crop`: without it, the scheme's own. `balance`: the axis whose classes are folders, repeated so that each is seen
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
     the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
+    `distinct`: leave out copies of a better picture; `thin`: and all but this share of a scene's neighbours.
     `validation`: what is held out. `quality`: how often the best pictures are repeated.
     Run again, it writes only what has changed.
     Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or the library holds nothing to
@@ -74,11 +78,14 @@ def export(
         raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
                            "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
     cropper = crop or job.cropper
+    cropper.check(job.scheme.ask, "the cropper")
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
         report = Report()
         pictures = list(chosen(held, job, doubtful, report, "export"))
+        if distinct or thin is not None:
+            pictures = best_of(held, pictures, job, thin, report, track)
         found = overlays_on(pictures, held, overlays, track, keep=not dry_run)
         framing = _framing(found, overlays, layout.has_masks, cropper, report)
         items = list(_items(held.root, pictures, job, framing, report))
@@ -181,11 +188,13 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
 def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: Cropper, report: Report) -> Framing:
     """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
 
-    def frame(picture: Picture, verdict: Verdict, turn: bool) -> tuple[Render, Render | None]:
+    def frame(picture: Picture, verdict: Verdict, turn: bool) -> Framed:
         over = found.get(picture.sha256)
         cleared = clear(over, mode, masked) if over else Clear()
         report.counts.update(cleared.done)
-        return framed(picture, verdict, cropper, cleared, turn)
+        made = framed(picture, verdict, cropper, cleared, turn)
+        report.counts.update(made.remarks)
+        return made
 
     return frame
 
@@ -203,17 +212,18 @@ def _items(root: Path, pictures: Iterable[Chosen], job: Job, framing: Framing, r
                 continue
             verdict = verdict._replace(answers=())  # what was found is not where it was
         turn = one.is_mirrored != verdict.mirror  # corrected since the last sort: turned here already
-        yield _item(*framing(picture, verdict, turn), one, job, verdict)
+        yield _item(framing(picture, verdict, turn), one, job, verdict)
 
 
-def _item(rendered: Render, mask: Render | None, one: Placed, job: Job, verdict: Verdict) -> Item:
+def _item(made: Framed, one: Placed, job: Job, verdict: Verdict) -> Item:
+    rendered, verdict = made.rendered, verdict._replace(shot=made.shot)
     path = PurePosixPath(one.output.path)
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
     author = job.layout.captioner.author(verdict)
-    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, mask, author=author)
+    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, made.mask, author=author)
 
 
 @contextmanager

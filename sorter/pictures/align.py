@@ -18,9 +18,16 @@ Bytes = NDArray[np.uint8]
 
 SIDE = 64
 """Pixels a side of a small picture, which is squashed into a square."""
-GRID = 48
-"""Places across and down at which two are compared."""
+GRID, ROUGH = 48, 24
+"""Places across and down at which two are compared, and by which they are aligned."""
 ROUNDS = 5
+DAMPING, LONGEST = 1e-3, 0.05
+"""Of each step: the share by which it is shortened where it is not certain, and parts of a side that it has at most."""
+SMOOTH, MOST_SMOOTH, BLUR = 0.5, 2 / 3, 0.75
+"""Variances in pixels squared: by which both are blurred, by which one pass can blur at most, and what the outer one is
+blurred by in all, its pixels and its sampling included."""
+EDGE = 0.35
+"""The share of an edge's height, from one place to the next, that a copy may differ by there."""
 AT_ONCE = 256
 """Pairs that are worked on at a time: (GRID ** 2) x 6 numbers each."""
 
@@ -37,47 +44,50 @@ class Aligned(NamedTuple):
     """(n,): by how much they differ in the place where it is most, beyond what a copy leaves, in grey values."""
 
 
-def aligned(inner: Bytes, outer: Bytes, places: Floats) -> Aligned:
-    """Look for each inner picture (n, SIDE, SIDE) in its outer one, from about where it is expected (n, 4)."""
-    parts = [
-        _aligned(inner[start : start + AT_ONCE], outer[start : start + AT_ONCE], places[start : start + AT_ONCE])
-        for start in range(0, max(1, len(inner)), AT_ONCE)
-    ]
+def aligned(inner: Bytes, outer: Bytes, places: Floats, rounds: int = ROUNDS) -> Aligned:
+    """Look for each inner picture (n, SIDE, SIDE) in its outer one, from about where it is expected (n, 4).
+
+    `rounds`: steps of the alignment; none to compare the two just there.
+    """
+    if not len(inner):
+        return Aligned(np.empty((0, 4), np.float32), *(np.empty(0, np.float32),) * 2)
+    stripes = [slice(start, start + AT_ONCE) for start in range(0, len(inner), AT_ONCE)]
+    parts = [_aligned(inner[some], outer[some], places[some], rounds) for some in stripes]
     return Aligned(*(np.concatenate(some) for some in zip(*parts, strict=True)))
 
 
-def _aligned(inner: Bytes, outer: Bytes, places: Floats) -> Aligned:
+def _aligned(inner: Bytes, outer: Bytes, places: Floats, rounds: int) -> Aligned:
     places = places.astype(np.float32).copy()
     smooth_outer = _smooth(outer.astype(np.float32))
     # Pixels, smoothing and sampling blur the outer one by so much, in its own pixels; the inner one's are smaller.
     smooth_inner = _smooth(inner.astype(np.float32), BLUR / places[:, :2] ** 2 - (BLUR - SMOOTH))
-    seen = sampled(smooth_inner, np.tile(np.array([1, 1, 0, 0], np.float32), (len(places), 1)))
-    tone = np.tile(np.array([1, 0], np.float32), (len(places), 1))
-    for _ in range(ROUNDS):
-        warped = sampled(smooth_outer, places)
-        steps = _steps(seen, warped, places, tone)
-        tone = steps[:, 4:]
-        places += steps[:, :4]
-    return _compared(seen, sampled(smooth_outer, places), places)
+    if rounds:
+        gain = np.ones(len(places), np.float32)
+        seen = sampled(smooth_inner, _whole(len(places)), ROUGH)
+        for _ in range(rounds):
+            steps = _steps(seen, sampled(smooth_outer, places, ROUGH), places, gain)
+            places, gain = places + steps[:, :4], steps[:, 4]
+    return _compared(sampled(smooth_inner, _whole(len(places))), sampled(smooth_outer, places), places)
 
 
-def _steps(seen: Floats, warped: Floats, places: Floats, tone: Floats) -> Floats:
-    """(n, 6): what to add to the places, and the tone anew."""
-    count = len(seen)
+def _whole(count: int) -> Floats:
+    return np.tile(np.array([1, 1, 0, 0], np.float32), (count, 1))
+
+
+def _steps(seen: Floats, warped: Floats, places: Floats, gain: Floats) -> Floats:
+    """(n, 6): what to add to the places; the gain, and the offset of the brightness, anew."""
+    count, at = len(seen), _points(ROUGH)
     down, across = np.gradient(warped, axis=(1, 2))
-    at = _points(GRID)
-    across, down = across * GRID / places[:, 0, None, None], down * GRID / places[:, 1, None, None]
-    gain = tone[:, 0, None, None]
-    rows = np.stack([across * at * gain, down * at[:, None] * gain, across * gain, down * gain,
-                     warped, np.ones_like(warped)], axis=1).reshape(count, 6, -1)  # fmt: skip
-    normal = rows @ rows.transpose(0, 2, 1)
-    right = rows @ seen.reshape(count, -1, 1)
-    damping = 1e-3 * np.einsum("nii->ni", normal) + 1e-3
-    damping[:, 4:] = 1e-3
+    across *= (ROUGH * gain / places[:, 0])[:, None, None]
+    down *= (ROUGH * gain / places[:, 1])[:, None, None]
+    rows = np.stack([across * at, down * at[:, None], across, down, warped, np.ones_like(warped)], axis=1)
+    rows = rows.reshape(count, 6, ROUGH**2)
+    normal, right = rows @ rows.transpose(0, 2, 1), rows @ seen.reshape(count, ROUGH**2, 1)
+    damping = np.einsum("nii->ni", normal) * DAMPING + DAMPING
     normal += damping[:, :, None] * np.eye(6, dtype=np.float32)
     found = np.linalg.solve(normal.astype(np.float64), right.astype(np.float64))[:, :, 0]
-    found[:, :4] = np.clip(found[:, :4], -0.05, 0.05)
-    return found.astype(np.float32)
+    found[:, :4] = np.clip(found[:, :4], -LONGEST, LONGEST)
+    return np.asarray(found, np.float32)
 
 
 def _compared(seen: Floats, warped: Floats, places: Floats) -> Aligned:
@@ -98,33 +108,33 @@ def _change(left: Floats, edges: Floats) -> Floats:
     return np.asarray(_smooth(beyond).max(axis=(1, 2)))
 
 
-EDGE = 0.35
-SMOOTH, BLUR = 0.5, 0.75
-
-
 def _smooth(values: Floats, variances: Floats | None = None) -> Floats:
     """Blurred a little: (n, 2) variances across and down, in pixels squared; without them, SMOOTH."""
     given = np.full((len(values), 2), SMOOTH, np.float32) if variances is None else variances
+    times = 1 if given.max(initial=0) <= MOST_SMOOTH else 2
     for axis, variance in ((2, given[:, 0]), (1, given[:, 1])):
-        side = np.clip(variance / 4, 0, 1 / 3).astype(np.float32)[:, None, None]
-        for _ in range(2):
+        side = np.clip(variance / (2 * times), 0, MOST_SMOOTH / 2).astype(np.float32)[:, None, None]
+        for _ in range(times):
             padded = np.pad(values, [(0, 0)] + [(1, 1) if axis == one else (0, 0) for one in (1, 2)], mode="edge")
-            first, middle, last = (np.take(padded, np.arange(values.shape[axis]) + by, axis) for by in range(3))
-            values = side * (first + last) + (1 - 2 * side) * middle
+            around = padded[:, 2:] + padded[:, :-2] if axis == 1 else padded[:, :, 2:] + padded[:, :, :-2]
+            values = side * around + (1 - 2 * side) * values
     return values
 
 
 def sampled(pictures: Floats, places: Floats, grid: int = GRID) -> Floats:
     """(n, grid, grid): the part of each picture (n, side, side) that `places` says."""
-    side, at = pictures.shape[1], _points(grid)
-    x = np.clip(side * (places[:, 0, None] * at + places[:, 2, None]) - 0.5, 0, side - 1.001)
-    y = np.clip(side * (places[:, 1, None] * at + places[:, 3, None]) - 0.5, 0, side - 1.001)
-    left, top = x.astype(np.int64), y.astype(np.int64)
-    right, down = (x - left)[:, None, :], (y - top)[:, :, None]
-    number, rows, columns = np.arange(len(pictures))[:, None, None], top[:, :, None], left[:, None, :]
-    above = pictures[number, rows, columns] * (1 - right) + pictures[number, rows, columns + 1] * right
-    below = pictures[number, rows + 1, columns] * (1 - right) + pictures[number, rows + 1, columns + 1] * right
-    return np.asarray(above * (1 - down) + below * down, np.float32)
+    rows, columns = (
+        _weights(places[:, 1::2], pictures.shape[1], grid),
+        _weights(places[:, ::2], pictures.shape[1], grid),
+    )
+    return np.asarray(rows @ pictures @ columns.transpose(0, 2, 1), np.float32)
+
+
+def _weights(places: Floats, side: int, grid: int) -> Floats:
+    """(n, grid, side): what of each pixel in a row is in each sample, between two in proportion. `places`: (n, 2)."""
+    at = side * (places[:, 0, None] * _points(grid) + places[:, 1, None]) - 0.5
+    apart = np.abs(np.clip(at, 0, side - 1)[:, :, None] - np.arange(side, dtype=np.float32))
+    return np.asarray(np.maximum(1 - apart, 0))
 
 
 def _points(grid: int) -> Floats:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from sorter.errors import ModelsheetError
+from sorter.review import duplicates
 from sorter.review.desk import Desk
 from sorter.review.thumbnails import LARGE
 
@@ -32,6 +33,12 @@ def add_routes(app: FastAPI, desk: Desk, acted: Any) -> None:
             return JSONResponse(await run_in_threadpool(desk.rows, list, start, count, bool(standing)))
         except (KeyError, ModelsheetError):
             return JSONResponse({"error": "this list is no more; load the page again"}, 404)
+
+    @app.get("/api/groups")
+    async def groups(start: int = 0, count: int = 30) -> Response:
+        if start < 0 or not 0 < count <= MOST_ROWS:
+            return JSONResponse({"error": "that is too much at once"}, 400)
+        return JSONResponse(await run_in_threadpool(duplicates.rows, desk, start, count))
 
     @app.get("/small/{name}.jpg")
     async def small(name: str) -> Response:
@@ -75,5 +82,6 @@ def _act(desk: Desk, asked: dict[str, Any]) -> dict[str, Any]:
         raise ValueError
     axis, value = str(asked.get("axis", "")), str(asked.get("value", ""))
     rows = desk.act(what, hashes, axis, value, bool(asked.get("standing")), str(asked.get("list", "")))
-    done = {"answer": value, "turn": "turned", "drop": "dropped", "keep": "kept", "caption": "caption kept"}[what]
+    done = {"answer": value, "turn": "turned", "drop": "dropped", "keep": "kept", "caption": "caption kept",
+            "best": "one is kept", "all": "all are kept"}[what]  # fmt: skip
     return {"rows": rows, "hashes": [row["sha256"] for row in rows], "said": f"{len(rows)}: {done}"}

@@ -19,7 +19,7 @@ from sorter.errors import LibraryError, ModelsheetError
 from sorter.library.names import digits_in
 from sorter.library.originals import places
 from sorter.library.store.manifest import Manifest
-from sorter.records import CAPTION, LIBRARY, REMOVED, WANTED
+from sorter.records import CAPTION, DUPLICATE, LIBRARY, REMOVED, WANTED
 from sorter.review.catalogue import Catalogue, Query
 from sorter.review.thumbnails import Thumbnails
 from sorter.review.work import Work
@@ -58,6 +58,10 @@ class Desk:
         self.work: Work | None = None
         """What is under way, or was last."""
         self.waiting: deque[Work] = deque()
+        self.groups: list[list[dict[str, str]]] = []
+        """Duplicates, as the last look for them found them: the picture that is kept, and its copies."""
+        self.looks = 0
+        self.looking: Work | None = None
         self.trouble = ""
         """Why the library cannot be shown, in a sentence."""
         self.is_open = False
@@ -149,7 +153,8 @@ class Desk:
     def act(
         self, what: str, hashes: Sequence[str], axis: str = "", value: str = "", standing: bool = False, name: str = ""
     ) -> list[dict[str, Any]]:
-        """Do something to pictures: "answer" a class on an axis, "turn", "drop", "keep", or "caption" in own words.
+        """Do something to pictures: "answer" a class on an axis, "turn", "drop", "keep", or "caption" in own words. Of
+        copies of each other keep "all", or the "best", which is the first, and leave the rest out.
 
         `standing`: the class is said of the pictures as they stand. `name`: of the list that they are of. The rows that
         changed. Raises LibraryError.
@@ -161,6 +166,10 @@ class Desk:
                 alike = self.lists[name].alike
                 chosen = list(dict.fromkeys([*chosen, *(one for sha256 in chosen for one in alike.get(sha256, ()))]))
             given = [one for sha256 in chosen for one in self._answers(what, sha256, axis, value, standing)]
+            if what == "best":
+                first, *rest = chosen
+                back: list[Answer] = [(first, LIBRARY, None)] if self.is_removed(first) else []
+                given = [*back, *((one, LIBRARY, DUPLICATE) for one in rest)]
             self._take(given)
             return [catalogue.row(sha256, standing) for sha256 in chosen]
 
@@ -175,6 +184,8 @@ class Desk:
             return [self._turned(sha256)]
         if what == "drop":
             return [(sha256, LIBRARY, REMOVED)]
+        if what in ("all", "best"):
+            return [(sha256, LIBRARY, WANTED)]
         if what == "keep":
             return [(sha256, LIBRARY, None if self.is_removed(sha256) else WANTED)]
         if what == "caption":
@@ -196,7 +207,7 @@ class Desk:
     def is_removed(self, sha256: str) -> bool:
         """Whether a person does not want it."""
         assert self.manifest is not None
-        return self.manifest.given(sha256, LIBRARY) == REMOVED
+        return self.manifest.given(sha256, LIBRARY) in (REMOVED, DUPLICATE)
 
     def _take(self, given: list[Answer]) -> None:
         assert self.manifest is not None

@@ -11,7 +11,7 @@ from typing import Any
 from nicegui import ui
 
 from sorter.errors import ModelsheetError
-from sorter.review import begin, daemon, numbers, pictures, tasks
+from sorter.review import begin, daemon, duplicates, numbers, pictures, tasks
 from sorter.review.desk import Desk
 from sorter.review.grid import Grid
 from sorter.review.teach import Teacher
@@ -163,6 +163,7 @@ class Window:
         counts = catalogue.counts()
         shown = {f"teach {axis}": counts["people"].get(axis, 0) for axis in listed or ()}
         shown |= {"doubts": counts["in_doubt"], "sheets": counts["wanted"], "captions": counts["wanted"]}
+        shown["duplicates"] = len(self.desk.groups)
         shown |= {"left out": sum(counts["left_out"].values()), "turned": counts["turned"]}
         for key, button in self._buttons.items():
             self._counts[key].text = f"{shown[key]:,}" if shown.get(key) else ""
@@ -184,6 +185,7 @@ class Window:
             self._item("Sheets", "sheets", partial(pictures.sheets, self, "", ""))
             self._item("Left out", "left out", partial(pictures.left_out, self, ""))
             self._item("Turned", "turned", partial(pictures.turned, self))
+            self._item("Duplicates", "duplicates", partial(duplicates.build, self))
             self._item("Captions", "captions", partial(pictures.captions, self))
             self._item("Numbers", "numbers", partial(numbers.build, self))
             ui.label("Do").classes("head")

@@ -20,10 +20,11 @@ from tests.bench import (
     sharpness,
     speed,
     taggers,
+    validation,
 )
 
 for bench in (
-    *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, coverage, scale, kill, hands),
+    *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, coverage, validation, scale, kill, hands),
     *(doctor, export, frames, overlays, taggers),
 ):
     print(f"\n# python -m {bench.__name__}")

@@ -77,7 +77,7 @@ def fill(library: Path) -> None:
 
 def job() -> Job:
     """A scheme of these axes, whose sorters are not asked."""
-    from sorter.dataset.crop import Whole
+    from sorter.dataset.croppers import Whole
     from sorter.library.caption import captioner_of
     from sorter.library.layout import class_folders
     from sorter.scheme import Axis, Scheme
@@ -87,6 +87,9 @@ def job() -> Job:
 
         def sources(self) -> dict[str, str]:
             return dict.fromkeys(AXES, "a sorter")
+
+        def told(self, labels: Any) -> Any:
+            return labels
 
         def labels(self) -> dict[str, tuple[str, ...]]:
             return {axis: tuple(f"{axis}_{number}" for number in range(count)) for axis, count in AXES.items()}

@@ -117,7 +117,7 @@ def report(folder: Path) -> None:
 def _job() -> Any:
     """A scheme of two axes, whose sorters are not asked."""
     from sorter.commands.job import Job
-    from sorter.dataset.crop import Whole
+    from sorter.dataset.croppers import Whole
     from sorter.library.caption import captioner_of
     from sorter.library.layout import class_folders
     from sorter.scheme import Axis, Class, Scheme
@@ -127,6 +127,9 @@ def _job() -> Any:
 
         def sources(self) -> dict[str, str]:
             return dict.fromkeys(AXES, "a sorter")
+
+        def told(self, labels: Any) -> Any:
+            return labels
 
     turned = {"left": Class(mirror="right"), "right": Class(mirror="left")}
     axes = {"mood": Axis(model="mood"), "direction": Axis(model="direction", canonical="left", classes=turned)}

@@ -63,8 +63,8 @@ class Kohya(Trainer):
         trainer = WithToml(**self.model_dump(), toml=name, values=values)
         out = Trainer.__call__(trainer, dataset)
         out.notes.insert(0, f"by {name}, as with --dataset_config")
-        shares = {one.get("validation_split", 0) for one in values["datasets"]} - {0, 1}
-        if shares:
+        shares = [one.get("validation_split") for one in values["datasets"]]
+        if any(isinstance(share, float) and 0 < share < 1 for share in shares):
             out.notes.append("validation_split draws single pictures: neighbours of one scene stand on both sides")
         if len(values["datasets"]) > 1:
             out.notes.append("resolution and batch size are those of its first dataset")

@@ -101,6 +101,32 @@ def test_a_class_that_says_nothing_is_counted_and_not_missed(run: Callable[..., 
     assert said["combinations"] == {"possible": 2, "with_pictures": 2}
 
 
+def test_a_colour_and_a_tag_that_come_with_a_class_are_said(
+    run_cli: Any, tmp_path: Path, project: Path, draw: Any, grow: Any
+) -> None:
+    """Front views are green above, and happy pictures white below; one caption in a person's words says a scarf."""
+    path = project / "scheme.toml"
+    path.write_text(path.read_text(encoding="utf-8") + '[ask.colours]\nuse = "colours"\n', encoding="utf-8")
+    kinds = [("front", "happy"), ("front", "sad"), ("left", "happy"), ("left", "sad")]
+    pictures = {
+        f"{direction}_{mood}_{number}.png": draw(direction, mood, 100 * place + number)
+        for place, (direction, mood) in enumerate(kinds)
+        for number in range(6)
+    }
+    scheme, library = ("--scheme", path), tmp_path / "coloured"
+    assert run_cli("sort", grow(tmp_path / "coloured frames", pictures), "--to", library, *scheme)[0] == 0
+    for caption in (library / "happy").rglob("*.txt"):
+        caption.write_text("mira, happy, red scarf", encoding="utf-8")
+    code, out, err = run_cli("coverage", library, *scheme)
+    assert (code, err) == (0, "")
+    said = {line.strip() for line in out.splitlines() if " of the others" in line}
+    assert {
+        '"green (colours)" in 100% of direction front (12 of 12 pictures), and in 0% of the others',
+        '"white (colours)" in 100% of mood happy (12 of 12 pictures), and in 0% of the others',
+        '"red scarf" in 100% of mood happy (12 of 12 pictures), and in 0% of the others',
+    } <= said
+
+
 def test_one_axis_is_counts_alone(run: Callable[..., dict[str, Any]]) -> None:
     said = run("--axes", "mood")
     assert said["axes"] == {"mood": {"happy": 11, "sad": 4}} and said["pairs"] == said["missing"] == []

@@ -161,3 +161,38 @@ def test_small_libraries_have_no_duplicates(tmp_path: Path, heap: Path, run_cli:
     code, out, _ = run_cli("duplicates", tmp_path / "empty")
     assert code == 0
     assert "no picture is a copy of another" in out
+
+
+def exported(dataset: Path) -> set[str]:
+    rows = (dataset / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    return {json.loads(row)["file_name"].rpartition("-")[0] for row in rows}
+
+
+def test_an_export_holds_the_best_of_each_group(made: Path, run_cli: Run, tmp_path: Path, tree_of: Any) -> None:
+    before = tree_of(made)
+    code, out, _ = run_cli("export", made, "--to", tmp_path / "all")
+    assert len(exported(tmp_path / "all")) == 9
+    code, out, err = run_cli("export", made, "--to", tmp_path / "dataset", "--distinct")
+    assert (code, err) == (0, "")
+    assert "5 left out, copies of a better picture" in out
+    left = exported(tmp_path / "dataset")
+    assert left > {"other", "black", "black-too"}
+    assert len(left) == 4
+    assert tree_of(made) == before
+
+
+def test_a_scene_is_thinned_to_a_share(tmp_path: Path, shared: Path, run_cli: Run, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scheme.toml").write_text(SCHEME, encoding="utf-8")
+    assert run_cli("sort", shared / "frames", "--to", tmp_path / "library")[0] == 0
+    run_cli("export", tmp_path / "library", "--to", tmp_path / "all")
+    everything = exported(tmp_path / "all")
+    kept = {}
+    for share in ("0.5", "0.2"):
+        assert run_cli("export", tmp_path / "library", "--to", tmp_path / share, "--thin", share)[0] == 0
+        kept[share] = exported(tmp_path / share)
+    assert len(kept["0.2"]) < len(kept["0.5"]) < len(everything) == 22
+    assert run_cli("duplicates", tmp_path / "library", "--thin", "0.5", "--drop")[0] == 0
+    assert names(tmp_path / "library") == kept["0.5"]
+    assert run_cli("undo", tmp_path / "library")[0] == 0
+    assert names(tmp_path / "library") == everything

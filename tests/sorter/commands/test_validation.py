@@ -366,6 +366,16 @@ def test_what_cannot_be_held_out_is_a_sentence(
     assert not (tmp_path / "set").exists()
     code, _, err = run_cli(*call, "0.5", "--group", "{group}#")
     assert code == 2 and 'group "{group}#" does not fit "film_000_' in err
+    code, _, err = run_cli(*call[:-1], "--group", "folder")
+    assert code == 2 and "--group and --seed say how --validation holds out; give that, too" in err
+
+
+def test_a_share_that_sd_scripts_draws_itself_is_warned_of(tmp_path: Path, grow: Any) -> None:
+    config = '[[datasets]]\nvalidation_split = {}\n[[datasets.subsets]]\nimage_dir = "x"\n'
+    for share, is_warned in {"0.2": True, "1.0": False, "[1]": False, '"a"': False}.items():
+        tree = {"dataset.toml": config.format(share), "x": {"a.png": Image.new("RGB", (512, 512)), "a.caption": "a\n"}}
+        said = doctor(grow(tmp_path / "dataset", tree), trainers.build("kohya"))
+        assert any("neighbours of one scene" in note for note in said.notes) == is_warned
 
 
 def test_a_layout_that_keeps_nothing_apart_is_refused(frames: Path, library: Path, job: Job, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sorter.dataset.crop import Cropper, croppers, framed
+from sorter.dataset.croppers import Cropper, croppers, framed
 from sorter.dataset.overlays import Clear, Looked, Overlays, clear, find_subtitles, find_windows
 from sorter.pictures.still_bars import Margins
 from sorter.records import Box, Label, Picture, Render, Verdict
@@ -96,10 +96,11 @@ def test_dark_pictures_have_the_bars_of_their_source_and_others_keep_their_own()
 
 
 def test_a_cropper_sees_what_is_within_the_bars() -> None:
-    rendered, mask = framed(*on(Box(100, 190, 300, 390)), Subject(), Clear(WIDE))
+    rendered, mask, *_ = framed(*on(Box(100, 190, 300, 390)), Subject(), Clear(WIDE))
     assert rendered == Render("ab", Box(100, 100, 300, 300), size=(64, 64), window=WIDE)
     assert mask is None
-    rendered, mask = framed(*on(Box(0, 0, 1, 1)), croppers.build("pad", size=64), Clear(WIDE, (Box(0, 500, 900, 540),)))
+    cleared = Clear(WIDE, (Box(0, 500, 900, 540),))
+    rendered, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("pad", size=64), cleared)
     assert rendered.crop == Box(0, -370, 1280, 910)
     assert mask == rendered._replace(mask=True, hidden=(Box(0, 500, 900, 540),))
 
@@ -108,13 +109,13 @@ def test_a_picture_that_is_still_to_be_turned_is_cropped_at_its_own_side() -> No
     """A box on the left of what was found is on the right of what will stand, and is cut out of what stands now."""
     window = Box(100, 0, 1240, 720)
     picture, verdict = on(Box(200, 100, 400, 300), mirror=True)
-    rendered, _ = framed(picture, verdict, Subject(), Clear(window), turn=True)
+    rendered, *_ = framed(picture, verdict, Subject(), Clear(window), turn=True)
     assert rendered == Render("ab", Box(100, 100, 300, 300), mirror=True, size=(64, 64), window=window)
 
 
 def test_only_what_a_crop_shows_is_masked() -> None:
     hidden = Box(0, 0, 100, 50), Box(600, 600, 700, 640)
-    _, mask = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden))
+    _, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden))
     assert mask and mask.hidden == hidden[1:]
-    _, mask = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden[:1]))
+    _, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden[:1]))
     assert mask is None
