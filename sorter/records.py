@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sorter.errors import OptionsError
 from sorter.text import swap_sides
 
 HUMAN = "human"
@@ -79,6 +80,8 @@ class Verdict(NamedTuple):
     """What the askers of the scheme's [ask] said of the picture as it was found."""
     window: Box | None = None
     """The part of the picture, as it will stand, that a cropper takes for all of it: what is within black bars."""
+    shot: str = ""
+    """A cropper's words for how near the subject is, for a caption; a library's pictures are not cropped."""
 
     def answer(self, name: str) -> Any:
         """What the asker of this name answered: a text, a list, numbers; None where it has not been asked yet.
@@ -92,12 +95,18 @@ class Verdict(NamedTuple):
             return [swap_sides(one) if isinstance(one, str) else one for one in said]
         return swap_sides(said) if isinstance(said, str) else said
 
+    def score(self, name: str) -> float:
+        """How sure the asker of this name was, 0 to 1; 0 where it has not been asked yet."""
+        return next((label.score for label in self.answers if label.axis == name), 0.0)
+
     def box(self, name: str) -> Box | None:
         """The box that the asker of this name found, on the picture as it will stand, turned or not; in the pixels of
         `window`, where there is one, and None where it lies outside of that."""
         sides = self.answer(name)
         if sides is None:
             return None
+        if not isinstance(sides, dict):
+            raise OptionsError(f'"{name}" answers with no box: {str(sides)[:60]}; name an asker such as a locator')
         found = Box(**sides)
         if self.mirror:
             found = found.mirrored(self.picture.width)
@@ -148,7 +157,8 @@ class Render(NamedTuple):
     mirror: bool = False
     size: tuple[int, int] | None = None
     fill: str = "#000000"
-    """The colour outside the picture, where `crop` reaches beyond it."""
+    """What is outside the picture, where `crop` reaches beyond it: a colour; "edge", the picture's own drawn out;
+    "blur", the picture itself, blurred."""
     opaque: bool = False
     """As a sorter sees it: transparency laid on black, larger numbers scaled to 0..255."""
     mask: bool = False

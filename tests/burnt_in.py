@@ -25,8 +25,7 @@ LINES = {
     "Vietnamese": ("Tôi không biết phải làm gì.",),
 }
 FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSansMono", "STIXGeneral", "")
-"""Files of matplotlib; empty is Pillow's own, which has Latin letters only."""
-LATIN = ("English", "German", "French", "Spanish")
+"""Files of matplotlib; empty is Pillow's own, which has English letters only."""
 LOOKS = ("outlined", "yellow", "shadowed", "boxed", "thin outline")
 
 
@@ -46,13 +45,13 @@ class Subtitle:
     def drawn_by_chance(cls, chance: Random) -> Subtitle:
         """One of every font, look, script, size, of one line or two."""
         font = chance.choice(FONTS)
-        script = chance.choice(LATIN if not font else list(LINES))
+        script = chance.choice(list(LINES)) if font else "English"
         lines = tuple(chance.choice(LINES[script]) for _ in range(chance.choice((1, 1, 2))))
         height, margin = chance.uniform(0.035, 0.075), chance.uniform(0.03, 0.1)
         return cls(font, chance.choice(LOOKS), script, height, lines, margin)
 
-    def draw(self, frame: Image.Image) -> tuple[Image.Image, tuple[int, int, int, int]]:
-        """The frame with it, and the box of its letters (left, top, right, bottom)."""
+    def draw(self, frame: Image.Image, corner: str = "") -> tuple[Image.Image, tuple[int, int, int, int]]:
+        """The frame with it, and the box of its letters (left, top, right, bottom); `corner`: such as "top left"."""
         size = max(8, round(self.height * frame.height))
         font = _font(self.font, size)
         while font.getlength(max(self.lines, key=len)) > 0.92 * frame.width:
@@ -61,12 +60,11 @@ class Subtitle:
         made, text = frame.copy(), "\n".join(self.lines)
         draw = ImageDraw.Draw(made, "RGBA")
         stroke = {"outlined": max(1, size // 12), "yellow": max(1, size // 14), "thin outline": 1}.get(self.look, 0)
-        how = {"anchor": "md", "align": "center", "font": font, "stroke_width": stroke}
-        where = frame.width / 2, frame.height * (1 - self.margin)
-        if len(self.lines) > 1:
-            how["anchor"] = "ma"
-            *_, bottom = draw.textbbox((frame.width / 2, 0), text, **how)
-            where = frame.width / 2, frame.height * (1 - self.margin) - bottom
+        how = {"anchor": "ma", "align": "center", "font": font, "stroke_width": stroke}
+        left, top, right, bottom = draw.textbbox((0, 0), text, **how)
+        edge = self.margin * frame.height
+        across = {"": frame.width / 2, "left": edge - left, "right": frame.width - edge - right}[corner.split(" ")[-1]]
+        where = across, edge - top if "top" in corner else frame.height - edge - bottom
         box = draw.textbbox(where, text, **how)
         colour = "#ffee22" if self.look == "yellow" else "white"
         if self.look == "boxed":

@@ -19,7 +19,7 @@ from sorter.classify.measures import Scale, measures
 from sorter.commands.export import export
 from sorter.commands.job import load_job
 from sorter.commands.sort import sort
-from sorter.dataset.crop import Cropper, croppers
+from sorter.dataset.croppers import Cropper, croppers
 from sorter.dataset.layouts import Layout, layouts
 from sorter.library.caption import Captioner, captioners
 from sorter.records import Output, Render

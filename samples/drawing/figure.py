@@ -7,6 +7,7 @@ from random import Random
 
 from PIL import Image, ImageDraw
 
+from .curves import RX, RY
 from .face import draw_face
 from .head import draw_behind, draw_ears, draw_hair, draw_skull
 from .look import Act, Look
@@ -27,6 +28,7 @@ class _Figure:
     look: Look
     stance: Stance
     turned: bool
+    head_size: float = HEAD
 
     def leg(self, number: int) -> None:
         pen, look = self.pen, self.look
@@ -111,7 +113,14 @@ class _Figure:
 
     def head_pen(self) -> Pen:
         x, y = self.stance.head
-        return self.pen.turned(self.stance.tilt, (x, y + 0.2), HEAD)
+        return self.pen.turned(self.stance.tilt, (x, y + 0.2), self.head_size)
+
+    def head_box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the skull on the pen's paper; hair, ears and hats are not of it."""
+        x, y = self.stance.head
+        outline = [self.head_pen().at(point) for point in oval(x, y, RX, RY)]
+        across, down = zip(*outline, strict=True)
+        return min(across), min(down), max(across), max(down)
 
     def head(self, act: Act) -> None:
         centre = self.stance.head
@@ -151,14 +160,25 @@ def draw_figure(look: Look, act: Act, height: float, random: Random, *, oversamp
 
     Right is drawn as left and mirrored, so that the two differ in nothing else.
     """
+    return draw_with_head(look, act, height, random, oversample=oversample)[0]
+
+
+def draw_with_head(
+    look: Look, act: Act, height: float, random: Random, *, oversample: int = 3, head_size: float = HEAD
+) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """The same, and where the head is on it: left, top, right, bottom in pixels."""
     side = round(SIDE * height)
     large = Image.new("RGBA", (side * oversample, side * oversample))
     units = side * oversample / SIDE
     pen = Pen(ImageDraw.Draw(large), complex(units), complex(SIDE / 2, -TOP) * units)
     turned = act.direction != "front"
-    _Figure(pen, look, stance(act.pose, turned, random), turned).paint(act)
+    figure = _Figure(pen, look, stance(act.pose, turned, random), turned, head_size)
+    figure.paint(act)
     picture = large.reduce(oversample)
-    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if act.direction == "right" else picture
+    left, top, right, bottom = (edge / oversample for edge in figure.head_box())
+    if act.direction != "right":
+        return picture, (left, top, right, bottom)
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (side - right, top, side - left, bottom)
 
 
 def ground(side: int) -> float:

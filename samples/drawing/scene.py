@@ -10,7 +10,7 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from .figure import draw_figure, ground
+from .figure import draw_with_head, ground
 from .look import Act, Look, Place
 from .pen import Colour, Point, mix
 
@@ -240,20 +240,29 @@ def draw_shot(
 
     `haze` blurs the backdrop only, in pixels, as a lens does that is set on the figure.
     """
+    return draw_shot_with_head(shot, size, random, oversample=oversample, haze=haze)[0]
+
+
+def draw_shot_with_head(
+    shot: Shot, size: tuple[int, int], random: Random, *, oversample: int = 2, haze: float = 0.0
+) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """The same, and where the head is: left, top, right, bottom in pixels."""
     wide, high = size
     picture = draw_place(shot.place, size, random, oversample=2 if high < 200 else 1)
     if haze:
         picture = picture.filter(ImageFilter.GaussianBlur(haze))
     # Hair and ears rise above a figure's nominal height by about a fifth.
-    figure = draw_figure(shot.look, shot.act, shot.height * high / 1.2, random, oversample=oversample)
+    height = shot.height * high / 1.2
+    figure, head = draw_with_head(shot.look, shot.act, height, random, oversample=oversample)
     side = figure.width
     left = round(wide / 2 + shot.aside * high - side / 2)
     feet = shot.floor * high
+    top = round(feet - ground(side))
     shadow = Image.new("L", size)
     reach = side * 0.22
     ImageDraw.Draw(shadow).ellipse(
         (left + side / 2 - reach, feet - reach * 0.20, left + side / 2 + reach, feet + reach * 0.16), fill=70
     )
     picture.paste((20, 15, 35), mask=shadow)
-    picture.paste(figure, (left, round(feet - ground(side))), figure)
-    return picture
+    picture.paste(figure, (left, top), figure)
+    return picture, (head[0] + left, head[1] + top, head[2] + left, head[3] + top)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sorter.classify import colours as colours  # which registers it
-from sorter.classify import overlays as overlays  # which registers its askers
-from sorter.classify import taggers as taggers  # which registers them
+from sorter.classify import colours as colours  # these four register their askers
+from sorter.classify import locate as locate
+from sorter.classify import overlays as overlays
+from sorter.classify import taggers as taggers
 from sorter.classify.askers import (
     Asked,
     Asker,
@@ -83,7 +84,8 @@ class Questions:
         self._in_order = sorted(self._questions.items(), key=lambda pair: isinstance(pair[1], BySorter))
         self._telling = {name: one for name, one in self.others.items() if type(one).told is not Asker.told}
         self._sources = {name: question.source for name, question in self._questions.items()}
-        self._largest = max((network.size for network in self.networks()), default=0)
+        self._largest = max((network.size for network, _ in self._shared.values()), default=0)
+        self._whole = max((network.size for one in self.others.values() for network in one.networks()), default=0)
         self._runners = Runners()
 
     def _about(self, axis: str) -> Question:
@@ -113,7 +115,9 @@ class Questions:
 
     def networks(self) -> list[Backbone]:
         """The backbones that are run, each once."""
-        return list({(one.key, one.outputs): one for one, _ in self._shared.values()}.values())
+        run = [one for one, _ in self._shared.values()]
+        run += [network for asker in self.others.values() for network in asker.networks()]
+        return list({(one.key, one.outputs): one for one in run}.values())
 
     def unprepared(self) -> list[Backbone]:
         """The backbones that must be converted before the first picture is asked about, once on a machine."""
@@ -140,7 +144,7 @@ class Questions:
             with images.opened(data) as image:
                 picture = images.described(path, sha256 or hashlib.sha256(data).hexdigest(), image)
                 suffix = images.as_it_is(image)
-                view = View(picture, data, image, self._runners, self._largest, self.exact)
+                view = View(picture, data, image, self._runners, self._largest, self._whole, self.exact)
                 labels = {name: question.answer(view) for name, question in chosen}
                 if not view.is_decoded:
                     _ = view.grey  # what cannot be decoded is no picture

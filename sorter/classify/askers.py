@@ -36,8 +36,13 @@ class Asker(Options):
     """Counted up when the same options give other answers, so that kept ones are asked for again."""
 
     def ask(self, view: View) -> Any:
-        """The answer: what JSON can hold (a text, a list of tags, numbers), or a Box. Called by several threads."""
+        """The answer: what JSON can hold (a text, a list of tags, numbers), or a Box; or one of these in a Scored.
+        Called by several threads."""
         raise NotImplementedError
+
+    def networks(self) -> list[Backbone]:
+        """The networks that it runs by `view`, so that they are converted before the first picture."""
+        return []
 
     def told(self, kept: Any) -> Any:
         """What is told of a kept answer: of a tagger's probabilities, the tags above a threshold. Such options should
@@ -61,6 +66,15 @@ class Asker(Options):
         adds that file's."""
         said = f"{type(self).__module__}.{type(self).__qualname__} {self.version} {self.model_dump_json()}"
         return hashlib.sha256(said.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An answer that is sure to some degree."""
+
+    answer: Any
+    score: float
+    """0 to 1."""
 
 
 askers: Registry[Asker] = Registry("asker", "modelsheet.askers")
@@ -113,7 +127,9 @@ class ByAsker:
 
     def answer(self, view: View) -> Label:
         """Ask about one picture. Raises PictureError."""
-        return Label(self.name, as_json(self.asker.ask(view)), 1.0, self.source)
+        said = self.asker.ask(view)
+        scored = said if isinstance(said, Scored) else Scored(said, 1.0)
+        return Label(self.name, as_json(scored.answer), scored.score, self.source)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,15 @@ import numpy as np
 
 from sorter.classify.askers import Asker, askers
 from sorter.errors import MissingExtra
-from sorter.pictures.still_bars import margins, window
+from sorter.pictures.still_bars import SMALLEST, margins, window
 
 if TYPE_CHECKING:
     from sorter.classify.view import View
 
 LONGER_SIDE = 640
 """Pixels, to which a picture is made smaller for the detector: of a subtitle's line, 22 are left."""
+LONGEST = 20
+"""Times its width or height, that a picture may be long: the detector refuses longer strips."""
 
 
 @askers.add("bars")
@@ -38,6 +40,9 @@ class Text(Asker):
 
     def ask(self, view: View) -> list[list[int]]:
         """Boxes: left, top, right, bottom, in pixels. Raises MissingExtra."""
+        size = view.picture.width, view.picture.height
+        if min(size) < SMALLEST or max(size) > LONGEST * min(size):
+            return []
         found = _detector()(np.asarray(view.rgb)[:, :, ::-1], use_det=True, use_cls=False, use_rec=False)
         boxes = [] if found.boxes is None else found.boxes
         return [[int(side) for side in (*corners.min(axis=0), *np.ceil(corners.max(axis=0)))] for corners in boxes]

@@ -23,14 +23,23 @@ class View:
     """What an asker is given. All pixels are upright, as seen; transparency lies on black. Raises PictureError."""
 
     def __init__(
-        self, picture: Picture, data: bytes, image: Image, runners: Runners, largest: int = 0, exact: bool = False
+        self,
+        picture: Picture,
+        data: bytes,
+        image: Image,
+        runners: Runners,
+        largest: int = 0,
+        whole: int = 0,
+        exact: bool = False,
     ) -> None:
         """`image`: `data` opened. `largest`: the side of the largest network's view, for which a JPEG is decoded at
-        twice that size; `exact`: at its full size instead, and scaled as Teachable Machine does, to the last bit."""
+        twice that size; `exact`: at its full size instead, and scaled as Teachable Machine does, to the last bit.
+        `whole`: the side of the largest view of the whole picture, for which it is decoded at one and a half times."""
         self.picture = picture
         """Its hash, its path, its size and its format."""
         self._data, self._image, self._runners = data, image, runners
         self._largest, self._exact = largest, exact
+        self._at_least = max(2 * largest, whole * 3 // 2)
         self._squares: dict[int, NDArray[np.uint8]] = {}
         self._once: dict[object, Any] = {}
         self._maps: dict[tuple[str, bool], tuple[NDArray[np.float32], ...]] = {}
@@ -74,17 +83,23 @@ class View:
             self._maps[key] = self._runners.maps(network, np.ascontiguousarray(square[:, ::-1]) if mirrored else square)
         return self._maps[key]
 
+    def run(self, network: Backbone, square: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+        """The maps (height, width, channels) of one pass over a view of an asker's own (size, size, 3), RGB: of a
+        network that it names in `networks`."""
+        return self._runners.maps(network, square)
+
     def _scaled(self, side: int) -> NDArray[np.uint8]:
         if self._exact:
             return images.exact_view(self._opened(), side)
         if side > self._largest:
             return images.fit_view(np.asarray(self.rgb), side)
-        return images.fit_view(self._small, side)
+        return images.fit_view(self.small, side)
 
     @cached_property
-    def _small(self) -> NDArray[np.uint8]:
+    def small(self) -> NDArray[np.uint8]:
+        """The whole picture (height, width, 3), RGB, perhaps smaller than it is, and large enough for each network."""
         # Twice the size, so that a JPEG's own coarse scaling is followed by a good one.
-        return images.load_small(self._data, self._opened(), at_least=2 * self._largest)
+        return images.load_small(self._data, self._opened(), at_least=self._at_least)
 
     def _opened(self) -> Image:
         """The picture, not yet decoded: each kind of pixels decodes it in its own way, and only once."""

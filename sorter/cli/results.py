@@ -78,6 +78,8 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
 @click.option("--as", "use", default="imagefolder", show_default=True, help="The dataset's layout; see sorter list.")
 @click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")
 @click.option("--size", type=int, help="Pixels a side, for croppers that make squares.")
+@click.option("--shot", help="With --crop subject: close, mid or full.")
+@click.option("--enlarge", is_flag=True, help="Make pictures with fewer pixels than asked for larger.")
 @click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
 @click.option(
     "--quality",
@@ -122,6 +124,8 @@ def export(
     use: str,
     crop: str | None,
     size: int | None,
+    shot: str | None,
+    enlarge: bool,
     balance: str | None,
     quality: int | None,
     at: str | None,
@@ -140,14 +144,16 @@ def export(
     """Write a library's certain pictures with their captions as a dataset for a trainer."""
     from sorter.commands.export import export as write
     from sorter.commands.validation import Validation
-    from sorter.dataset.crop import croppers
+    from sorter.dataset.croppers import croppers
 
     if validation is None and (group, seed) != ("scene", 0):
         raise click.UsageError("--group and --seed say how --validation holds out; give that, too")
     job = load(scheme)
     own = job.scheme.crop
     options = own.options() if crop in (None, own.use) else {}
-    cropper = croppers.build(crop or own.use, "[crop]", **options | ({"size": size} if size else {}))
+    said = {"size": size, "shot": shot, "enlarge": enlarge or None}
+    options |= {name: value for name, value in said.items() if value is not None}
+    cropper = croppers.build(crop or own.use, f"--crop {crop}" if crop else "[crop]", **options)
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
     how |= {"resolution": resolution, "overlays": overlays, "quality": quality, "distinct": distinct, "thin": thin}
     how["validation"] = None if validation is None else Validation(validation, seed, group)

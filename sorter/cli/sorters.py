@@ -92,6 +92,8 @@ def check(on: Path | None, scheme: Path, as_json: bool) -> int:
     help="What is read: means over the picture, or what is where.",
 )
 @click.option("--head", type=click.Choice(["auto", "linear", "dense"]), default="auto", show_default=True)
+@click.option("--boxes", type=FOLDER, help="Learn where heads are: a COCO .json, or a folder of VOC .xml or YOLO .txt.")
+@click.option("--box-class", metavar="NAME", help="With --boxes: the class of the boxes that are heads.")
 @click.option("--measure", type=click.Choice(["sharpness"]), help="Fit this measure instead of a network.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split and of every other chance.")
 @json_option
@@ -100,6 +102,8 @@ def fit(
     to: Path,
     answers: Path | None,
     axis: str | None,
+    boxes: Path | None,
+    box_class: str | None,
     measure: str | None,
     mirror: tuple[str, ...],
     no_mirror: bool,
@@ -109,7 +113,10 @@ def fit(
     """Make a sorter from folders of examples: one folder a class, named as the class; or from a library's answers.
 
     The best head is chosen on pictures that it was not fitted on; report.html beside the sorter says how good it is.
+    With --boxes, make a locator from boxes that you drew around heads, on the pictures of the folder.
     """
+    if boxes is not None or box_class is not None:
+        return _fit_boxes(folder, boxes, to, box_class, as_json)
     from sorter.commands.fit import fit_answers
     from sorter.fit.fit import Recipe
     from sorter.fit.fit import fit as fit_network
@@ -132,6 +139,20 @@ def fit(
     failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.unreadable]
     lines = [*lines_of_fit(to, fitted), *(f"  not used: {one['path']}: {one['reason']}" for one in failures)]
     data = {"to": str(to), "card": fitted.card, "said": fitted.said, "held_out": fitted.held_out, "failures": failures}
+    return say(as_json, data, lines, bool(failures))
+
+
+def _fit_boxes(folder: Path | None, boxes: Path | None, to: Path, kind: str | None, as_json: bool) -> int:
+    from sorter.commands.fit_boxes import fit_boxes
+
+    if folder is None or boxes is None:
+        raise click.UsageError("give the folder of pictures, and the boxes drawn on them with --boxes")
+    with progress() as track:
+        fitted = fit_boxes(folder, boxes, to, kind, track)
+    failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.failures]
+    lines = [f"{to}: written", *(f"  {line}" for line in fitted.said), f"  look at {to / 'report.html'}"]
+    lines += [f"  not used: {one['path']}: {one['reason']}" for one in failures]
+    data = {"to": str(to), "card": fitted.card, "said": fitted.said, "failures": failures}
     return say(as_json, data, lines, bool(failures))
 
 

@@ -17,7 +17,7 @@ from sorter.commands.open import open_library
 from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.commands.validation import Validation, hold_out
-from sorter.dataset.crop import Cropper, framed
+from sorter.dataset.croppers import Cropper, Framed, framed
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.dataset.layouts.base import RESOLUTION
 from sorter.dataset.overlays import Clear, Mode, Overlays, clear
@@ -31,8 +31,8 @@ from sorter.pictures.images import read_picture
 from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, Step, Text, Unreadable, Verdict
 from sorter.tally import Report, Track, silent
 
-Framing = Callable[[Picture, Verdict, bool], tuple[Render, Render | None]]
-"""A picture as it stands, the verdict on it, and whether to mirror it -> its rendering and its loss mask."""
+Framing = Callable[[Picture, Verdict, bool], Framed]
+"""A picture as it stands, the verdict on it, and whether to mirror it -> what a dataset gets of it."""
 
 
 def export(
@@ -78,6 +78,7 @@ def export(
         raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
                            "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
     cropper = crop or job.cropper
+    cropper.check(job.scheme.ask, "the cropper")
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
@@ -187,11 +188,13 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
 def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: Cropper, report: Report) -> Framing:
     """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
 
-    def frame(picture: Picture, verdict: Verdict, turn: bool) -> tuple[Render, Render | None]:
+    def frame(picture: Picture, verdict: Verdict, turn: bool) -> Framed:
         over = found.get(picture.sha256)
         cleared = clear(over, mode, masked) if over else Clear()
         report.counts.update(cleared.done)
-        return framed(picture, verdict, cropper, cleared, turn)
+        made = framed(picture, verdict, cropper, cleared, turn)
+        report.counts.update(made.remarks)
+        return made
 
     return frame
 
@@ -209,17 +212,18 @@ def _items(root: Path, pictures: Iterable[Chosen], job: Job, framing: Framing, r
                 continue
             verdict = verdict._replace(answers=())  # what was found is not where it was
         turn = one.is_mirrored != verdict.mirror  # corrected since the last sort: turned here already
-        yield _item(*framing(picture, verdict, turn), one, job, verdict)
+        yield _item(framing(picture, verdict, turn), one, job, verdict)
 
 
-def _item(rendered: Render, mask: Render | None, one: Placed, job: Job, verdict: Verdict) -> Item:
+def _item(made: Framed, one: Placed, job: Job, verdict: Verdict) -> Item:
+    rendered, verdict = made.rendered, verdict._replace(shot=made.shot)
     path = PurePosixPath(one.output.path)
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
     author = job.layout.captioner.author(verdict)
-    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, mask, author=author)
+    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, made.mask, author=author)
 
 
 @contextmanager

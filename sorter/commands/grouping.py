@@ -28,16 +28,21 @@ def check_quality(most: int) -> None:
 
 def by_quality(looked: Looked, most: int, resolution: int, report: Report) -> list[Item]:
     """The items, repeated up to `most` times by how much detail their part of the picture has for what is trained on:
-    their own size, or where they have none, a square of `resolution`. Those in doubt are seen once."""
+    the size of the largest, since small ones are left small, or where they have none, a square of `resolution`.
+
+    Those in doubt are seen once.
+    """
+    sizes = [item.render.size for item in looked.items if item.render.size]
+    largest = max((wide * high for wide, high in sizes), default=0)
     found = []
     for item, edges in zip(looked.items, looked.edges, strict=True):
-        verdict, box, size = item.verdict, item.render.crop, item.render.size
+        verdict, box = item.verdict, item.render.crop
         if verdict is None or verdict.doubts:
             found.append(item)
             continue
         picture = verdict.picture
         share = (box.right - box.left) * (box.bottom - box.top) / (picture.width * picture.height) if box else 1.0
-        wanted = size[0] * size[1] if size else resolution**2
+        wanted = largest if item.render.size else resolution**2
         times = quality_repeats(detail(picture, edges) * min(1.0, share), wanted, most)
         found.append(replace(item, repeats=times))
     common = math.gcd(*(item.repeats for item in found))  # all of them three times is each of them once

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sorter.classify.askers import load_asked
+from sorter.classify.locate import is_locator
 from sorter.classify.taggers import use_for
 from sorter.errors import ModelsheetError, SchemeError
 from sorter.files import write
@@ -25,10 +26,15 @@ name    = {name}
 trigger = {trigger}        # the word that the diffusion model will learn for your subject
 folders = {folders}
 """
+CENTRE = 'use  = "centre"            # or "pad", "none", "bucket"; used by: sorter export\n'
+SUBJECT = """\
+use  = "subject"           # framed on the head; or "centre", "pad", "none", "bucket"; used by: sorter export
+head = {head}
+shot = "mid"               # or "close", or "full"; captions say which at {{shot}}
+"""
 TAIL = """
 [crop]
-use  = "centre"            # or "pad", or "none"; used by: sorter export
-size = 512
+{crop}size = 512
 
 [caption]
 use  = "template"
@@ -53,7 +59,7 @@ def write_starter(folder: Path) -> tuple[Path, list[str]]:
     for one in sorted(models.iterdir()) if models.is_dir() else []:
         if not one.is_dir() and one.suffix != ".zip":
             continue
-        if found_use := use_for(one):
+        if found_use := ("locator", "head") if is_locator(one) else use_for(one):
             use, name = found_use
             asks[_axis_name(one) if name in asks else name] = use, one.name
             continue
@@ -105,7 +111,10 @@ def starter(
     asks = asks or {}
     for name, (use, model) in asks.items():
         text += f"\n[ask.{_key(name)}]\nuse   = {_quote(use)}\nmodel = {_quote(f'models/{model}')}\n"
-    return text + TAIL.format(caption=_quote(", ".join(f"{{{word}}}" for word in ("trigger", *shown, *asks))))
+    locators = [name for name, (use, _) in asks.items() if use == "locator"]
+    words = ["trigger", *shown, *(name for name in asks if name not in locators), *(["shot"] if locators else [])]
+    crop = SUBJECT.format(head=_quote(locators[0])) if locators else CENTRE
+    return text + TAIL.format(crop=crop, caption=_quote(", ".join(f"{{{word}}}" for word in words)))
 
 
 def axis_text(axis: str, labels: tuple[str, ...], model: str | None, safe: bool) -> str:

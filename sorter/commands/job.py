@@ -9,7 +9,7 @@ from typing import Any
 
 from sorter.classify.ask import Questions, load_questions
 from sorter.classify.askers import Asked
-from sorter.dataset.crop import Cropper, croppers
+from sorter.dataset.croppers import Cropper, croppers
 from sorter.errors import ModelError
 from sorter.library.caption import captioner_of
 from sorter.library.decide import decide
@@ -50,6 +50,7 @@ def load_job(scheme_path: Path, exact: bool = False, unfitted: bool = False) -> 
     """
     scheme = load_scheme(scheme_path)
     cropper = croppers.build(scheme.crop.use, f"{scheme_path}: [crop]", **scheme.crop.options())
+    cropper.check(scheme.ask, f"{scheme_path}: [crop]")
     questions = load_questions(scheme, str(scheme_path), exact, unfitted)
     labels = questions.labels()
     if unfitted:
@@ -58,7 +59,8 @@ def load_job(scheme_path: Path, exact: bool = False, unfitted: bool = False) -> 
             name: tuple(dict.fromkeys((*labels.get(name, ()), *axis.classes))) for name, axis in scheme.axes.items()
         }
     check_classes(str(scheme_path), scheme, labels)
-    layout = class_folders(scheme, labels, captioner_of(scheme, str(scheme_path), labels))
+    captions = captioner_of(scheme, str(scheme_path), labels, cropper.wordings())
+    layout = class_folders(scheme, labels, captions)
     return Job(scheme, questions, layout, _thresholds(scheme, questions), cropper, labels)
 
 

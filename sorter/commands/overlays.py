@@ -86,15 +86,16 @@ def find_overlays(
     known = manifest.said(files, sources)
     waiting = [(sha256, [name for name in asked if name not in known.get(sha256, {})]) for sha256 in files]
     failed = _ask(manifest, files, [one for one in waiting if one[1]], Questions({}, others=asked), known, track, keep)
-    looked = {sha256: _looked(said) for sha256, said in known.items() if sha256 in files}
+    looked = {sha256: _looked(said) for sha256, said in known.items() if "bars" in said}
     groups: dict[tuple[str, tuple[int, int]], dict[str, Looked]] = {}
     for sha256, one in looked.items():
         file = files[sha256]
         groups.setdefault((file.source, one.size), {})[sha256] = one.mirrored() if file.mirror else one
     found = {}
-    for group in groups.values():
+    for (_, size), group in groups.items():
         windows = find_windows(group)
-        logos = _logos(manifest, {sha256: files[sha256] for sha256 in group}, windows, keep) if text else []
+        standing = {sha256: files[sha256] for sha256 in group}
+        logos = _logos(manifest, standing, size, windows, keep) if text else []
         for sha256 in group:
             one, turn = looked[sha256], _turner(files[sha256].mirror, looked[sha256].size[0])
             window = turn(windows[sha256]) if sha256 in windows else None
@@ -120,7 +121,8 @@ def _ask(
     failed = []
     results = in_step(lambda one: (one[0], questions(files[one[0]].path, one[1])), waiting)
     for group in in_groups(track(results, "looking for overlays", len(waiting)) if waiting else (), WRITE_EVERY):
-        fresh = [(sha256, seen.labels) for sha256, seen in group if isinstance(seen, Seen) and _is(seen, sha256)]
+        right = ((sha256, seen) for sha256, seen in group if isinstance(seen, Seen) and seen.picture.sha256 == sha256)
+        fresh = [(sha256, seen.labels) for sha256, seen in right]  # of files that have not changed since
         failed += [seen for _, seen in group if isinstance(seen, Unreadable)]
         for sha256, labels in fresh:
             known.setdefault(sha256, {}).update({label.axis: label.name for label in labels})
@@ -128,17 +130,13 @@ def _ask(
     return failed
 
 
-def _is(seen: Seen, sha256: str) -> bool:
-    """Whether a file is still the one that was meant."""
-    return seen.picture.sha256 == sha256
-
-
 def _keep(manifest: Manifest, labels: Sequence[tuple[str, Sequence[Label]]], keep: bool) -> None:
     """Write answers down, in the copy of the manifest that is at hand and, if wanted, in the library's own."""
     for sha256, some in labels:
         manifest.add_labels(sha256, some)
     if keep and labels:
-        with suppress(LibraryError), Manifest(manifest.root) as own, own.change():  # where nobody may write, look again
+        # Where the library cannot be written, its pictures are looked at again next time.
+        with suppress(LibraryError), Manifest(manifest.root) as own, own.change():
             for sha256, some in labels:
                 own.add_labels(sha256, some)
 
@@ -150,7 +148,13 @@ def _looked(said: Mapping[str, str]) -> Looked:
     return Looked(tuple(bars["size"]), Margins(*bars["margins"]), window, text)
 
 
-def _logos(manifest: Manifest, group: Mapping[str, Standing], windows: Mapping[str, Box], keep: bool) -> list[Box]:
+def _logos(
+    manifest: Manifest,
+    group: Mapping[str, Standing],
+    size: tuple[int, int],
+    windows: Mapping[str, Box],
+    keep: bool,
+) -> list[Box]:
     """What stays on the pictures of one source and size, turned as they came; none where these are too few."""
     if len(group) < FEWEST:
         return []
@@ -159,17 +163,18 @@ def _logos(manifest: Manifest, group: Mapping[str, Standing], windows: Mapping[s
     key = hashlib.sha256("".join(chosen).encode()).hexdigest()
     if key in (known := manifest.said([key], {question: source})):
         return [Box(*sides) for sides in json.loads(known[key][question])]
-    small = [one for one in in_step(lambda sha256: _small(group[sha256], windows.get(sha256)), chosen) if one]
-    found = find_logos([grey for grey, _, _ in small], [window for _, window, _ in small])
-    boxes = [_scaled(box, small[0][2]) for box in found]
+    times = max(1.0, max(size) / SIDE)
+    small = in_step(lambda sha256: _small(group[sha256], size, times), chosen)
+    there = [(grey, windows.get(sha256)) for sha256, grey in zip(chosen, small, strict=True) if grey is not None]
+    inside = [window and _scaled(window, 1 / times) for _, window in there]
+    boxes = [_scaled(box, times) for box in find_logos([grey for grey, _ in there], inside)]
     sides = json.dumps([box.sides for box in boxes])
     _keep(manifest, [(key, [Label(question, sides, 1.0, source)])], keep)
     return boxes
 
 
-def _small(file: Standing, window: Box | None) -> tuple[NDArray[np.uint8], Box | None, float] | None:
-    """A file's grey values as they came, made smaller, its window there, and how many times smaller; None if it cannot
-    be read any more."""
+def _small(file: Standing, size: tuple[int, int], times: float) -> NDArray[np.uint8] | None:
+    """A file's grey values as they came, so many times smaller; None if it cannot be read, or is of another size."""
     import numpy as np
     from PIL import Image as Images
 
@@ -178,10 +183,10 @@ def _small(file: Standing, window: Box | None) -> tuple[NDArray[np.uint8], Box |
             grey = Images.fromarray(images.load_grey(image))
     except (OSError, PictureError):
         return None
-    times = max(1.0, max(grey.size) / SIDE)
-    size = round(grey.width / times), round(grey.height / times)
-    pixels = np.asarray(grey.resize(size, Images.Resampling.BOX))
-    return pixels[:, ::-1] if file.mirror else pixels, window and _scaled(window, 1 / times), times
+    if grey.size != size:
+        return None
+    pixels = np.asarray(grey.resize((round(size[0] / times), round(size[1] / times)), Images.Resampling.BOX))
+    return pixels[:, ::-1] if file.mirror else pixels
 
 
 def _scaled(box: Box, times: float) -> Box:

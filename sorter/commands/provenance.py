@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from sorter.commands.job import Job
-from sorter.dataset.crop import Cropper, croppers
+from sorter.dataset.croppers import Cropper, croppers
 from sorter.dataset.layouts import Item
 from sorter.dataset.layouts.base import VALIDATION, parts
 from sorter.library.store.manifest import Manifest

@@ -69,7 +69,7 @@ def effects(
 
     Raises SchemeError where they do not fit the vocabulary.
     """
-    after = captioner_of(scheme, where, job.classes)
+    after = captioner_of(scheme, where, job.classes, job.cropper.wordings())
     new = replace(job, layout=ClassFolders(job.layout.folders, after))
     groups = {name: set(map(key_of, tags)) for name, tags in scheme.vocabulary.groups.items()}
     found = {rule: Effect(rule) for rule in rules}

@@ -35,6 +35,8 @@ CORNER = 0.12, 0.3
 """How far from the edge the middle of a watermark may lie, as shares of the height and of the width."""
 SMALL = 0.06
 """The height of a watermark's line, at most."""
+LONG = 2.5
+"""A watermark's line is at least so many times as wide as it is high; a flower in a corner is not."""
 GROWN = 0.2
 """Of a line's height, by which its box is made larger on each side: outlines and shadows."""
 MOST_CUT = 0.2
@@ -77,7 +79,7 @@ class Clear(NamedTuple):
     hidden: tuple[Box, ...] = ()
     """What is to be black in a loss mask, in the pixels of `window`."""
     done: tuple[str, ...] = ()
-    """Such as "subtitles cut off", for a census."""
+    """Such as "with subtitles cut off", for a census."""
 
 
 def find_windows(source: Mapping[str, Looked]) -> dict[str, Box]:
@@ -114,7 +116,7 @@ def find_subtitles(text: Iterable[Box], whole: Box) -> tuple[Box, ...]:
             continue
         across, down = (line.left + line.right) / 2 / width, (line.top + line.bottom) / 2 / height
         is_subtitle = abs(across - 0.5) <= CENTRED and (down >= LOW or down <= HIGH)
-        is_small = line.size[1] <= SMALL * height and line.left > 0 and line.right < width
+        is_small = line.size[1] <= min(SMALL * height, line.size[0] / LONG) and line.left > 0 and line.right < width
         is_in_corner = min(down, 1 - down) <= CORNER[0] and min(across, 1 - across) <= CORNER[1]
         if is_subtitle or (is_small and is_in_corner):
             found.append(box)
@@ -129,7 +131,7 @@ def clear(found: Overlays, mode: Mode, masked: bool = True) -> Clear:
     """
     if mode == "keep":
         return Clear()
-    done = ["black bars cut off"] if found.window else []
+    done = ["with black bars cut off"] if found.window else []
     whole = window = found.window or Box(0, 0, *found.size)
     hidden: list[Box] = []
     for name, boxes in (("subtitles", found.subtitles), ("logos", found.logos)) if mode != "bars" else ():
@@ -138,7 +140,8 @@ def clear(found: Overlays, mode: Mode, masked: bool = True) -> Clear:
             smaller = _without(_around(block), whole, window) if mode == "cut" else None
             window = smaller or window
             hidden += [] if smaller or not masked else block
-            done.append(f"{name} cut off" if smaller else f"{name} masked" if masked else f"{name} left in")
+            fate = "cut off" if smaller else "masked" if masked else "left in, as this layout has no masks"
+            done.append(f"with {name} {fate}")
     seen = (box.seen_from(window) for box in hidden)
     is_whole = window == Box(0, 0, *found.size)
     return Clear(None if is_whole else window, tuple(box for box in seen if box), tuple(dict.fromkeys(done)))

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from sorter.errors import ModelError, ModelsheetError, OptionsError, nearest
-from sorter.fit.efficientnet import efficientnet_lite0
 from sorter.networks.convert import import_keras
+from sorter.networks.efficientnet import efficientnet_lite0
 from sorter.networks.graph import Graph, Layer
 from sorter.networks.keras import read_graph
 from sorter.networks.load import load_sorter, read_card

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -16,6 +17,8 @@ from sorter.records import HUMAN, Picture, Verdict
 from sorter.scheme import Scheme, placeholders
 
 MOST_TEXTS = 16
+SHOT = "shot"
+"""The placeholder of what a cropper says of how near the subject is; an axis or an asker of that name goes before."""
 Texts = Annotated[tuple[str, ...], Field(min_length=1, max_length=MOST_TEXTS)]
 
 
@@ -54,8 +57,8 @@ class Template(Captioner):
     """Fills the tags of the certain classes, and askers' tags, into a text; a part that stays empty is left out."""
 
     text: str | Texts = ""
-    """Such as "{trigger}, {pose}, {direction}"; without it the trigger and then every axis in the scheme's order. Of
-    several, each picture has its own, always the same."""
+    """Such as "{trigger}, {pose}, {direction}"; without it the trigger, every axis in the scheme's order, and the shot.
+    Of several, each picture has its own, always the same."""
     seed: int = 0
     """Another number deals the texts out in another way."""
 
@@ -72,7 +75,7 @@ class Template(Captioner):
     def texts(self, scheme: Scheme) -> tuple[str, ...]:
         if isinstance(self.text, tuple):
             return self.text
-        return (self.text or ", ".join(f"{{{name}}}" for name in ["trigger", *scheme.axes]),)
+        return (self.text or ", ".join(f"{{{name}}}" for name in ["trigger", *scheme.axes, SHOT]),)
 
     def askers(self, verdict: Verdict, scheme: Scheme) -> list[str]:
         named = placeholders(self.texts(scheme)[self.variant(verdict.picture)])
@@ -85,14 +88,14 @@ class Template(Captioner):
             except ValueError as found:
                 raise SchemeError(f'{where}: [caption] text = "{text}": {found}; write {{axis}}') from None
             for name in names:
-                if name not in (*scheme.axes, *scheme.ask, "trigger"):
+                if name not in (*scheme.axes, *scheme.ask, "trigger", SHOT):
                     known = nearest(name, [*scheme.axes, *scheme.ask, "trigger"])
                     what = "neither an axis nor an asker" if scheme.ask else "not an axis"
                     raise SchemeError(f'{where}: [caption] text names "{{{name}}}", which is {what}{known}')
 
     def __call__(self, verdict: Verdict, scheme: Scheme) -> str:
         text = self.texts(scheme)[self.variant(verdict.picture)]
-        words = dict.fromkeys(scheme.axes, "") | {"trigger": scheme.trigger}
+        words = {SHOT: verdict.shot} | dict.fromkeys(scheme.axes, "") | {"trigger": scheme.trigger}
         words |= {name: scheme.axes[name].tag(label) for name, label in verdict.sure().items()}
         words |= {name: as_words(verdict.answer(name), name) for name in scheme.ask if f"{{{name}}}" in text}
         return text.format_map(words)
@@ -155,9 +158,14 @@ def _escaped(part: str, brackets: str) -> str:
     return part
 
 
-def captioner_of(scheme: Scheme, where: str = "scheme.toml", labels: Classes | None = None) -> Captions:
-    """The captioner that the scheme's [caption] names, checked with its vocabulary. `labels`: axis to classes; without
-    them, those that the scheme names. Raises OptionsError or SchemeError."""
+def captioner_of(
+    scheme: Scheme, where: str = "scheme.toml", labels: Classes | None = None, words: Sequence[str] = ()
+) -> Captions:
+    """The captioner that the scheme's [caption] names, checked with its vocabulary.
+
+    `labels`: axis to classes; without them, those that the scheme names. `words`: what else is standard, such as a
+    cropper's words. Raises OptionsError or SchemeError.
+    """
     captioner = captioners.build(scheme.caption.use, f"{where}: [caption]", **scheme.caption.options())
     captioner.check(scheme, where)
-    return Captions(captioner, scheme, tags_of(scheme, labels, captioner.texts(scheme), where))
+    return Captions(captioner, scheme, tags_of(scheme, labels, (*captioner.texts(scheme), *words), where))

@@ -20,8 +20,8 @@ class ClassFolders:
     folders: Folders
     captioner: Captions
     _known: dict[tuple[object, ...], tuple[str, Text | None]] = field(default_factory=dict, repr=False)
-    """Certain classes, and which of the captioner's ways -> folder, and the sidecar if the captioner says the same of
-    all such pictures."""
+    """Certain classes, the shot, and which of the captioner's ways -> folder, and the sidecar if the captioner says the
+    same of all such pictures."""
 
     def __call__(self, verdict: Verdict) -> tuple[Output, ...]:
         """The outputs of one picture; none if it is not wanted."""
@@ -52,7 +52,7 @@ class ClassFolders:
         """What pictures of the same certain classes share; a library has fewer of these than pictures."""
         unsure = verdict.unsure
         classes = [(label.axis, label.name) for label in verdict.labels if label.axis not in unsure]
-        key = (self.captioner.variant(verdict), *classes)
+        key = (self.captioner.variant(verdict), verdict.shot, *classes)
         if key not in self._known:
             sidecar = Text(self.captioner(verdict) + "\n") if self.captioner.by_classes else None
             self._known[key] = self.folders.folder(dict(classes)), sidecar

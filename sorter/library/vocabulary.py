@@ -215,7 +215,8 @@ def _written(
 ) -> Iterator[re.Pattern[str]]:
     """What the parts of templates can become that hold more than a placeholder."""
     words: dict[str, set[str]] = {name: {"", *known} for name in scheme.ask}
-    words |= {name: {""} for name in scheme.axes} | {"trigger": {key_of(one) for one in parts_of(scheme.trigger)}}
+    words = {"shot": {"", *known}, "trigger": set(map(key_of, parts_of(scheme.trigger)))} | words
+    words |= {name: {""} for name in scheme.axes}
     cut = set()
     for axis, _, tag in _class_tags(scheme, labels):
         words[axis].update(map(key_of, parts_of(tag)))

@@ -158,6 +158,13 @@ def fit_view(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     return cover(pixels, size)
 
 
+def squeezed(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """The whole picture in a square, wide ones made narrow: (size, size, 3)."""
+    from sorter.pictures.resample import scale
+
+    return scale(pixels, (size, size))
+
+
 def as_it_is(image: Image) -> str:
     """The ending with which the file may be placed as it is; empty if its format is not kept, or it is not upright."""
     return KEPT.get(_format(image), "") if _orientation(image) == 1 else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
-from sorter.dataset.crop import croppers
+from sorter.dataset.croppers import croppers
 from sorter.dataset.layouts import layouts
 from sorter.dataset.overlays import MODES
 from sorter.review import refitting

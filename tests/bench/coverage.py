@@ -77,7 +77,7 @@ def fill(library: Path) -> None:
 
 def job() -> Job:
     """A scheme of these axes, whose sorters are not asked."""
-    from sorter.dataset.crop import Whole
+    from sorter.dataset.croppers import Whole
     from sorter.library.caption import captioner_of
     from sorter.library.layout import class_folders
     from sorter.scheme import Axis, Scheme

@@ -34,7 +34,7 @@ def main() -> None:
     from sorter.commands.export import export
     from sorter.commands.job import load_job
     from sorter.commands.sort import sort
-    from sorter.dataset.crop import croppers
+    from sorter.dataset.croppers import croppers
 
     data.folder("frames")
     with tempfile.TemporaryDirectory() as name:

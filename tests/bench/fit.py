@@ -211,7 +211,7 @@ def run(environment: dict[str, str], examples: Path, to: Path, *options: str) ->
 
 def one_pass(paths: list[Path], views: int) -> float:
     """Seconds to decode pictures and run the backbone on one view or both, with a thread a core."""
-    from sorter.fit.efficientnet import efficientnet_lite0
+    from sorter.networks.efficientnet import efficientnet_lite0
     from sorter.networks.run import Backbone, Runners
     from sorter.pictures import images
     from sorter.threads import in_step

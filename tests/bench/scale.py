@@ -117,7 +117,7 @@ def report(folder: Path) -> None:
 def _job() -> Any:
     """A scheme of two axes, whose sorters are not asked."""
     from sorter.commands.job import Job
-    from sorter.dataset.crop import Whole
+    from sorter.dataset.croppers import Whole
     from sorter.library.caption import captioner_of
     from sorter.library.layout import class_folders
     from sorter.scheme import Axis, Class, Scheme

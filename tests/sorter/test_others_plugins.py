@@ -40,7 +40,7 @@ class Colours(Asker):
 LOCATOR = '''
 import os
 from sorter.classify.askers import Asker
-from sorter.dataset.crop import Cropper
+from sorter.dataset.croppers import Cropper
 from sorter.records import Box, Render
 
 

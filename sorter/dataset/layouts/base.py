@@ -104,10 +104,10 @@ class Sized(InFolders):
     """Pixels a side, where the pictures are not all squares of one size."""
 
     def side(self, items: Iterable[Item]) -> int:
-        """The side of the pictures, if all of them are squares of one size; else `resolution`."""
+        """The side of the pictures, if all of them are squares, but for those that are too small; else `resolution`."""
         sizes = {item.render.size for item in items}
-        size = sizes.pop() if len(sizes) == 1 else None
-        return size[0] if size and size[0] == size[1] else self.resolution
+        squares = [size[0] for size in sizes if size and size[0] == size[1]]
+        return max(squares) if sizes and len(squares) == len(sizes) else self.resolution
 
 
 layouts: Registry[Layout] = Registry("dataset layout", "modelsheet.layouts")

@@ -221,7 +221,7 @@ def test_simpletuner(ask: Callable[..., Diagnosis]) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_we_export_is_in_order(name: str, tmp_path: Path, frames: Path, job: Job) -> None:
-    from sorter.dataset.crop import croppers
+    from sorter.dataset.croppers import croppers
 
     sort(frames, tmp_path / "library", job)
     use = "imagefolder" if name == "diffusers" else name

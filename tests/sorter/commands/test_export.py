@@ -13,12 +13,12 @@ from PIL import Image, ImageOps
 from sorter.commands.export import export
 from sorter.commands.job import Job
 from sorter.commands.sort import sort
-from sorter.dataset.crop import croppers
+from sorter.dataset.croppers import croppers
 from sorter.errors import DatasetError, OptionsError
 from sorter.records import Box, Picture, Render, Verdict
 
 Tree = Callable[..., dict[str, str]]
-PAD = croppers.build("pad", size=64, fill="#00ff00")
+PAD = croppers.build("pad", size=64, fill="#00ff00", enlarge=True)
 
 
 @pytest.fixture
@@ -135,13 +135,15 @@ def test_centre_and_pad_make_squares_of_the_asked_size(library: Path, dataset: P
     ("use", "box"), [("centre", Box(40, 0, 120, 80)), ("pad", Box(0, -40, 160, 120)), ("none", None)]
 )
 def test_croppers_say_which_part_of_a_wide_picture_they_take(use: str, box: Box | None) -> None:
-    wanted = croppers.build(use)(*of_size(160, 80))
+    options = {} if use == "none" else {"enlarge": True}
+    wanted = croppers.build(use, **options)(*of_size(160, 80))
     assert wanted.crop == box
     assert wanted.size == (None if use == "none" else (512, 512))
+    assert box is None or croppers.build(use)(*of_size(160, 80)).size == box.size
 
 
 def test_a_tall_picture_is_cropped_in_its_middle() -> None:
-    assert croppers.build("centre", size=8)(*of_size(3, 9)) == Render("ab", Box(0, 3, 3, 6), size=(8, 8))
+    assert croppers.build("centre", size=8, enlarge=True)(*of_size(3, 9)) == Render("ab", Box(0, 3, 3, 6), size=(8, 8))
 
 
 def test_a_picture_that_was_edited_by_hand_is_exported_as_it_is_now(

@@ -21,7 +21,7 @@ from sorter.commands.export import export
 from sorter.commands.job import Job
 from sorter.commands.sort import sort
 from sorter.commands.undo import undo
-from sorter.dataset.crop import croppers
+from sorter.dataset.croppers import croppers
 from sorter.dataset.layouts import Item, layouts
 from sorter.dataset.layouts.base import kept_in_front
 from sorter.dataset.layouts.shards import PICTURES, spread
@@ -31,7 +31,7 @@ from sorter.records import Render
 from tests.sd_scripts import parse
 
 Tree = Callable[..., dict[str, str]]
-PAD = croppers.build("pad", size=64)
+PAD = croppers.build("pad", size=64, enlarge=True)
 BESIDE = {"kohya": "1_mira", "onetrainer": "mira", "ai-toolkit": "images/mira", "simpletuner": "images/mira"}
 """Layouts with a .txt beside each picture -> the folder of the pictures."""
 SCHEMA = {
@@ -144,7 +144,7 @@ def test_provenance_says_where_a_dataset_came_from_and_names_no_folder(
     about = json.loads((dataset / "modelsheet.json").read_text(encoding="utf-8"))
     assert about["scheme"]["name"] == "test" and about["pictures"] == 4 and about["layout"] == use
     assert set(about["sorters"]) == {"direction", "mood"}
-    assert about["crop"] == {"use": "pad", "size": 64, "fill": "#000000"}
+    assert about["crop"] == {"use": "pad", "size": 64, "enlarge": True, "fill": "#000000"}
     for path in dataset.rglob("*"):
         if path.is_file() and ".modelsheet" not in path.parts:
             assert str(tmp_path).encode() not in path.read_bytes()
@@ -321,6 +321,17 @@ def test_pictures_that_are_enlarged_are_counted(library: Path, dataset: Path, jo
     assert export(library, dataset, job, crop=PAD, **how).counts["enlarged, being smaller than asked for"] == 4
     small = croppers.build("centre", size=16)
     assert not export(library, dataset, job, crop=small, **how).counts["enlarged, being smaller than asked for"]
+
+
+def test_pictures_with_too_few_pixels_are_left_small_unless_it_is_asked_for(
+    library: Path, dataset: Path, job: Job
+) -> None:
+    report = export(library, dataset, job, crop=croppers.build("centre", size=64))
+    assert report.counts["left small, having fewer pixels than asked for"] == report.counts["exported"] == 4
+    assert not report.counts["enlarged, being smaller than asked for"]
+    for path in dataset.rglob("*.png"):
+        with Image.open(path) as image:
+            assert image.size == (32, 32)
 
 
 def test_an_unknown_axis_to_balance_is_a_sentence(library: Path, dataset: Path, job: Job) -> None:

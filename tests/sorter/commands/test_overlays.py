@@ -92,7 +92,7 @@ def test_black_bars_are_cut_before_anything_else(
 ) -> None:
     framed, (left, upper, right, lower) = with_bars(clean[9], top, side)
     library = sorted_({"barred.jpg": framed, "plain.jpg": clean[9]})
-    assert exported(run, library, dataset)["black bars cut off"] == 1
+    assert exported(run, library, dataset)["with black bars cut off"] == 1
     found = by_name(dataset)["barred"]
     height, width = grey(found).shape
     assert 0 <= right - left - width <= 4 and 0 <= lower - upper - height <= 4
@@ -110,7 +110,7 @@ def test_black_bars_are_cut_before_anything_else(
 def test_bars_are_kept_if_asked_for(clean: list[Image.Image], sorted_: Any, run: Run, dataset: Path) -> None:
     library = sorted_({"barred.jpg": with_bars(clean[9], 91)[0]})
     counts = exported(run, library, dataset, "--overlays", "keep")
-    assert "black bars cut off" not in counts
+    assert "with black bars cut off" not in counts
     (there,) = library.rglob("barred-*.jpg")
     assert (dataset / there.name).read_bytes() == there.read_bytes()
 
@@ -123,7 +123,7 @@ def test_subtitles_are_black_in_each_trainers_mask(
     drawn, box = SUBTITLE.draw(clean[9])
     library = sorted_({"spoken.jpg": drawn, "silent.jpg": clean[3]})
     counts = exported(run, library, dataset, "--as", use, "--overlays", "mask")
-    assert (counts["subtitles masked"], counts["exported"]) == (1, 2)
+    assert (counts["with subtitles masked"], counts["exported"]) == (1, 2)
     stems = {path.stem.rpartition("-")[0]: path.stem for path in library.rglob("*.jpg")}
     masks = {name: grey(dataset / MASKED[use].format(stem)) for name, stem in stems.items()}
     spoken = masks["spoken"]
@@ -154,7 +154,7 @@ def test_a_subtitle_at_the_bottom_is_cut_off(clean: list[Image.Image], sorted_: 
     drawn, (_, top, _, _) = SUBTITLE.draw(clean[9])
     library = sorted_({"spoken.jpg": drawn, "silent.jpg": clean[3]})
     counts = exported(run, library, dataset, "--overlays", "cut")
-    assert counts["subtitles cut off"] == 1
+    assert counts["with subtitles cut off"] == 1
     height, width = grey(by_name(dataset)["spoken"]).shape
     assert width == 1280 and top - 30 < height <= top
     assert by_name(dataset, ".jpg").keys() == {"silent"}
@@ -166,7 +166,12 @@ def test_words_of_the_scene_stay(clean: list[Image.Image], sorted_: Any, run: Ru
     sign = Subtitle("DejaVuSerif", "boxed", "English", 0.09, ("BAKERY",), margin=0.5)
     library = sorted_({"shop.jpg": sign.draw(clean[9])[0]})
     counts = exported(run, library, dataset, "--overlays", "cut")
-    assert not counts.keys() & {"subtitles cut off", "subtitles masked", "logos cut off", "logos masked"}
+    assert not counts.keys() & {
+        "with subtitles cut off",
+        "with subtitles masked",
+        "with logos cut off",
+        "with logos masked",
+    }
     assert by_name(dataset, ".jpg").keys() == {"shop"}
 
 
@@ -176,7 +181,7 @@ def test_a_logo_is_known_by_its_staying(clean: list[Image.Image], sorted_: Any, 
     (left, top, right, bottom) = marked[0][1]
     library = sorted_({f"{number:02}.jpg": picture for number, (picture, _) in enumerate(marked)})
     counts = exported(run, library, dataset, "--as", "kohya", "--overlays", "mask")
-    assert counts["logos masked"] == 24
+    assert counts["with logos masked"] == 24
     for path in (dataset / "masks").rglob("*.png"):
         assert (grey(path)[top:bottom, left:right] == 0).mean() > 0.95
         assert (grey(path) == 255).mean() > 0.9
@@ -192,7 +197,7 @@ def test_what_was_found_is_not_looked_for_again(
         said = {"size": [1280, 720], "margins": [0, 100, 0, 100], "window": [0, 100, 1280, 620]}
         changed = db.execute("UPDATE label SET name = ? WHERE axis = 'bars'", (json.dumps(said),)).rowcount
     assert changed == 1
-    assert exported(run, library, tmp_path / "again")["black bars cut off"] == 1
+    assert exported(run, library, tmp_path / "again")["with black bars cut off"] == 1
     assert grey(by_name(tmp_path / "again")["plain"]).shape == (520, 1280)
 
 
@@ -202,7 +207,7 @@ def test_a_dark_scene_has_the_bars_of_its_source(
     dark = Image.fromarray((np.asarray(clean[0]) * 0.02).astype(np.uint8))
     pictures = {f"{number}.png": with_bars(clean[3 * number], 80)[0] for number in range(5)}
     library = sorted_(pictures | {"dark.png": with_bars(dark, 80)[0]})
-    assert exported(run, library, dataset)["black bars cut off"] == 6
+    assert exported(run, library, dataset)["with black bars cut off"] == 6
     assert {grey(path).shape for path in by_name(dataset).values()} == {(558, 1280)}
 
 
@@ -217,10 +222,12 @@ def test_odd_pictures_are_exported_as_they_are(mode: str, sorted_: Any, run: Run
             "white.png": Image.new("RGB", (640, 360), "white"),
             "strip.png": Image.fromarray(noise),
             "tiny.png": Image.fromarray(noise[:16, :16]),
+            "thread.png": Image.new("RGB", (3000, 5), "white"),
+            "ribbon.png": Image.fromarray(np.tile(noise, (1, 3, 1))),
         }
     )
     counts = exported(run, library, dataset, "--overlays", mode)
-    assert counts["exported"] == 4
+    assert counts["exported"] == 6
     assert not [name for name in counts if "cut" in name or "mask" in name]
 
 
@@ -265,7 +272,7 @@ def test_a_page_shows_what_was_found(
     green, red = (np.asarray(one.convert("RGB"), np.int16) for one in pictures)
     assert ((green[..., 1] > 180) & (green[..., [0, 2]].max(axis=2) < 120)).any(axis=1).sum() > 100  # down both sides
     assert ((red[..., 0] > 180) & (red[..., 1:].max(axis=2) < 120)).any(axis=0).sum() > 50
-    assert exported(run, library, dataset, "--overlays", "cut")["subtitles cut off"] == 1  # nothing is asked twice
+    assert exported(run, library, dataset, "--overlays", "cut")["with subtitles cut off"] == 1  # nothing is asked twice
 
 
 def test_a_library_without_pictures_has_a_page_that_says_so(run_cli: Any, tmp_path: Path) -> None:
@@ -319,5 +326,18 @@ def test_bars_that_were_asked_for_while_sorting_are_not_looked_for_again(
     scheme.write_text(text, encoding="utf-8")
     library = sorted_({"barred.jpg": with_bars(clean[9], 90)[0]})
     assert rows(library) == 1
-    assert exported(run, library, dataset)["black bars cut off"] == 1
+    assert exported(run, library, dataset)["with black bars cut off"] == 1
     assert rows(library) == 1
+
+
+def test_a_library_that_cannot_be_written_is_exported_all_the_same(
+    clean: list[Image.Image], sorted_: Any, run: Run, tmp_path: Path, nobody: Any
+) -> None:
+    """What was found in it cannot be kept then."""
+    library = sorted_({"barred.jpg": with_bars(clean[9], 90)[0]})
+    (tmp_path / "theirs").mkdir()
+    manifest = library / ".modelsheet" / "manifest.sqlite"
+    before = manifest.read_bytes()
+    with nobody(tmp_path / "theirs"):
+        assert exported(run, library, tmp_path / "theirs" / "dataset")["with black bars cut off"] == 1
+    assert manifest.read_bytes() == before

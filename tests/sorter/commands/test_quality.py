@@ -14,7 +14,7 @@ from sorter.commands.doctor import doctor
 from sorter.commands.export import export
 from sorter.commands.job import Job
 from sorter.commands.sort import sort
-from sorter.dataset.crop import croppers
+from sorter.dataset.croppers import croppers
 from sorter.dataset.doctor import trainers
 from sorter.dataset.repeats import quality_repeats
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from sorter.dataset.crop import Cropper, croppers, framed
+from sorter.dataset.croppers import Cropper, croppers, framed
 from sorter.dataset.overlays import Clear, Looked, Overlays, clear, find_subtitles, find_windows
 from sorter.pictures.still_bars import Margins
 from sorter.records import Box, Label, Picture, Render, Verdict
@@ -39,6 +39,7 @@ def test_which_lines_are_subtitles() -> None:
         at(640, 600, 60, 45): True,  # "No."
         at(640, 40, 500, 50): True,  # at the top
         at(1150, 690, 150, 24): True,  # a watermark in a corner
+        at(1150, 690, 30, 20): False,  # a flower there
         at(640, 360, 300, 60): False,  # a sign in the middle
         at(300, 600, 300, 60): False,  # a sign aside
         at(640, 600, 900, 200): False,  # a title
@@ -58,18 +59,20 @@ def test_a_subtitle_is_cut_off_with_both_its_lines_or_masked() -> None:
     low = Overlays(SIZE, None, lines)
     assert clear(low, "bars") == Clear()
     assert clear(low, "keep") == Clear()
-    assert clear(low, "cut") == Clear(Box(0, 0, 1280, 592), (), ("subtitles cut off",))
+    assert clear(low, "cut") == Clear(Box(0, 0, 1280, 592), (), ("with subtitles cut off",))
     masked = clear(low, "mask")
-    assert masked == Clear(None, (Box(382, 592, 898, 648), Box(282, 642, 998, 698)), ("subtitles masked",))
+    assert masked == Clear(None, (Box(382, 592, 898, 648), Box(282, 642, 998, 698)), ("with subtitles masked",))
     high_up = Overlays(SIZE, None, (at(640, 520, 500, 40), *lines))
     assert clear(high_up, "cut").window is None
     assert len(clear(high_up, "cut").hidden) == 3
-    assert clear(high_up, "cut", masked=False) == Clear(None, (), ("subtitles left in",))
+    assert clear(high_up, "cut", masked=False) == Clear(
+        None, (), ("with subtitles left in, as this layout has no masks",)
+    )
 
 
 def test_a_logo_is_cut_off_where_it_costs_least() -> None:
     found = Overlays(SIZE, None, (), (Box(1180, 30, 1250, 100),))
-    assert clear(found, "cut") == Clear(Box(0, 0, 1166, 720), (), ("logos cut off",))
+    assert clear(found, "cut") == Clear(Box(0, 0, 1166, 720), (), ("with logos cut off",))
 
 
 def test_boxes_are_said_in_the_pixels_of_what_is_left() -> None:
@@ -77,7 +80,7 @@ def test_boxes_are_said_in_the_pixels_of_what_is_left() -> None:
     cleared = clear(found, "mask")
     assert cleared.window == WIDE
     assert cleared.hidden == (Box(332, 382, 948, 438),)  # the logo lies in the bar
-    assert cleared.done == ("black bars cut off", "subtitles masked")
+    assert cleared.done == ("with black bars cut off", "with subtitles masked")
 
 
 def test_dark_pictures_have_the_bars_of_their_source_and_others_keep_their_own() -> None:
@@ -93,10 +96,11 @@ def test_dark_pictures_have_the_bars_of_their_source_and_others_keep_their_own()
 
 
 def test_a_cropper_sees_what_is_within_the_bars() -> None:
-    rendered, mask = framed(*on(Box(100, 190, 300, 390)), Subject(), Clear(WIDE))
+    rendered, mask, *_ = framed(*on(Box(100, 190, 300, 390)), Subject(), Clear(WIDE))
     assert rendered == Render("ab", Box(100, 100, 300, 300), size=(64, 64), window=WIDE)
     assert mask is None
-    rendered, mask = framed(*on(Box(0, 0, 1, 1)), croppers.build("pad", size=64), Clear(WIDE, (Box(0, 500, 900, 540),)))
+    cleared = Clear(WIDE, (Box(0, 500, 900, 540),))
+    rendered, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("pad", size=64), cleared)
     assert rendered.crop == Box(0, -370, 1280, 910)
     assert mask == rendered._replace(mask=True, hidden=(Box(0, 500, 900, 540),))
 
@@ -105,13 +109,13 @@ def test_a_picture_that_is_still_to_be_turned_is_cropped_at_its_own_side() -> No
     """A box on the left of what was found is on the right of what will stand, and is cut out of what stands now."""
     window = Box(100, 0, 1240, 720)
     picture, verdict = on(Box(200, 100, 400, 300), mirror=True)
-    rendered, _ = framed(picture, verdict, Subject(), Clear(window), turn=True)
+    rendered, *_ = framed(picture, verdict, Subject(), Clear(window), turn=True)
     assert rendered == Render("ab", Box(100, 100, 300, 300), mirror=True, size=(64, 64), window=window)
 
 
 def test_only_what_a_crop_shows_is_masked() -> None:
     hidden = Box(0, 0, 100, 50), Box(600, 600, 700, 640)
-    _, mask = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden))
+    _, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden))
     assert mask and mask.hidden == hidden[1:]
-    _, mask = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden[:1]))
+    _, mask, *_ = framed(*on(Box(0, 0, 1, 1)), croppers.build("centre", size=64), Clear(None, hidden[:1]))
     assert mask is None

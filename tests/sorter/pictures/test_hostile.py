@@ -33,7 +33,7 @@ import sorter
 from sorter.commands.export import export
 from sorter.commands.job import Job
 from sorter.commands.sort import sort
-from sorter.dataset.crop import croppers
+from sorter.dataset.croppers import croppers
 from sorter.errors import PictureError
 from sorter.pictures import images, limits
 from sorter.records import Render

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sorter.errors import MissingExtra, ModelError
-from sorter.fit.pth import MAGIC, VERSION, read_pth
+from sorter.networks.pth import MAGIC, VERSION, read_pth
 from sorter.pictures.hashing import perceptual_hash
 
 

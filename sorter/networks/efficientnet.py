@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.errors import MissingExtra, ModelError
-from sorter.fit.pth import read_pth
 from sorter.networks.graph import Graph, Layer
+from sorter.networks.pth import read_pth
 
 SIZE = 224
 STAGES = ((1, 1), (2, 2), (2, 2), (3, 2), (3, 1), (4, 2), (1, 1))
@@ -28,13 +28,24 @@ EPSILON = 1e-3
 Weights = dict[str, NDArray[np.float32]]
 
 
-@functools.cache
-def efficientnet_lite0() -> Graph:
-    """The network from pictures in -1..1 to its last map (7, 7, 1280).
+def efficientnet_lite0(size: int = SIZE) -> Graph:
+    """The network from pictures (size, size, 3) in -1..1 to its last map: (7, 7, 1280) at 224 pixels.
 
     Raises MissingExtra where the package with the weights is not installed.
     """
-    return _Builder(_weights()).graph()
+    return _built(size)[0]
+
+
+def stage_maps(size: int = SIZE) -> tuple[Graph, tuple[int, ...]]:
+    """The same network without its widened last map; and the place of each stage's last layer, in their order."""
+    graph, ends = _built(size)
+    return graph.upto(ends[-1]), ends
+
+
+@functools.cache
+def _built(size: int) -> tuple[Graph, tuple[int, ...]]:
+    builder = _Builder(_weights())
+    return builder.graph(size), tuple(builder.ends)
 
 
 def _weights() -> Weights:
@@ -51,8 +62,9 @@ class _Builder:
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
         self.layers = [Layer("InputLayer", (), {})]
+        self.ends: list[int] = []
 
-    def graph(self) -> Graph:
+    def graph(self, size: int) -> Graph:
         self._scale_input()
         self._conv("_conv_stem", 2)
         self._norm("_bn0")
@@ -62,10 +74,11 @@ class _Builder:
             for index in range(blocks):
                 self._block(f"_blocks.{block}.", stride if index == 0 else 1, skip=index > 0)
                 block += 1
+            self.ends.append(len(self.layers) - 1)
         self._conv("_conv_head", 1)
         self._norm("_bn1")
         self._relu()
-        return Graph(SIZE, tuple(self.layers))
+        return Graph(size, tuple(self.layers))
 
     def _scale_input(self) -> None:
         """((x + 1) / 2 - mean) / std as a batch normalisation, which, unlike a changed first kernel, also keeps the
