@@ -61,8 +61,8 @@ def export(
     the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
     `distinct`: leave out copies of a better picture; `thin`: and all but this share of a scene's neighbours.
     `validation`: what is held out. `quality`: how often the best pictures are repeated. Run again, it writes only what
-    has changed. Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or there is nothing to
-    export, or nothing that can be held out.
+    has changed. Raises OptionsError, MissingExtra, and DatasetError where `to` is not ours to write to, or there is
+    nothing to export, or nothing that can be held out.
     """
     layout = _layout(use, to, at, resolution)
     _check_options(job, use, layout, balance, overlays, validation, quality)
