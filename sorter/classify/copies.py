@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sorter.classify.crops import Parts, Points, find_parts, joined
-from sorter.pictures.align import SIDE, Aligned, aligned, sampled
+from sorter.pictures.align import ROUNDS, SIDE, Aligned, aligned, sampled
 from sorter.pictures.hashing import Hashes, distance, pairs_within
 
 Places = NDArray[np.signedinteger[Any]]
@@ -209,19 +209,18 @@ def _grouped(looked: Looked, pairs: Parts) -> list[Group]:
 def _proof(looked: Looked, pairs: Parts) -> tuple[list[str], Floats]:
     """How the inner picture of each pair is a copy of the outer one, empty where it is none; and by how much they
     differ where it is most."""
-    words: list[str] = []
-    change = [np.empty(0, np.float32)]
-    for some in _parts(np.arange(len(pairs.outer)), LOOKS_AT_ONCE):
-        part = pairs.at(some)
-        inner, outer = _turned(looked.smalls(part.inner), part.is_mirrored), looked.smalls(part.outer)
-        found = aligned(inner, outer, part.where, rounds=0)
-        new = np.array(_words(found, part.is_mirrored), object)
-        rest = np.flatnonzero(~_is_whole(part) | (new == ""))
-        better = aligned(inner[rest], outer[rest], part.where[rest])
-        new[rest], found.change[rest] = _words(better, part.is_mirrored[rest]), better.change
-        words += new.tolist()
-        change.append(found.change)
-    return words, np.concatenate(change)
+    words, change = np.full(len(pairs.outer), "", object), np.zeros(len(pairs.outer), np.float32)
+
+    def prove(rows: Places, rounds: int) -> None:
+        for some in _parts(rows, LOOKS_AT_ONCE):
+            part = pairs.at(some)
+            inner = _turned(looked.smalls(part.inner), part.is_mirrored)
+            found = aligned(inner, looked.smalls(part.outer), part.where, rounds)
+            words[some], change[some] = _words(found, part.is_mirrored), found.change
+
+    prove(np.flatnonzero(_is_whole(pairs)), 0)  # most copies need not be aligned
+    prove(np.flatnonzero(words == ""), ROUNDS)
+    return words.tolist(), change
 
 
 def _words(found: Aligned, is_mirrored: Flags) -> list[str]:
