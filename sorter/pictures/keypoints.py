@@ -85,10 +85,8 @@ def _extrema(difference: Floats) -> Floats:
 def _around(values: Floats, largest: np.ufunc) -> Floats:
     """The largest of the 27 values around each inner one."""
     for axis in range(3):
-        first, middle, last = (
-            np.take(values, np.arange(start, values.shape[axis] - 2 + start), axis) for start in range(3)
-        )
-        values = largest(largest(first, middle), last)
+        turned = np.moveaxis(values, axis, 0)
+        values = np.moveaxis(largest(largest(turned[:-2], turned[1:-1]), turned[2:]), 0, axis)
     return values
 
 
