@@ -34,7 +34,7 @@ RUN_BITS = 3
 """Bits up to which one frame stands for another: of so little cropped, aligning finds the rest."""
 LIKE = 0.985
 """The correlation of copies, at least."""
-CHANGE, OF_CROP, MOST_CHANGE = 12.0, 90.0, 32.0
+CHANGE, OF_CROP, MOST_CHANGE = 10.0, 110.0, 32.0
 """Grey values by which copies differ in one place beyond their edges, at most: of the same frame; more for each part of
 a side that was cut away, since a crop's pixels are others; and in any case."""
 SAME_FRAME = 0.97
