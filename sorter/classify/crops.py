@@ -7,6 +7,7 @@ differ. Each match says by how much the one picture would be scaled and moved; m
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,22 +103,21 @@ def _matches(hashes: Hashes, others: Hashes, places: Halves, other_places: Halve
 
     Points that stand where they stood say nothing of a crop; a scene whose camera does not move is full of them.
     """
-    found = []
+    found = [Matches(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.uint8))]
+    low = np.uint64((1 << KEY) - 1)
     for shift in (0, KEY):
-        keys, other_keys = (
-            ((values >> np.uint64(shift)) & np.uint64((1 << KEY) - 1)).astype(np.uint32) for values in (hashes, others)
-        )
+        keys, other_keys = (((values >> np.uint64(shift)) & low).astype(np.uint32) for values in (hashes, others))
         for first, second in _joined(keys, other_keys):
             good = owner[first] < owner[second]  # or the pair comes the other way around, too
+            if shift:
+                good &= (hashes[first] ^ others[second]) & low != 0  # or it was found by the first key
             first, second = first[good], second[good]
             bits = distance(hashes[first], others[second])
             good = bits <= DIFFER
             good[good] = (np.abs(places[first[good], :2] - other_places[second[good], :2]) > STILL).any(axis=1)
-            found.append(np.stack([first[good], second[good], bits[good]]))
-    every = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int32)
-    _, once = np.unique(every[0].astype(np.int64) * len(hashes) + every[1], return_index=True)
-    first, second, bits = every[:, once]
-    return Matches(first, second, bits.astype(np.uint8))
+            found.append(Matches(first[good], second[good], bits[good]))
+    first, second, bits = (np.concatenate(column) for column in zip(*found, strict=True))
+    return Matches(first, second, bits)
 
 
 def _joined(keys: NDArray[np.uint32], others: NDArray[np.uint32]) -> Iterator[tuple[Places, Places]]:
@@ -127,23 +127,25 @@ def _joined(keys: NDArray[np.uint32], others: NDArray[np.uint32]) -> Iterator[tu
     start = np.searchsorted(ranked, sought, "left").astype(np.int32)
     counts = np.searchsorted(ranked, sought, "right").astype(np.int32) - start
     counts[counts > MOST_SHARED] = 0
-    shared = np.flatnonzero(counts)
-    order, start, counts = order[shared], start[shared], counts[shared]
-    before = np.cumsum(counts, dtype=np.int64) - counts
-    for some in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(before // PAIRS_AT_ONCE)) + 1):
-        times = counts[some]
+    del ranked, sought
+    until = np.cumsum(counts, dtype=np.int64)
+    most = int(until[-1]) if len(until) else 0
+    bounds = [*np.searchsorted(until, range(0, most, PAIRS_AT_ONCE), "right").tolist(), len(until)]
+    for low, high in pairwise(bounds):
+        times = counts[low:high]
         within = np.arange(times.sum()) - np.repeat(np.cumsum(times) - times, times)
-        yield np.repeat(order[some], times), other_order[np.repeat(start[some], times) + within]
+        yield np.repeat(order[low:high], times), other_order[np.repeat(start[low:high], times) + within]
 
 
 def _agreeing(
     places: Halves, other_places: Halves, owner: Places, shapes: Floats, matches: Matches
 ) -> Iterator[tuple[tuple[Places, Places], Floats, Floats]]:
     """The pairs of pictures whose matches agree, some at a time: the one and the other, scale and offset."""
-    one, other = owner[matches.first].astype(np.int64), owner[matches.second].astype(np.int64)
-    pair = one * len(shapes) + other
-    rows = np.lexsort((matches.bits, pair))
-    bounds = np.flatnonzero(np.diff(pair[rows], prepend=-1, append=-1))
+    one, other = owner[matches.first], owner[matches.second]
+    ranks = (one.astype(np.int64) * len(shapes) + other) << 6 | matches.bits  # of 64 bits, 14 at most
+    rows = np.argsort(ranks)
+    bounds = np.flatnonzero(np.diff(ranks[rows] >> 6, prepend=-1, append=-1))
+    del ranks
     firsts, counts = bounds[:-1], np.diff(bounds)
     enough = np.flatnonzero((counts > 1) | (matches.bits[rows[firsts]] <= CERTAIN))
     for start in range(0, len(enough), TRANSFORMS_AT_ONCE):
@@ -155,7 +157,7 @@ def _agreeing(
         others = _even(other_places[matches.second[chosen]], shapes[other[chosen]])
         good, scale, offset = _transforms(ones, others, matches.bits[chosen[:, 0]], is_there)
         first = chosen[good, 0]
-        yield (one[first], other[first]), scale[good], offset[good]
+        yield (one[first].astype(np.int64), other[first].astype(np.int64)), scale[good], offset[good]
 
 
 def _transforms(
