@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sorter.dataset.croppers.base import Fill, Squares, croppers, kept_inside
+from sorter.dataset.croppers.base import UNSURE, Fill, Squares, croppers, kept_inside
 from sorter.dataset.croppers.plain import Pad
 from sorter.errors import OptionsError, nearest
 from sorter.records import Box, Picture, Render, Verdict
@@ -58,7 +58,7 @@ class Subject(Squares):
         return tuple(self.words.values())
 
     def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
-        unsure = () if self._head(verdict) else ("padded, since nobody is sure where the head is",)
+        unsure = () if self._head(verdict) else (UNSURE,)
         return *super().remarks(picture, verdict), *unsure
 
     def check(self, askers: Collection[str], where: str) -> None:
