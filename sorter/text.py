@@ -54,6 +54,16 @@ def is_reserved(name: str) -> bool:
 
 
 SIDES = {"left": "right", "right": "left"}
+NO_SIDE = re.compile(
+    r" (?:next to|in front|in the (?:middle|cent(?:er|re))|behind|beside|above|below|under|on top)\b", re.IGNORECASE
+)
+"""What stands after "right" where it means exactly, and after "left" where it means abandoned."""
+OF_A_SIDE = re.compile(
+    r"\b(?:the|her|his|its|their|to|from|upper|lower|facing|looking|turned|turning|pointing) $", re.IGNORECASE
+)
+"""What stands before them where they are sides all the same: "on the right in front of a tree"."""
+LONGEST_OF_THEM = 12
+"""Characters before a word at which is looked for that."""
 
 
 def swap_sides(text: str) -> str:
@@ -63,5 +73,8 @@ def swap_sides(text: str) -> str:
 
 def _other_side(found: re.Match[str]) -> str:
     word = found[0]
+    before = found.string[max(0, found.start() - LONGEST_OF_THEM) : found.start()]
+    if NO_SIDE.match(found.string, found.end()) and not OF_A_SIDE.search(before):
+        return word
     other = SIDES[word.lower()]
     return other.upper() if word.isupper() else other.capitalize() if word[0].isupper() else other

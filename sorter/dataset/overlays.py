@@ -35,6 +35,8 @@ CORNER = 0.12, 0.3
 """How far from the edge the middle of a watermark may lie, as shares of the height and of the width."""
 SMALL = 0.06
 """The height of a watermark's line, at most."""
+LONG = 2.5
+"""A watermark's line is at least so many times as wide as it is high; a flower in a corner is not."""
 GROWN = 0.2
 """Of a line's height, by which its box is made larger on each side: outlines and shadows."""
 MOST_CUT = 0.2
@@ -114,7 +116,7 @@ def find_subtitles(text: Iterable[Box], whole: Box) -> tuple[Box, ...]:
             continue
         across, down = (line.left + line.right) / 2 / width, (line.top + line.bottom) / 2 / height
         is_subtitle = abs(across - 0.5) <= CENTRED and (down >= LOW or down <= HIGH)
-        is_small = line.size[1] <= SMALL * height and line.left > 0 and line.right < width
+        is_small = line.size[1] <= min(SMALL * height, line.size[0] / LONG) and line.left > 0 and line.right < width
         is_in_corner = min(down, 1 - down) <= CORNER[0] and min(across, 1 - across) <= CORNER[1]
         if is_subtitle or (is_small and is_in_corner):
             found.append(box)

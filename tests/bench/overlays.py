@@ -24,6 +24,7 @@ from PIL import Image
 from sorter.classify.overlays import Bars, Text
 from sorter.classify.view import View
 from sorter.dataset.overlays import find_subtitles
+from sorter.errors import PictureError
 from sorter.networks.run import Runners
 from sorter.pictures import images
 from sorter.pictures.logos import SIDE, find_logos
@@ -101,9 +102,8 @@ def _watermarks(frames: list[Image.Image]) -> None:
             drawn, (left, top, right, bottom) = mark.draw(frame, corner)
             lines = _lines(jpeg(drawn, 85))
             seen = [part for box in lines if (part := Box(left, top, right, bottom).seen_from(box))]
-            found += bool(seen) and sum(math.prod(part.size) for part in seen) > COVERED * (right - left) * (
-                bottom - top
-            )
+            area = sum(math.prod(part.size) for part in seen)
+            found += area > COVERED * (right - left) * (bottom - top)
             tries += 1
     print(f"watermarks in a corner, of one picture alone: {found} of {tries}", flush=True)
 
@@ -162,14 +162,16 @@ def _marks(pictures: Iterable[Image.Image]) -> list[Box]:
 def _strangers(folder: Path) -> None:
     counts, seen = Counter[str](), 0
     for path in _pictures(folder):
-        with Image.open(path) as image:
-            size = image.size
-        found, window = _lines(path.read_bytes()), _window(path.read_bytes())
+        try:
+            found, window = _lines(path.read_bytes()), _window(path.read_bytes())
+        except PictureError:
+            counts["unreadable"] += 1
+            continue
         seen += 1
         counts["with a window"] += window is not None
         counts["with subtitles"] += bool(found)
         if found:
-            print(f"  {path.relative_to(folder)} {size}: {[box.sides for box in found]}")
+            print(f"  {path.relative_to(folder)}: {[box.sides for box in found]}")
     print(f"{folder}: {seen} pictures, {dict(counts)}", flush=True)
 
 

@@ -22,6 +22,10 @@ from sorter.text import swap_sides
             "copyright, leftover, bright light, cleft chin, left2",
             "copyright, leftover, bright light, cleft chin, left2",
         ),
+        ("a girl right next to a tree, left behind", "a girl right next to a tree, left behind"),  # no sides
+        ("looking left behind her", "looking right behind her"),
+        ("on the right in front of a tree", "on the left in front of a tree"),
+        ("right-over-left kimono", "left-over-right kimono"),
         ("", ""),
     ],
 )

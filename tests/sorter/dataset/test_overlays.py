@@ -39,6 +39,7 @@ def test_which_lines_are_subtitles() -> None:
         at(640, 600, 60, 45): True,  # "No."
         at(640, 40, 500, 50): True,  # at the top
         at(1150, 690, 150, 24): True,  # a watermark in a corner
+        at(1150, 690, 30, 20): False,  # a flower there
         at(640, 360, 300, 60): False,  # a sign in the middle
         at(300, 600, 300, 60): False,  # a sign aside
         at(640, 600, 900, 200): False,  # a title
