@@ -52,7 +52,7 @@ def write_page(
             more = f"and {len(some) - len(drawn):,} more" if len(drawn) < len(some) else ""
             words = [] if sections else [WORDS]
             sections.append(Section(f"{title.capitalize()} ({len(some):,})", words, pictures=shown, more=more))
-    rows = list(report.counts.items())
+    rows = [(name, count) for name, count in report.counts.items() if count]
     try:
         text = page(f"Crops: {library.name}", [Section("In short", rows=rows), *sections], contents=len(sections) > 1)
         write(to, text.encode())

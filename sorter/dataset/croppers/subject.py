@@ -22,7 +22,7 @@ HIGH = {"close": 0.48, "mid": 0.32, "full": 0.5}
 upper third; in a mid shot there is a little room above the head, and the body below. A full shot takes all it can."""
 NEARLY = 1.3
 """Times the asked side, up to which a square still counts as that shot."""
-WORDS: dict[Shot, str] = {"close": "close-up", "mid": "upper body", "full": "full body"}
+WORDS: dict[Shot, str] = {"close": "close-up", "mid": "medium shot", "full": "wide shot"}
 
 
 @croppers.add("subject")

@@ -86,7 +86,7 @@ def test_a_template_places_the_shot_and_an_option_changes_it(
     scheme.write_text(text, encoding="utf-8")
     words = ("export", tmp_path / "library", "--to", tmp_path / "dataset", "--scheme", scheme, "--shot", "full")
     assert run_cli(*words)[0] == 0
-    assert rows_of(tmp_path / "dataset")["left_a"]["text"] == "full body of mira, facing left"
+    assert rows_of(tmp_path / "dataset")["left_a"]["text"] == "wide shot of mira, facing left"
     assert run_cli("check", "--scheme", scheme)[0] == 0
     code, _, err = run_cli(*words[:-1], "ful")
     assert code == 2 and "shot" in err and len(err.strip().splitlines()) == 1
