@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -74,16 +75,14 @@ class Coverage:
     @property
     def filled(self) -> tuple[int, int]:
         """How many combinations of all axes have pictures, and of how many."""
-        told = [axis for axis in self.axes if self._said[axis]]
+        told = {axis: names for axis, names in self._said.items() if names}
+        pictures = (dict(kind) for kind in self.numbers.kinds)
         there = {
             tuple([classes[axis] for axis in told])
-            for kind in self.numbers.kinds
-            if all((classes := dict(kind)).get(axis) in self._said[axis] for axis in told)
+            for classes in pictures
+            if all(classes.get(axis) in names for axis, names in told.items())
         }
-        possible = 1
-        for axis in told:
-            possible *= len(self._said[axis])
-        return len(there), possible
+        return len(there), math.prod(map(len, told.values()))
 
     def largest(self, axis: str, most: int) -> list[str]:
         """The classes of an axis in their order; of too many, those with the most pictures."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sorter.dataset.layouts import Item
+from sorter.errors import DatasetError
 from sorter.tally import Report, Track, silent
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def look_at_items(
 ) -> Looked:
     """Look at each picture, once on this machine. `files`: hash of a picture as it stands -> where.
 
-    Those that cannot be read are left out, and named in the report. Raises MissingExtra.
+    Those that cannot be read are left out, and named in the report. Raises MissingExtra, DatasetError if none can be.
     """
     import numpy as np
 
@@ -45,5 +46,8 @@ def look_at_items(
     finally:
         cache.close()
     kept = [item for item in items if item.render.sha256 in seen]
-    plain, mirrored, edges = zip(*(seen[item.render.sha256] for item in kept), strict=True) if kept else ((), (), ())
+    if not kept:
+        first = report.failures[-1]
+        raise DatasetError(f"{first.path}: {first.reason}; so it is with all pictures of the library")
+    plain, mirrored, edges = zip(*(seen[item.render.sha256] for item in kept), strict=True)
     return Looked(kept, np.array(plain, np.uint64), np.array(mirrored, np.uint64), list(edges))

@@ -66,13 +66,16 @@ def hold_out(looked: Looked, how: Validation, dataset: Path, library: Path, repo
     ]
     sides = divide(members, how.share, how.seed)
     if not sides.held_out:
-        raise DatasetError(
-            f"{library}: all {len(members):,} pictures are of one {_word(how.group)}, and one cannot be on both sides; "
-            "export without --validation, or say by --group what belongs together"
+        word = _word(how.group)
+        why = (
+            f"all {len(members):,} pictures are of one {word}, and one cannot be on both sides"
+            if sides.groups[1] == 1
+            else f"each of its {sides.groups[1]:,} {word}s is the only one of some class, which is to be trained on"
         )
+        raise DatasetError(f"{library}: {why}; export without --validation, or say by --group what belongs together")
     held_out = np.array([member.sha256 in sides.held_out for member in members])
     trained_on = np.concatenate([looked.hashes[~held_out], looked.mirrored[~held_out]])
-    leaks = int(folds.has_near(looked.hashes[held_out], trained_on).sum())
+    leaks = len(np.unique(folds.near_pairs(looked.hashes[held_out], trained_on)[0]))
     report.notes += _notes(sides, how, len(members), leaks)
     return [replace(item, held_out=bool(one)) for item, one in zip(looked.items, held_out, strict=True)]
 
@@ -146,7 +149,8 @@ def _notes(sides: Sides, how: Validation, pictures: int, leaks: int) -> list[str
     notes = [f"held out for validation: {count:,} of {pictures:,} pictures, {some_groups:,} of {groups:,} {word}s"]
     if sides.one_sided:
         names = [f"{axis} {name}" for axis, name in sides.one_sided]
-        notes.append(f"none is held out of {some(names)}: their pictures are of one {word}, or others need them")
+        why = f"their pictures are of one {word}, or of {word}s that other classes need, or were trained on before"
+        notes.append(f"none is held out of {some(names)}: {why}")
     if sides.moved:
         notes.append(f"{sides.moved:,} pictures that were held out are trained on now: of a {word} that is trained on")
     if leaks:

@@ -29,6 +29,8 @@ SAME = 4
 one of the same person, and 3 of another."""
 MOST_TOGETHER = 0.5
 """A scene of a larger share of the pictures leaves too little to hold out."""
+TILE = 4096
+"""Pictures that 256 others are compared with at a time, so that what is computed stays in a processor's cache."""
 NEIGHBOURS = 4
 """A frame is compared with this many before it: in between there may be a flash or a blink."""
 
@@ -101,9 +103,8 @@ def joined(groups: NDArray[np.int64], hashes: Hashes, mirrored: Hashes | None = 
     from scipy.sparse.csgraph import connected_components
 
     others = hashes if mirrored is None else np.concatenate([hashes, mirrored])
-    pairs = [np.nonzero(distance(hashes[one : one + 256, None], others[None, :]) <= SAME) for one in _starts(hashes)]
-    rows = np.concatenate([first + start for start, (first, _) in zip(_starts(hashes), pairs, strict=True)])
-    columns = np.concatenate([second for _, second in pairs]) % len(hashes)
+    rows, columns = near_pairs(hashes, others)
+    columns %= len(hashes)
     size = int(groups.max(initial=0)) + 1
     graph = coo_array((np.ones(len(rows), bool), (groups[rows], groups[columns])), shape=(size, size))
     together = connected_components(graph, directed=False)[1][groups]
@@ -135,10 +136,18 @@ def leaks(hashes: Hashes, folds: NDArray[np.int64]) -> tuple[tuple[int, int], ..
     return tuple(found)
 
 
-def has_near(hashes: Hashes, others: Hashes) -> NDArray[np.bool_]:
-    """For each of `hashes` whether one of the others is near-identical."""
-    found = [(distance(hashes[one : one + 256, None], others[None, :]) <= SAME).any(axis=1) for one in _starts(hashes)]
-    return np.concatenate(found) if found else np.zeros(0, bool)
+def near_pairs(hashes: Hashes, others: Hashes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The places of near-identical pictures, of each pair first the one in `hashes` and then the one in `others`."""
+    rows, columns = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for start in _starts(hashes):
+        part = hashes[start : start + 256, None]
+        for other in range(0, len(others), TILE):
+            found = np.flatnonzero(distance(part, others[None, other : other + TILE]) <= SAME)
+            if len(found):
+                row, column = np.divmod(found, min(TILE, len(others) - other))
+                rows.append(row + start)
+                columns.append(column + other)
+    return np.concatenate(rows), np.concatenate(columns)
 
 
 def _starts(hashes: Hashes) -> range:

@@ -27,7 +27,7 @@ from sorter.dataset.doctor import trainers
 from sorter.dataset.layouts import Layout, layouts
 from sorter.dataset.split import Member, divide
 from sorter.errors import OptionsError
-from sorter.fit.folds import has_near
+from sorter.fit.folds import near_pairs
 from sorter.library.store.manifest import Manifest
 from sorter.pictures.hashing import perceptual_hash
 from sorter.tally import Report
@@ -137,7 +137,7 @@ def test_no_scene_is_on_both_sides_and_every_class_is(
         part: np.array([looks(tmp_path / "dataset" / part / name) for name in names], np.uint64)
         for part, names in found.items()
     }
-    assert not has_near(hashes["validation"], hashes["train"]).any()
+    assert not len(near_pairs(hashes["validation"], hashes["train"])[0])
     assert report.notes[-1].startswith(f"held out for validation: {len(found['validation'])} of {count} pictures")
 
 
@@ -317,7 +317,7 @@ def test_a_class_of_one_scene_is_trained_on_and_said(
     scheme = ("--scheme", project / "scheme.toml")
     code, out, _ = run_cli("export", library, "--to", to, "--validation", "0.2", *scheme)
     assert code == 0
-    assert "none is held out of mood sad: their pictures are of one scene, or others need them" in out
+    assert "none is held out of mood sad: their pictures are of one scene, or of scenes that other classes need" in out
     assert {row["mood"] for row in rows(to / "validation")} == {"happy"}
     assert {row["mood"] for row in rows(to / "train")} == {"happy", "sad"}
 
@@ -364,8 +364,11 @@ def test_what_cannot_be_held_out_is_a_sentence(
         "--validation, or say by --group what belongs together\n"
     )
     assert not (tmp_path / "set").exists()
+    fill({1: films[1]})
+    code, _, err = run_cli(*call, "0.5")
+    assert code == 2 and "each of its 2 scenes is the only one of some class, which is to be trained on; export" in err
     code, _, err = run_cli(*call, "0.5", "--group", "{group}#")
-    assert code == 2 and 'group "{group}#" does not fit "film_000_' in err
+    assert code == 2 and 'group "{group}#" does not fit "ep' in err
     code, _, err = run_cli(*call[:-1], "--group", "folder")
     assert code == 2 and "--group and --seed say how --validation holds out; give that, too" in err
 
@@ -376,6 +379,21 @@ def test_a_share_that_sd_scripts_draws_itself_is_warned_of(tmp_path: Path, grow:
         tree = {"dataset.toml": config.format(share), "x": {"a.png": Image.new("RGB", (512, 512)), "a.caption": "a\n"}}
         said = doctor(grow(tmp_path / "dataset", tree), trainers.build("kohya"))
         assert any("neighbours of one scene" in note for note in said.notes) == is_warned
+
+
+def test_pictures_that_are_damaged_are_named_and_none_that_can_be_read_is_a_sentence(
+    fill: Callable[..., Path], films: list[Image.Image], tmp_path: Path, run_cli: Any, project: Path
+) -> None:
+    library = fill(dict(enumerate(films[:4])), 1, lambda scene: {"mood": "happy", "direction": "front"})
+    call = ("export", library, "--to", tmp_path / "set", "--validation", "0.3", "--scheme", project / "scheme.toml")
+    first, *others = sorted(path for path in library.rglob("*.png"))
+    first.write_bytes(first.read_bytes()[:2000])
+    code, out, _ = run_cli(*call)
+    assert code == 1 and first.name in out and "3 exported" in out
+    for path in others:
+        path.write_bytes(b"nothing")
+    code, _, err = run_cli(*call)
+    assert code == 2 and len(err.splitlines()) == 1 and str(library) in err
 
 
 def test_a_layout_that_keeps_nothing_apart_is_refused(frames: Path, library: Path, job: Job, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from sorter.errors import ExamplesError
-from sorter.fit.folds import ALIKE, FOLDS, SAME, Split, leaks, scenes, split
+from sorter.fit.folds import ALIKE, FOLDS, SAME, Split, leaks, near_pairs, scenes, split
 from sorter.pictures.hashing import distance, perceptual_hash  # fmt: skip
 from sorter.pictures.images import fit_view
 
@@ -270,3 +270,15 @@ def test_what_is_the_same_far_apart_does_not_leak() -> None:
         looks += [FILMS[11], *[bits(FILMS[scene % 10], 6 * (scene // 10))] * 5]
     found = held_out(names, "scene", hashes=np.array(looks, np.uint64))
     assert found.leaks == ()
+
+
+def test_near_pairs_are_those_of_a_plain_comparison() -> None:
+    draw = np.random.default_rng(3)
+    films = draw.integers(0, 2**64, 2000, np.uint64)
+    others = np.concatenate([films, films[:700] ^ np.uint64(0b1011), films[700:2500] ^ np.uint64(0b11111)])
+    others = np.concatenate([others, draw.integers(0, 2**64, 3000, np.uint64)])
+    rows, columns = near_pairs(films[:600], others)
+    plain = np.nonzero(distance(films[:600, None], others[None, :]) <= SAME)
+    order = np.lexsort((columns, rows))
+    assert (rows[order] == plain[0]).all() and (columns[order] == plain[1]).all()
+    assert len(rows) == 1200 and len(near_pairs(films[:0], others)[0]) == len(near_pairs(films, others[:0])[0]) == 0
