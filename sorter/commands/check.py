@@ -69,12 +69,13 @@ def describe(job: Job) -> list[dict[str, Any]]:
 
 def describe_askers(job: Job) -> list[dict[str, Any]]:
     """For each asker of the scheme's [ask] who it is, and notes. Raises ModelError where one cannot ask."""
-    said = {name for text in job.layout.captioner.captioner.texts(job.scheme) for name in placeholders(text)}
+    texts = job.layout.captioner.captioner.texts(job.scheme)
+    used = {name for text in texts for name in placeholders(text)} | {axis.asker for axis in job.scheme.axes.values()}
     sources = job.questions.sources()
     rows = []
     for name, asker in job.questions.others.items():
         notes = asker.check()
-        if isinstance(asker, Worded) and said and name not in said:
+        if isinstance(asker, Worded) and texts and name not in used:
             notes.append(f"no caption says its words; write {{{name}}} where they should stand in [caption] text")
         rows.append({"asker": name, "use": job.scheme.ask[name].use, "source": sources[name], "notes": notes})
     return rows

@@ -54,23 +54,12 @@ def export(
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
     the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
     `distinct`: leave out copies of a better picture; `thin`: and all but this share of a scene's neighbours.
-    `validation`: what is held out. `quality`: how often the best pictures are repeated.
-    Run again, it writes only what has changed.
-    Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or the library holds nothing to
-    export, or nothing that can be held out.
+    `validation`: what is held out. `quality`: how often the best pictures are repeated. Run again, it writes only what
+    has changed. Raises OptionsError, MissingExtra, and DatasetError where `to` is not ours to write to, or there is
+    nothing to export, or nothing that can be held out.
     """
-    options = {} if resolution is None else {"resolution": resolution}
-    place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
-    layout = layouts.build(use, f"--as {use}", at=place, **options)
-    if balance is not None and balance not in job.scheme.axes:
-        raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
-    if validation is not None:
-        validation.check(use, layout)
-    if quality is not None:
-        check_quality(quality)
-    if overlays == "mask" and not layout.has_masks:
-        raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
-                           "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
+    layout = _layout(use, to, at, resolution)
+    _check_options(job, use, layout, balance, overlays, validation, quality)
     cropper = crop or job.cropper
     cropper.check(job.scheme.ask, "the cropper")
     with _plainly(to):
@@ -89,7 +78,7 @@ def export(
     if validation is not None or quality is not None:
         looked = look_at_items(items, paths, report, track)
         if quality is not None:
-            looked = looked._replace(items=by_quality(looked, quality, resolution or RESOLUTION, report))
+            looked = by_quality(looked, quality, resolution or RESOLUTION, report)
         items = looked.items if validation is None else hold_out(looked, validation, to, library, report)
     items = in_groups(items, job, balance)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
@@ -99,6 +88,33 @@ def export(
             about = provenance(job, cropper, use, items, manifest, validation and validation._asdict())
             report.counts["written"] += _put(manifest, about, report)
     return report
+
+
+def _layout(use: str, to: Path, at: str | None, resolution: int | None) -> Layout:
+    options = {} if resolution is None else {"resolution": resolution}
+    place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
+    return layouts.build(use, f"--as {use}", at=place, **options)
+
+
+def _check_options(
+    job: Job,
+    use: str,
+    layout: Layout,
+    balance: str | None,
+    overlays: Mode,
+    validation: Validation | None,
+    quality: int | None,
+) -> None:
+    """Raise OptionsError where they cannot be meant, or the layout cannot do it."""
+    if balance is not None and balance not in job.scheme.axes:
+        raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
+    if validation is not None:
+        validation.check(use, layout)
+    if quality is not None:
+        check_quality(quality)
+    if overlays == "mask" and not layout.has_masks:
+        raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
+                           "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
 
 
 def _write(

@@ -285,7 +285,7 @@ def by_tags(scheme: Path) -> Path:
 
 
 def test_an_axis_may_be_answered_by_a_taggers_tags(
-    by_tags: Path, run: Callable[..., Any], frames: Path, library: Path
+    by_tags: Path, run: Callable[..., Any], edit: Callable[[str, str], None], frames: Path, library: Path
 ) -> None:
     run("sort", frames, "--to", library, code=1)
     places = {path.stem.rpartition("-")[0]: path.parent.name for path in library.rglob("*.png")}
@@ -293,7 +293,10 @@ def test_an_axis_may_be_answered_by_a_taggers_tags(
     assert texts(library)["right_happy"].startswith("mira, looking left, ^_^")
     with Image.open(next(library.rglob("right_happy-*.png"))) as turned:
         assert turned.convert("RGB").getpixel((2, 5)) == (255, 0, 0)
-    (axis,) = [one for one in run("check")["axes"] if one["axis"] == "look"]
+    edit("{look}, {tags}", "{look}")
+    checked = run("check")
+    (axis,) = [one for one in checked["axes"] if one["axis"] == "look"]
+    assert len(checked["askers"][0]["notes"]) == 1  # that no caption says its tags is as it should be
     assert axis["classes"] == ["left", "right", "away"]
     assert axis["notes"][0] == "told by the tags of [ask.tags], whose pass over a picture it shares"
 
