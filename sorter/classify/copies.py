@@ -52,7 +52,7 @@ TOO_MUCH, OF_EDGES, TOO_UNLIKE = 16.0, 0.7, 0.75
 pictures compressed to quality 10, 22 in those of which 2 % were cut away; and too low a correlation, of a crop."""
 MOST_PAIRS = 1024
 """Pairs of two runs that are looked at, where one frame of each was found to be a part of the other."""
-LOOKS_AT_ONCE = 8192
+LOOKS_AT_ONCE = 2048
 
 
 class Copy(NamedTuple):

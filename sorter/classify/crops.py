@@ -17,6 +17,7 @@ from sorter.pictures.keypoints import mirrored_signs
 
 Places = NDArray[np.signedinteger[Any]]
 Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
 
 KEY = 22
 """Bits of a hash that are looked up at once; two such keys are looked up. By chance, two points of a hundred thousand
@@ -25,7 +26,7 @@ DIFFER = 14
 """Bits of 64 by which the hashes of a point differ in two copies, at most; in two different ones, 32 on average."""
 CERTAIN = 5
 """Bits up to which one match is enough."""
-MOST_SHARED = 4096
+MOST_SHARED = 1024
 """Points that share a key, above which it tells too little: a lamp that is in every frame."""
 AGREE, AGREE_SIZE = 0.03, 0.3
 """Parts of the longer side, and natural logarithms of the scale, by which two matches that agree differ at most."""
@@ -42,7 +43,7 @@ class Points(NamedTuple):
 
     starts: Places
     """(n + 1,): where those of each picture begin in the two that follow."""
-    places: NDArray[np.float16]
+    places: Halves
     hashes: Hashes
     shapes: Floats
     """(n,): width by height of the picture."""
@@ -63,13 +64,11 @@ class Parts(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Points of two pictures that match, by their places; and by how many bits they differ."""
+    """Points of two pictures that match, by their places among all points; and by how many bits they differ."""
 
     first: Places
     second: Places
     bits: NDArray[np.uint8]
-    is_mirrored: bool
-    """Whether the second picture was mirrored for it."""
 
 
 def joined(one: Parts, other: Parts) -> Parts:
@@ -86,19 +85,23 @@ def find_parts(points: Points, among: Places) -> Parts:
     """The pairs of these pictures, by their places, that points say to be parts of each other."""
     lengths = points.starts[among + 1] - points.starts[among]
     owner = np.repeat(among.astype(np.int32), lengths)
-    firsts = np.cumsum(lengths) - lengths
-    order = (np.arange(len(owner)) + np.repeat(points.starts[among] - firsts, lengths)).astype(np.int32)
-    hashes = points.hashes[order]
+    order = np.arange(len(owner)) + np.repeat(points.starts[among] - np.cumsum(lengths) + lengths, lengths)
+    hashes, places = points.hashes[order], points.places[order]
     found = Parts(*(np.empty(0, np.int64),) * 2, np.empty(0, bool), np.empty((0, 4), np.float32))
     for is_mirrored in (False, True):
-        others = hashes ^ mirrored_signs() if is_mirrored else hashes
-        for some in _agreeing(points, owner, order, Matches(*_matches(hashes, others, owner), is_mirrored)):
-            found = joined(found, some)
+        other_hashes = hashes ^ mirrored_signs() if is_mirrored else hashes
+        other_places = _turned(places) if is_mirrored else places
+        matches = _matches(hashes, other_hashes, places, other_places, owner)
+        for pairs, scale, offset in _agreeing(places, other_places, owner, points.shapes, matches):
+            found = joined(found, _as_parts(*pairs, is_mirrored, scale, offset, points.shapes))
     return found
 
 
-def _matches(hashes: Hashes, others: Hashes, owner: Places) -> tuple[Places, Places, NDArray[np.uint8]]:
-    """Places of points whose hash and other hash match, of two pictures, each pair once; and how many bits differ."""
+def _matches(hashes: Hashes, others: Hashes, places: Halves, other_places: Halves, owner: Places) -> Matches:
+    """The points whose hash and other hash match, of two pictures, each pair once.
+
+    Points that stand where they stood say nothing of a crop; a scene whose camera does not move is full of them.
+    """
     found = []
     for shift in (0, KEY):
         keys, other_keys = (
@@ -109,16 +112,17 @@ def _matches(hashes: Hashes, others: Hashes, owner: Places) -> tuple[Places, Pla
             first, second = first[good], second[good]
             bits = distance(hashes[first], others[second])
             good = bits <= DIFFER
+            good[good] = (np.abs(places[first[good], :2] - other_places[second[good], :2]) > STILL).any(axis=1)
             found.append(np.stack([first[good], second[good], bits[good]]))
-    every = np.concatenate(found, axis=1)
+    every = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int32)
     _, once = np.unique(every[0].astype(np.int64) * len(hashes) + every[1], return_index=True)
     first, second, bits = every[:, once]
-    return first, second, bits.astype(np.uint8)
+    return Matches(first, second, bits.astype(np.uint8))
 
 
 def _joined(keys: NDArray[np.uint32], others: NDArray[np.uint32]) -> Iterator[tuple[Places, Places]]:
     """Places of equal keys, some at a time."""
-    order, other_order = (np.argsort(values, kind="stable").astype(np.int32) for values in (keys, others))
+    order, other_order = (np.argsort(values).astype(np.int32) for values in (keys, others))
     ranked, sought = others[other_order], keys[order]
     start = np.searchsorted(ranked, sought, "left").astype(np.int32)
     counts = np.searchsorted(ranked, sought, "right").astype(np.int32) - start
@@ -132,17 +136,14 @@ def _joined(keys: NDArray[np.uint32], others: NDArray[np.uint32]) -> Iterator[tu
         yield np.repeat(order[some], times), other_order[np.repeat(start[some], times) + within]
 
 
-def _agreeing(points: Points, owner: Places, order: Places, matches: Matches) -> Iterator[Parts]:
-    """The pictures whose matches agree that one is a part of the other, some at a time."""
-    one, other = owner[matches.first], owner[matches.second]
-    ones = _even(points.places[order[matches.first]], points.shapes[one])
-    others = _even(_turned(points.places[order[matches.second]], matches.is_mirrored), points.shapes[other])
-    # Points that stand where they stood say nothing of a crop; a scene whose camera does not move is full of them.
-    moved = np.flatnonzero((np.abs(ones[:, :2] - others[:, :2]) > STILL).any(axis=1))
-    pair = one[moved].astype(np.int64) * len(points.shapes) + other[moved]
-    ranked = np.lexsort((matches.bits[moved], pair))
-    rows, pair = moved[ranked], pair[ranked]
-    bounds = np.flatnonzero(np.diff(pair, prepend=-1, append=-1))
+def _agreeing(
+    places: Halves, other_places: Halves, owner: Places, shapes: Floats, matches: Matches
+) -> Iterator[tuple[tuple[Places, Places], Floats, Floats]]:
+    """The pairs of pictures whose matches agree, some at a time: the one and the other, scale and offset."""
+    one, other = owner[matches.first].astype(np.int64), owner[matches.second].astype(np.int64)
+    pair = one * len(shapes) + other
+    rows = np.lexsort((matches.bits, pair))
+    bounds = np.flatnonzero(np.diff(pair[rows], prepend=-1, append=-1))
     firsts, counts = bounds[:-1], np.diff(bounds)
     enough = np.flatnonzero((counts > 1) | (matches.bits[rows[firsts]] <= CERTAIN))
     for start in range(0, len(enough), TRANSFORMS_AT_ONCE):
@@ -150,10 +151,11 @@ def _agreeing(points: Points, owner: Places, order: Places, matches: Matches) ->
         slots = firsts[some, None] + np.minimum(np.arange(MOST_MATCHES), counts[some, None] - 1)
         is_there = np.arange(MOST_MATCHES) < counts[some, None]
         chosen = rows[slots]
-        good, scale, offset = _transforms(ones[chosen], others[chosen], matches.bits[chosen[:, 0]], is_there)
+        ones = _even(places[matches.first[chosen]], shapes[one[chosen]])
+        others = _even(other_places[matches.second[chosen]], shapes[other[chosen]])
+        good, scale, offset = _transforms(ones, others, matches.bits[chosen[:, 0]], is_there)
         first = chosen[good, 0]
-        pictures = one[first].astype(np.int64), other[first].astype(np.int64)
-        yield _as_parts(*pictures, matches.is_mirrored, scale[good], offset[good], points.shapes)
+        yield (one[first], other[first]), scale[good], offset[good]
 
 
 def _transforms(
@@ -196,20 +198,19 @@ def _as_parts(one: Places, other: Places, is_mirrored: bool, scale: Floats, offs
     return Parts(outer, inner, np.full(len(outer), is_mirrored), where.astype(np.float32))
 
 
-def _even(places: NDArray[Any], shapes: Floats) -> Floats:
-    """Places (n, 3) in parts of the longer side, across and down alike. `shapes`: (n,)."""
+def _even(places: Halves, shapes: Floats) -> Floats:
+    """Places (..., 3) in parts of the longer side, across and down alike. `shapes`: (...,)."""
     even = places.astype(np.float32)
-    even[:, :2] *= _sides(shapes)
+    even[..., :2] *= _sides(shapes)
     return even
 
 
 def _sides(shapes: Floats) -> Floats:
-    """(n, 2): width and height in parts of the longer side."""
-    return np.stack([np.minimum(1, shapes), np.minimum(1, 1 / shapes)], axis=1)
+    """(..., 2): width and height in parts of the longer side."""
+    return np.stack([np.minimum(1, shapes), np.minimum(1, 1 / shapes)], axis=-1)
 
 
-def _turned(places: NDArray[np.float16], is_mirrored: bool) -> Floats:
-    turned = places.astype(np.float32)
-    if is_mirrored:
-        turned[:, 0] = 1 - turned[:, 0]
+def _turned(places: Halves) -> Halves:
+    turned = places.copy()
+    turned[:, 0] = 1 - turned[:, 0]
     return turned

@@ -150,7 +150,15 @@ def look(
     manifest: Manifest, hashes: Sequence[str], cache: LookCache, report: Report, track: Track[Any] = silent
 ) -> list[str]:
     """Look at those of these pictures that were not looked at yet; the hashes of those that are known then."""
-    return look_in(hashes, lambda sha256: places(manifest, sha256), cache, report, track)
+
+    def where(sha256: str) -> list[Path]:
+        found = places(manifest, sha256)
+        if any(path.exists() for path in found):
+            return found
+        standing = manifest.placed_with([sha256[:10]]).get(sha256[:10], ())
+        return [*found, *(manifest.root / one.output.path for one in standing if one.sha256 == sha256)]
+
+    return look_in(hashes, where, cache, report, track)
 
 
 def look_in(

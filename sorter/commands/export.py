@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sorter.commands.chosen import Chosen, chosen
+from sorter.commands.chosen import chosen
 from sorter.commands.duplicates import best_of
+from sorter.commands.framing import How, InFrame, in_frame
 from sorter.commands.grouping import by_quality, check_quality, in_groups
 from sorter.commands.job import Job
 from sorter.commands.looked import look_at_items
 from sorter.commands.open import open_library
-from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.commands.validation import Validation, hold_out
-from sorter.dataset.croppers import Cropper, Framed, framed
+from sorter.dataset.croppers import Cropper
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.dataset.layouts.base import RESOLUTION
-from sorter.dataset.overlays import Clear, Mode, Overlays, clear
-from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
-from sorter.files import read_file
+from sorter.dataset.overlays import Mode
+from sorter.errors import DamagedManifest, DatasetError, OptionsError, nearest
 from sorter.library.apply import Done, apply
 from sorter.library.plan import steps_between
-from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
-from sorter.pictures.images import read_picture
-from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, Step, Text, Unreadable, Verdict
+from sorter.records import Content, Drop, Output, Put, Render, Shard, Step, Text, Unreadable
 from sorter.tally import Report, Track, silent
-
-Framing = Callable[[Picture, Verdict, bool], Framed]
-"""A picture as it stands, the verdict on it, and whether to mirror it -> what a dataset gets of it."""
 
 
 def export(
@@ -60,23 +54,12 @@ def export(
     about as often. `at`: where the trainer will find the dataset; without it, where it is written. `resolution`: what
     the trainer's config says, of layouts that have one. `overlays`: what becomes of bars, subtitles and logos.
     `distinct`: leave out copies of a better picture; `thin`: and all but this share of a scene's neighbours.
-    `validation`: what is held out. `quality`: how often the best pictures are repeated.
-    Run again, it writes only what has changed.
-    Raises OptionsError; MissingExtra; DatasetError where `to` is not ours to write to, or the library holds nothing to
-    export, or nothing that can be held out.
+    `validation`: what is held out. `quality`: how often the best pictures are repeated. Run again, it writes only what
+    has changed. Raises OptionsError, MissingExtra, and DatasetError where `to` is not ours to write to, or there is
+    nothing to export, or nothing that can be held out.
     """
-    options = {} if resolution is None else {"resolution": resolution}
-    place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
-    layout = layouts.build(use, f"--as {use}", at=place, **options)
-    if balance is not None and balance not in job.scheme.axes:
-        raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
-    if validation is not None:
-        validation.check(use, layout)
-    if quality is not None:
-        check_quality(quality)
-    if overlays == "mask" and not layout.has_masks:
-        raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
-                           "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
+    layout = _layout(use, to, at, resolution)
+    _check_options(job, use, layout, balance, overlays, validation, quality)
     cropper = crop or job.cropper
     cropper.check(job.scheme.ask, "the cropper")
     with _plainly(to):
@@ -86,9 +69,8 @@ def export(
         pictures = list(chosen(held, job, doubtful, report, "export"))
         if distinct or thin is not None:
             pictures = best_of(held, pictures, job, thin, report, track)
-        found = overlays_on(pictures, held, overlays, track, keep=not dry_run)
-        framing = _framing(found, overlays, layout.has_masks, cropper, report)
-        items = list(_items(held.root, pictures, job, framing, report))
+        how = How(cropper, overlays, layout.has_masks)
+        items = [_item(one, job) for one in in_frame(held, pictures, how, report, track, keep=not dry_run)]
         paths = {one.sha256: held.root / one.placed.output.path for one in pictures}
     if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
@@ -96,7 +78,7 @@ def export(
     if validation is not None or quality is not None:
         looked = look_at_items(items, paths, report, track)
         if quality is not None:
-            looked = looked._replace(items=by_quality(looked, quality, resolution or RESOLUTION, report))
+            looked = by_quality(looked, quality, resolution or RESOLUTION, report)
         items = looked.items if validation is None else hold_out(looked, validation, to, library, report)
     items = in_groups(items, job, balance)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
@@ -106,6 +88,33 @@ def export(
             about = provenance(job, cropper, use, items, manifest, validation and validation._asdict())
             report.counts["written"] += _put(manifest, about, report)
     return report
+
+
+def _layout(use: str, to: Path, at: str | None, resolution: int | None) -> Layout:
+    options = {} if resolution is None else {"resolution": resolution}
+    place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
+    return layouts.build(use, f"--as {use}", at=place, **options)
+
+
+def _check_options(
+    job: Job,
+    use: str,
+    layout: Layout,
+    balance: str | None,
+    overlays: Mode,
+    validation: Validation | None,
+    quality: int | None,
+) -> None:
+    """Raise OptionsError where they cannot be meant, or the layout cannot do it."""
+    if balance is not None and balance not in job.scheme.axes:
+        raise OptionsError(f'--balance: "{balance}" is not an axis{nearest(balance, job.scheme.axes)}')
+    if validation is not None:
+        validation.check(use, layout)
+    if quality is not None:
+        check_quality(quality)
+    if overlays == "mask" and not layout.has_masks:
+        raise OptionsError(f"--overlays mask: what is masked stays in the pictures, and --as {use} has no masks; "
+                           "use --overlays cut, or --as with a trainer that masks its loss")  # fmt: skip
 
 
 def _write(
@@ -185,45 +194,17 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
     return listed
 
 
-def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: Cropper, report: Report) -> Framing:
-    """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
-
-    def frame(picture: Picture, verdict: Verdict, turn: bool) -> Framed:
-        over = found.get(picture.sha256)
-        cleared = clear(over, mode, masked) if over else Clear()
-        report.counts.update(cleared.done)
-        made = framed(picture, verdict, cropper, cleared, turn)
-        report.counts.update(made.remarks)
-        return made
-
-    return frame
-
-
-def _items(root: Path, pictures: Iterable[Chosen], job: Job, framing: Framing, report: Report) -> Iterator[Item]:
-    """What a dataset says of these pictures of the library at `root`."""
-    for verdict, one, sha256 in pictures:
-        picture = verdict.picture._replace(sha256=sha256)
-        if sha256 != one.sha256:
-            path = root / one.output.path
-            try:
-                picture, _ = read_picture(path, read_file(path))  # edited, perhaps to another size
-            except PictureError as error:
-                report.failures.append(Unreadable(path, str(error)))
-                continue
-            verdict = verdict._replace(answers=())  # what was found is not where it was
-        turn = one.is_mirrored != verdict.mirror  # corrected since the last sort: turned here already
-        yield _item(framing(picture, verdict, turn), one, job, verdict)
-
-
-def _item(made: Framed, one: Placed, job: Job, verdict: Verdict) -> Item:
-    rendered, verdict = made.rendered, verdict._replace(shot=made.shot)
-    path = PurePosixPath(one.output.path)
+def _item(one: InFrame, job: Job) -> Item:
+    rendered, verdict = one.made.rendered, one.verdict._replace(shot=one.made.shot)
+    path = PurePosixPath(one.placed.output.path)
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
     author = job.layout.captioner.author(verdict)
-    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, made.mask, author=author)
+    return Item(
+        path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, one.made.mask, author=author
+    )
 
 
 @contextmanager

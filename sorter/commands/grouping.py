@@ -26,8 +26,8 @@ def check_quality(most: int) -> None:
         raise OptionsError(f"--quality: {most} is no number of repeats; give one from 2 to {MOST_BY_QUALITY}")
 
 
-def by_quality(looked: Looked, most: int, resolution: int, report: Report) -> list[Item]:
-    """The items, repeated up to `most` times by how much detail their part of the picture has for what is trained on:
+def by_quality(looked: Looked, most: int, resolution: int, report: Report) -> Looked:
+    """The items repeated up to `most` times, by how much detail their part of the picture has for what is trained on:
     the size of the largest, since small ones are left small, or where they have none, a square of `resolution`.
 
     Those in doubt are seen once.
@@ -50,7 +50,7 @@ def by_quality(looked: Looked, most: int, resolution: int, report: Report) -> li
     counts = Counter(item.repeats for item in found)
     said = [f"{counts[times]:,} {_seen(counts[times], times)}" for times in sorted(counts, reverse=True)]
     report.notes.append("by their detail, of the pictures " + ", ".join(said))
-    return found
+    return looked._replace(items=found)
 
 
 def _seen(pictures: int, times: int) -> str:

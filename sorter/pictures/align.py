@@ -8,10 +8,13 @@ one place.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sorter.threads import in_step
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -23,9 +26,8 @@ GRID, ROUGH = 48, 24
 ROUNDS = 5
 DAMPING, LONGEST = 1e-3, 0.05
 """Of each step: the share by which it is shortened where it is not certain, and parts of a side that it has at most."""
-SMOOTH, MOST_SMOOTH, BLUR = 0.5, 2 / 3, 0.75
-"""Variances in pixels squared: by which both are blurred, by which one pass can blur at most, and what the outer one is
-blurred by in all, its pixels and its sampling included."""
+SMOOTH, BLUR = 0.5, 0.75
+"""Variances in pixels squared: by which both are blurred; and that of the outer one, with its pixels and sampling."""
 EDGE = 0.35
 """The share of an edge's height, from one place to the next, that a copy may differ by there."""
 AT_ONCE = 256
@@ -52,26 +54,22 @@ def aligned(inner: Bytes, outer: Bytes, places: Floats, rounds: int = ROUNDS) ->
     if not len(inner):
         return Aligned(np.empty((0, 4), np.float32), *(np.empty(0, np.float32),) * 2)
     stripes = [slice(start, start + AT_ONCE) for start in range(0, len(inner), AT_ONCE)]
-    parts = [_aligned(inner[some], outer[some], places[some], rounds) for some in stripes]
+    parts = in_step(lambda some: _aligned(inner[some], outer[some], places[some], rounds), stripes, most_ahead=4)
     return Aligned(*(np.concatenate(some) for some in zip(*parts, strict=True)))
 
 
 def _aligned(inner: Bytes, outer: Bytes, places: Floats, rounds: int) -> Aligned:
     places = places.astype(np.float32).copy()
-    smooth_outer = _smooth(outer.astype(np.float32))
-    # Pixels, smoothing and sampling blur the outer one by so much, in its own pixels; the inner one's are smaller.
-    smooth_inner = _smooth(inner.astype(np.float32), BLUR / places[:, :2] ** 2 - (BLUR - SMOOTH))
+    smooth_outer = _both_ways(outer.astype(np.float32), _blur(SIDE))
+    pixels = inner.astype(np.float32)
+    # Pixels, blurring and sampling blur the outer one by so much, in its own pixels; the inner one's are smaller.
+    variances = BLUR / places[:, :2] ** 2 - (BLUR - SMOOTH)
     if rounds:
-        gain = np.ones(len(places), np.float32)
-        seen = sampled(smooth_inner, _whole(len(places)), ROUGH)
+        gain, seen = np.ones(len(places), np.float32), _blurred(pixels, variances, ROUGH)
         for _ in range(rounds):
             steps = _steps(seen, sampled(smooth_outer, places, ROUGH), places, gain)
             places, gain = places + steps[:, :4], steps[:, 4]
-    return _compared(sampled(smooth_inner, _whole(len(places))), sampled(smooth_outer, places), places)
-
-
-def _whole(count: int) -> Floats:
-    return np.tile(np.array([1, 1, 0, 0], np.float32), (count, 1))
+    return _compared(_blurred(pixels, variances, GRID), sampled(smooth_outer, places), places)
 
 
 def _steps(seen: Floats, warped: Floats, places: Floats, gain: Floats) -> Floats:
@@ -105,20 +103,54 @@ def _compared(seen: Floats, warped: Floats, places: Floats) -> Aligned:
 
 def _change(left: Floats, edges: Floats) -> Floats:
     beyond = np.maximum(np.abs(left) - EDGE * edges, 0)
-    return np.asarray(_smooth(beyond).max(axis=(1, 2)))
+    return np.asarray(_both_ways(beyond, _blur(GRID)).max(axis=(1, 2)))
 
 
-def _smooth(values: Floats, variances: Floats | None = None) -> Floats:
-    """Blurred a little: (n, 2) variances across and down, in pixels squared; without them, SMOOTH."""
-    given = np.full((len(values), 2), SMOOTH, np.float32) if variances is None else variances
-    times = 1 if given.max(initial=0) <= MOST_SMOOTH else 2
-    for axis, variance in ((2, given[:, 0]), (1, given[:, 1])):
-        side = np.clip(variance / (2 * times), 0, MOST_SMOOTH / 2).astype(np.float32)[:, None, None]
-        for _ in range(times):
-            padded = np.pad(values, [(0, 0)] + [(1, 1) if axis == one else (0, 0) for one in (1, 2)], mode="edge")
-            around = padded[:, 2:] + padded[:, :-2] if axis == 1 else padded[:, :, 2:] + padded[:, :, :-2]
-            values = side * around + (1 - 2 * side) * values
-    return values
+def _both_ways(pictures: Floats, matrix: Floats) -> Floats:
+    """Each of the pictures (n, side, side) multiplied by the same matrix across and down."""
+    for _ in range(2):
+        pictures = (pictures.reshape(-1, pictures.shape[2]) @ matrix.T).reshape(*pictures.shape[:2], -1)
+        pictures = np.ascontiguousarray(pictures.transpose(0, 2, 1))
+    return pictures
+
+
+def _blurred(pictures: Floats, variances: Floats, grid: int) -> Floats:
+    """(n, grid, grid): samples of each picture, blurred by its variances (n, 2) across and down, in pixels squared."""
+    columns, rows = (_blurring(variances[:, axis], pictures.shape[1], grid) for axis in (0, 1))
+    return np.asarray(rows @ pictures @ columns.transpose(0, 2, 1))
+
+
+def _blurring(variance: Floats, side: int, grid: int) -> Floats:
+    """(n, grid, side): what of each pixel in a row is in each sample of the row that was blurred by this variance (n,).
+
+    (I + a D)^3 with the second differences D: three passes of (a, 1 - 2a, a), whose variances of 2a add up.
+    """
+    share = np.clip(variance / 6, 0, 1 / 3)[:, None]
+    powers = np.concatenate([share**0, 3 * share, 3 * share**2, share**3], axis=1)
+    return np.asarray((powers @ _differences(side, grid)).reshape(-1, grid, side), np.float32)
+
+
+@lru_cache(maxsize=4)
+def _differences(side: int, grid: int) -> Floats:
+    """(4, grid * side): samples of a row, and of its second differences, once, twice, three times."""
+    rows = [_weights(np.array([[1, 0]], np.float32), side, grid)[0]]
+    for _ in range(3):
+        rows.append(rows[-1] @ _second_difference(side))
+    return np.stack(rows).reshape(4, -1).astype(np.float32)
+
+
+@lru_cache(maxsize=4)
+def _blur(side: int) -> Floats:
+    """(side, side): blurs a row by SMOOTH."""
+    once = np.eye(side) + SMOOTH / 6 * _second_difference(side)
+    return np.asarray(once @ once @ once, np.float32)
+
+
+def _second_difference(side: int) -> Floats:
+    """(side, side); beyond its ends a row stays as it is there."""
+    found = np.eye(side, k=1) + np.eye(side, k=-1) - 2 * np.eye(side)
+    found[0, 0] = found[-1, -1] = -1
+    return found.astype(np.float32)
 
 
 def sampled(pictures: Floats, places: Floats, grid: int = GRID) -> Floats:

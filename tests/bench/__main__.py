@@ -8,6 +8,7 @@ from tests.bench import (
     cmu_faces,
     coverage,
     doctor,
+    duplicates,
     export,
     exports,
     fit,
@@ -24,7 +25,22 @@ from tests.bench import (
 )
 
 for bench in (
-    *(exports, cmu_faces, fit, sharpness, speed, agreement, memory, captions, coverage, validation, scale, kill, hands),
+    *(
+        exports,
+        cmu_faces,
+        fit,
+        sharpness,
+        speed,
+        agreement,
+        memory,
+        captions,
+        coverage,
+        duplicates,
+        validation,
+        scale,
+        kill,
+        hands,
+    ),
     *(doctor, export, frames, overlays, taggers),
 ):
     print(f"\n# python -m {bench.__name__}")

@@ -89,16 +89,18 @@ def many(kind: str) -> None:
                 cache.put(some)
                 some = []
         before = _memory()
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         looked = Columns(cache.each(hashes)).looked(
             range(len(hashes)), [16 / 9] * len(hashes), lambda chosen: cache.smalls([hashes[one] for one in chosen])
         )
         read = time.perf_counter() - began
         groups = find_copies(looked)
         seconds = time.perf_counter() - began
+        busy = time.process_time() - busy
         cache.close()
     joined = sum(len(group.copies) for group in groups)
-    print(f"{len(hashes):,} looks, {kind}: {seconds:.0f} s (bar: 60), of which {read:.0f} to read them, "
+    print(f"{len(hashes):,} looks, {kind}: {seconds:.0f} s (bar: 60), of which {read:.0f} to read them; "
+          f"{busy:.0f} s of the processor's; "
           f"{_memory()} MB at most (bar: 1000; {before} before); {len(groups):,} groups, {joined:,} copies "
           f"of {copies:,} that were made; load {os.getloadavg()[0]:.1f}")  # fmt: skip
 

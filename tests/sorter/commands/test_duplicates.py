@@ -196,3 +196,27 @@ def test_a_scene_is_thinned_to_a_share(tmp_path: Path, shared: Path, run_cli: Ru
     assert names(tmp_path / "library") == kept["0.5"]
     assert run_cli("undo", tmp_path / "library")[0] == 0
     assert names(tmp_path / "library") == everything
+
+
+def test_what_turning_has_made_alike_is_one_picture(
+    project: Path, tmp_path: Path, library: Path, draw: Any, grow: Any, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both face left in the library; one of them came that way."""
+    monkeypatch.chdir(project)
+    left = draw("left", "happy", size=(320, 200))
+    grow(tmp_path / "frames", {"a.png": left, "b.png": ImageOps.mirror(left), "c.png": draw("front", "sad")})
+    assert run_cli("sort", tmp_path / "frames", "--to", library)[0] == 0
+    assert len(list(library.glob("happy/left/*.png"))) == 2
+    assert groups(run_cli, library) in ({"a.png": {"b.png": "mirrored"}}, {"b.png": {"a.png": "mirrored"}})
+    assert run_cli("duplicates", library, "--drop")[0] == 0
+    assert len(list(library.glob("happy/left/*.png"))) == 1
+
+
+def test_pictures_that_stand_in_the_library_alone_are_compared(
+    made: Path, heap: Path, run_cli: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSHEET_CACHE", str(tmp_path / "cache"))
+    for path in heap.iterdir():
+        path.unlink()
+    (found,) = groups(run_cli, made).values()
+    assert len(found) == 5
