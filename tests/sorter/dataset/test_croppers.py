@@ -129,6 +129,9 @@ def test_a_bucket_keeps_the_head_and_leaves_small_pictures_small() -> None:
 def test_croppers_are_mixed_by_share_and_stay() -> None:
     of = [{"use": "centre", "share": 3}, {"use": "pad", "share": 1}, {"use": "none", "share": 1}]
     mixed, more = croppers.build("mixed", of=of[:2], size=64), croppers.build("mixed", of=of, size=64)
+    tiny = Picture("c" * 64, "a", 30, 20, "JPEG")
+    large = croppers.build("mixed", of=of[:2], size=64, enlarge=True)
+    assert large(tiny, Verdict(tiny, ())).size == (64, 64) != mixed(tiny, Verdict(tiny, ())).size
     verdicts = [
         Verdict(Picture(f"{number:064x}", "a", 300, 200, "JPEG"), ()) for number in range(3000)
     ]  # fmt: skip
