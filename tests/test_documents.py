@@ -11,8 +11,10 @@ import click
 import pytest
 
 from sorter.classify.askers import askers
+from sorter.classify.locate import Locator
 from sorter.classify.taggers import Worded
 from sorter.cli import sorter
+from sorter.dataset.croppers import croppers
 from sorter.library.caption import captioner_of
 from sorter.scheme import load_scheme
 from tests import docs
@@ -70,14 +72,25 @@ def test_the_askers_in_the_documents_are_accepted(tmp_path: Path) -> None:
     found = [
         block for block in [*blocks("toml"), *re.findall(r"```toml\n(.*?)```", text, re.DOTALL)] if "[ask." in block
     ]
-    assert len(found) == 3
+    assert len(found) == 4
     for block in found:
         axes = 'folders = "{character}"\n[axes.character]\n[axes.direction]\n'
         (tmp_path / "scheme.toml").write_text(axes + block, encoding="utf-8")
         scheme = load_scheme(tmp_path / "scheme.toml")
         assert captioner_of(scheme)
         for table in scheme.ask.values():
-            assert isinstance(askers.build(table.use, **table.options()), Worded)
+            assert isinstance(askers.build(table.use, **table.options()), Worded | Locator)
+
+
+def test_the_croppers_in_the_documents_are_accepted() -> None:
+    text = (ROOT / "docs" / "scheme.md").read_text(encoding="utf-8")
+    found = [
+        block for block in [*blocks("toml"), *re.findall(r"```toml\n(.*?)```", text, re.DOTALL)] if "[crop]" in block
+    ]
+    assert len(found) == 2
+    for block in found:
+        table = tomllib.loads(block)["crop"]
+        croppers.build(**table).check(["head"], "the documents")
 
 
 def test_the_train_config_in_the_readme_is_accepted(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ class Asker(Options):
         """The networks that it runs by `view`, so that they are converted before the first picture."""
         return []
 
+    def is_answer(self, kept: str) -> bool:
+        """Whether a person may give this answer, as JSON, in its place."""
+        return False
+
     def told(self, kept: Any) -> Any:
         """What is told of a kept answer: of a tagger's probabilities, the tags above a threshold. Such options should
         not be in the hash: then nobody is asked again when they change."""

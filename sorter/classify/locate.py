@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import json
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -49,6 +50,17 @@ class Locator(Asker):
 
     def networks(self) -> list[Backbone]:
         return [network()]
+
+    def is_answer(self, kept: str) -> bool:
+        """A box, or null: there is no head."""
+        try:
+            said = json.loads(kept)
+            box = None if said is None else Box(**said)
+        except (ValueError, TypeError):
+            return False
+        return box is None or (
+            all(type(side) is int for side in box.sides) and box.left < box.right and box.top < box.bottom
+        )
 
     def sha256(self) -> str:
         return hashlib.sha256(f"{self.version} {_head(self._folder())[1]}".encode()).hexdigest()

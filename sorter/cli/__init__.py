@@ -12,7 +12,7 @@ from sorter.cli.captions import captions, prune
 from sorter.cli.doctor import doctor
 from sorter.cli.duplicates import duplicates
 from sorter.cli.library import apply, classify, frames, plan, rescan, scan, sort, undo
-from sorter.cli.results import coverage, export, list_plugins, overlays, report, status
+from sorter.cli.results import coverage, crops, export, list_plugins, overlays, report, status
 from sorter.cli.review import review
 from sorter.cli.sorters import check, choose, fit, init
 from sorter.cli.terminal import echo
@@ -40,7 +40,7 @@ def sorter() -> None:
 for command in (
     *(frames, init, check, fit, choose),
     *(sort, scan, classify, plan, apply, undo, rescan, watch),
-    *(review, status, captions, prune, duplicates, report, coverage, overlays, export, doctor, list_plugins),
+    *(review, status, captions, prune, duplicates, report, coverage, overlays, crops, export, doctor, list_plugins),
 ):
     sorter.add_command(command)
 

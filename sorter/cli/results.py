@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sorter.cli.shared import FOLDER, common, dry_option, json_option, load
+from sorter.cli.shared import FOLDER, common, dry_option, json_option, load, together
 from sorter.cli.terminal import as_dict, lines_of, progress, say, say_report
 
 if TYPE_CHECKING:
+    from sorter.commands.job import Job
+    from sorter.dataset.croppers import Cropper
     from sorter.dataset.overlays import Mode
 
 
@@ -72,14 +74,62 @@ def coverage(library: Path, axes: str | None, to: Path | None, doubtful: bool, s
     return say(as_json, coverage_text.as_dict(found, library) | {"to": to and str(to)}, lines)
 
 
+crop_options = together(
+    click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]"),
+    click.option("--size", type=int, help="Pixels a side, for croppers that make squares."),
+    click.option("--shot", help="With --crop subject: close, mid or full."),
+    click.option("--enlarge", is_flag=True, help="Make pictures with fewer pixels than asked for larger."),
+)
+
+
+def _cropper(job: Job, crop: str | None, size: int | None, shot: str | None, enlarge: bool) -> Cropper:
+    """The scheme's own cropper, or the one that is asked for, with these options."""
+    from sorter.dataset.croppers import croppers
+
+    own = job.scheme.crop
+    options = own.options() if crop in (None, own.use) else {}
+    said = {"size": size, "shot": shot, "enlarge": enlarge or None}
+    options |= {name: value for name, value in said.items() if value is not None}
+    return croppers.build(crop or own.use, f"--crop {crop}" if crop else "[crop]", **options)
+
+
+@click.command()
+@click.argument("library", type=FOLDER)
+@crop_options
+@click.option("--doubtful", is_flag=True, help="Pictures that are in doubt, too.")
+@click.option("--to", type=FOLDER, help="The HTML file.  [default: LIBRARY-crops.html beside the library]")
+@common
+def crops(
+    library: Path,
+    crop: str | None,
+    size: int | None,
+    shot: str | None,
+    enlarge: bool,
+    doubtful: bool,
+    to: Path | None,
+    scheme: Path,
+    as_json: bool,
+) -> int:
+    """Draw what a cropper takes of each picture onto it, and the head it goes by, as one HTML page.
+
+    The least certain come first. Nothing is cropped: that is for sorter export, with the same options.
+    """
+    from sorter.commands.crops_page import write_page
+    from sorter.commands.framing import How
+
+    job = load(scheme, unfitted=True)
+    to = to or library.absolute().with_name(f"{library.absolute().name}-crops.html")
+    with progress() as track:
+        report = write_page(library, to, job, How(_cropper(job, crop, size, shot, enlarge)), doubtful, track)
+    lines = [*lines_of(report, None, library), f"{to}: written; open it in a browser"]
+    return say(as_json, as_dict(report) | {"to": str(to)}, lines, bool(report.failures))
+
+
 @click.command()
 @click.argument("library", type=FOLDER)
 @click.option("--to", type=FOLDER, required=True, help="The dataset's folder.")
 @click.option("--as", "use", default="imagefolder", show_default=True, help="The dataset's layout; see sorter list.")
-@click.option("--crop", help="A cropper; see sorter list.  [default: the scheme's]")
-@click.option("--size", type=int, help="Pixels a side, for croppers that make squares.")
-@click.option("--shot", help="With --crop subject: close, mid or full.")
-@click.option("--enlarge", is_flag=True, help="Make pictures with fewer pixels than asked for larger.")
+@crop_options
 @click.option("--balance", metavar="AXIS", help="A folder a class of this axis, with repeats for small ones.")
 @click.option(
     "--quality",
@@ -144,16 +194,11 @@ def export(
     """Write a library's certain pictures with their captions as a dataset for a trainer."""
     from sorter.commands.export import export as write
     from sorter.commands.validation import Validation
-    from sorter.dataset.croppers import croppers
 
     if validation is None and (group, seed) != ("scene", 0):
         raise click.UsageError("--group and --seed say how --validation holds out; give that, too")
     job = load(scheme)
-    own = job.scheme.crop
-    options = own.options() if crop in (None, own.use) else {}
-    said = {"size": size, "shot": shot, "enlarge": enlarge or None}
-    options |= {name: value for name, value in said.items() if value is not None}
-    cropper = croppers.build(crop or own.use, f"--crop {crop}" if crop else "[crop]", **options)
+    cropper = _cropper(job, crop, size, shot, enlarge)
     how: dict[str, Any] = {"use": use, "crop": cropper, "doubtful": doubtful, "balance": balance, "at": at}
     how |= {"resolution": resolution, "overlays": overlays, "quality": quality, "distinct": distinct, "thin": thin}
     how["validation"] = None if validation is None else Validation(validation, seed, group)

@@ -92,7 +92,12 @@ def check(on: Path | None, scheme: Path, as_json: bool) -> int:
     help="What is read: means over the picture, or what is where.",
 )
 @click.option("--head", type=click.Choice(["auto", "linear", "dense"]), default="auto", show_default=True)
-@click.option("--boxes", type=FOLDER, help="Learn where heads are: a COCO .json, or a folder of VOC .xml or YOLO .txt.")
+@click.option(
+    "--boxes",
+    type=FOLDER,
+    help="Learn where heads are: a COCO .json, a folder of VOC .xml or YOLO .txt files, or a library on whose page you "
+    "drew boxes.",
+)
 @click.option("--box-class", metavar="NAME", help="With --boxes: the class of the boxes that are heads.")
 @click.option("--measure", type=click.Choice(["sharpness"]), help="Fit this measure instead of a network.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split and of every other chance.")
@@ -116,7 +121,7 @@ def fit(
     With --boxes, make a locator from boxes that you drew around heads, on the pictures of the folder.
     """
     if boxes is not None or box_class is not None:
-        return _fit_boxes(folder, boxes, to, box_class, as_json)
+        return _fit_boxes(folder, boxes, to, box_class, axis, as_json)
     from sorter.commands.fit import fit_answers
     from sorter.fit.fit import Recipe
     from sorter.fit.fit import fit as fit_network
@@ -142,13 +147,21 @@ def fit(
     return say(as_json, data, lines, bool(failures))
 
 
-def _fit_boxes(folder: Path | None, boxes: Path | None, to: Path, kind: str | None, as_json: bool) -> int:
-    from sorter.commands.fit_boxes import fit_boxes
+def _fit_boxes(
+    folder: Path | None, boxes: Path | None, to: Path, kind: str | None, axis: str | None, as_json: bool
+) -> int:
+    from sorter.commands.fit_boxes import fit_boxes, fit_drawn
+    from sorter.library.store.manifest import FILE as MANIFEST
+    from sorter.library.store.manifest import FOLDER as OURS
 
-    if folder is None or boxes is None:
+    of_library = boxes is not None and folder is None and (boxes / OURS / MANIFEST).exists()
+    if boxes is None or (folder is None and not of_library):
         raise click.UsageError("give the folder of pictures, and the boxes drawn on them with --boxes")
     with progress() as track:
-        fitted = fit_boxes(folder, boxes, to, kind, track)
+        if folder is None:
+            fitted = fit_drawn(boxes, axis or to.name, to, track)
+        else:
+            fitted = fit_boxes(folder, boxes, to, kind, track)
     failures = [{"path": str(one.path), "reason": one.reason} for one in fitted.failures]
     lines = [f"{to}: written", *(f"  {line}" for line in fitted.said), f"  look at {to / 'report.html'}"]
     lines += [f"  not used: {one['path']}: {one['reason']}" for one in failures]

@@ -63,6 +63,10 @@ def answer_all(manifest: Manifest, job: Job, given: Sequence[Answer], report: Re
     for sha256, axis, value in given:
         if not manifest.knows(sha256):
             raise LibraryError(f"{manifest.root}: has no picture {sha256[:10]}")
+        if asker := job.questions.others.get(axis):
+            if value is not None and not asker.is_answer(value):
+                raise LibraryError(f"{manifest.root}: {axis} cannot be answered with {value[:60]!r}")
+            continue
         if axis not in (*classes, CAPTION):
             raise LibraryError(f'{manifest.root}: "{axis}" is not asked here{nearest(axis, [*classes, CAPTION])}')
         if value is not None and axis != CAPTION and value not in classes[axis]:

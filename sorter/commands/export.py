@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sorter.commands.chosen import Chosen, chosen
+from sorter.commands.chosen import chosen
 from sorter.commands.duplicates import best_of
+from sorter.commands.framing import How, InFrame, in_frame
 from sorter.commands.grouping import by_quality, check_quality, in_groups
 from sorter.commands.job import Job
 from sorter.commands.looked import look_at_items
 from sorter.commands.open import open_library
-from sorter.commands.overlays import overlays_on
 from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.commands.validation import Validation, hold_out
-from sorter.dataset.croppers import Cropper, Framed, framed
+from sorter.dataset.croppers import Cropper
 from sorter.dataset.layouts import Item, Layout, layouts
 from sorter.dataset.layouts.base import RESOLUTION
-from sorter.dataset.overlays import Clear, Mode, Overlays, clear
-from sorter.errors import DamagedManifest, DatasetError, OptionsError, PictureError, nearest
-from sorter.files import read_file
+from sorter.dataset.overlays import Mode
+from sorter.errors import DamagedManifest, DatasetError, OptionsError, nearest
 from sorter.library.apply import Done, apply
 from sorter.library.plan import steps_between
-from sorter.library.store.contents import Placed
 from sorter.library.store.manifest import FILE, FOLDER, Manifest
-from sorter.pictures.images import read_picture
-from sorter.records import Content, Drop, Output, Picture, Put, Render, Shard, Step, Text, Unreadable, Verdict
+from sorter.records import Content, Drop, Output, Put, Render, Shard, Step, Text, Unreadable
 from sorter.tally import Report, Track, silent
-
-Framing = Callable[[Picture, Verdict, bool], Framed]
-"""A picture as it stands, the verdict on it, and whether to mirror it -> what a dataset gets of it."""
 
 
 def export(
@@ -75,9 +69,8 @@ def export(
         pictures = list(chosen(held, job, doubtful, report, "export"))
         if distinct or thin is not None:
             pictures = best_of(held, pictures, job, thin, report, track)
-        found = overlays_on(pictures, held, overlays, track, keep=not dry_run)
-        framing = _framing(found, overlays, layout.has_masks, cropper, report)
-        items = list(_items(held.root, pictures, job, framing, report))
+        how = How(cropper, overlays, layout.has_masks)
+        items = [_item(one, job) for one in in_frame(held, pictures, how, report, track, keep=not dry_run)]
         paths = {one.sha256: held.root / one.placed.output.path for one in pictures}
     if not items:
         raise DatasetError(f"{library}: holds no picture to export; sort some first, or add --doubtful")
@@ -201,45 +194,17 @@ def _distinct(root: Path, outputs: Iterable[Output]) -> list[Output]:
     return listed
 
 
-def _framing(found: Mapping[str, Overlays], mode: Mode, masked: bool, cropper: Cropper, report: Report) -> Framing:
-    """The cropper within what is left of each picture by `mode`, which the report counts. `found`: file -> overlays."""
-
-    def frame(picture: Picture, verdict: Verdict, turn: bool) -> Framed:
-        over = found.get(picture.sha256)
-        cleared = clear(over, mode, masked) if over else Clear()
-        report.counts.update(cleared.done)
-        made = framed(picture, verdict, cropper, cleared, turn)
-        report.counts.update(made.remarks)
-        return made
-
-    return frame
-
-
-def _items(root: Path, pictures: Iterable[Chosen], job: Job, framing: Framing, report: Report) -> Iterator[Item]:
-    """What a dataset says of these pictures of the library at `root`."""
-    for verdict, one, sha256 in pictures:
-        picture = verdict.picture._replace(sha256=sha256)
-        if sha256 != one.sha256:
-            path = root / one.output.path
-            try:
-                picture, _ = read_picture(path, read_file(path))  # edited, perhaps to another size
-            except PictureError as error:
-                report.failures.append(Unreadable(path, str(error)))
-                continue
-            verdict = verdict._replace(answers=())  # what was found is not where it was
-        turn = one.is_mirrored != verdict.mirror  # corrected since the last sort: turned here already
-        yield _item(framing(picture, verdict, turn), one, job, verdict)
-
-
-def _item(made: Framed, one: Placed, job: Job, verdict: Verdict) -> Item:
-    rendered, verdict = made.rendered, verdict._replace(shot=made.shot)
-    path = PurePosixPath(one.output.path)
+def _item(one: InFrame, job: Job) -> Item:
+    rendered, verdict = one.made.rendered, one.verdict._replace(shot=one.made.shot)
+    path = PurePosixPath(one.placed.output.path)
     suffix = path.suffix if rendered == Render(rendered.sha256) else ".png"
     sure = verdict.sure()
     classes = {axis: sure.get(axis) for axis in job.scheme.axes}
     rendered = rendered._replace(opaque=True)
     author = job.layout.captioner.author(verdict)
-    return Item(path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, made.mask, author=author)
+    return Item(
+        path.stem, suffix, rendered, job.layout.caption(verdict), classes, verdict, one.made.mask, author=author
+    )
 
 
 @contextmanager

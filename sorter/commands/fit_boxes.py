@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from sorter.fit.boxes import Drawn, by_picture, of_class, read_boxes
 from sorter.fit.folds import scenes
 from sorter.fit.locator import Boxed, Sides, Tried, fit_head
 from sorter.fit.locator_report import write_page
+from sorter.library.originals import places
+from sorter.library.store.manifest import Manifest
 from sorter.networks.load import UNFINISHED
 from sorter.networks.locator import SIZE, Array, cells, network
 from sorter.networks.run import Runners
@@ -96,6 +99,24 @@ def fit_boxes(
     files = [one.path for one in walk(pictures) if isinstance(one, Found)]
     there, missing = by_picture(wanted, pictures.absolute(), files)
     failures = [Unreadable(pictures / name, "is not there, or there twice") for name in missing]
+    return _fit(there, failures, boxes, to, track)
+
+
+def fit_drawn(library: Path, asker: str, to: Path, track: Track[Any] = silent) -> FittedLocator:
+    """The same from the boxes that a person drew on the page, in the place of an asker of the scheme's [ask]."""
+    there: dict[Path, list[Drawn]] = {}
+    with Manifest(library, dry_run=True) as manifest:
+        for sha256, said in manifest.answers_on(asker).items():
+            sides = json.loads(said)
+            path = next((path for path in places(manifest, sha256) if path.exists()), None)
+            if sides and path is not None:
+                there[path.absolute()] = [Drawn(path.name, "", **sides)]
+    return _fit(there, [], library, to, track)
+
+
+def _fit(
+    there: dict[Path, list[Drawn]], failures: list[Unreadable], boxes: Path, to: Path, track: Track[Any]
+) -> FittedLocator:
     if not network().is_compiled():
         for one in track([network()], "converting the backbone, once on this machine", 1):
             one.compiled()
@@ -107,7 +128,7 @@ def fit_boxes(
             seen.append(found)
     if len(seen) < LEAST:
         raise ExamplesError(
-            f"{boxes}: has boxes on {len(seen)} pictures of {pictures}; at least {LEAST} are needed, better {ENOUGH}"
+            f"{boxes}: has boxes on {len(seen)} of these pictures; at least {LEAST} are needed, better {ENOUGH}"
             + (f"; {failures[0].path}: {failures[0].reason}" if failures else "")
         )
     return _fitted(seen, failures, boxes, to)

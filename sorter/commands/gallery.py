@@ -168,9 +168,16 @@ def _marked(picture: Image, marks: Sequence[Mark]) -> Image:
     draw = ImageDraw.Draw(picture)
     for box, (width, height), colour in marks:
         across, down = picture.width / width, picture.height / height
-        sides = box.left * across, box.top * down, box.right * across - 1, box.bottom * down - 1
-        draw.rectangle(sides, outline=colour, width=MARK)
+        left, right = _line(box.left * across, box.right * across, picture.width)
+        top, bottom = _line(box.top * down, box.bottom * down, picture.height)
+        draw.rectangle((left, top, right, bottom), outline=colour, width=MARK)
     return picture
+
+
+def _line(start: float, stop: float, length: int) -> tuple[float, float]:
+    """The first and last pixel of a box's side that can be seen."""
+    start = min(max(start, 0), length - 1)
+    return start, max(start, min(stop, length) - 1)
 
 
 def _bytes_of(path: Path) -> bytes | None:

@@ -132,13 +132,17 @@ def _ask(
 
 def _keep(manifest: Manifest, labels: Sequence[tuple[str, Sequence[Label]]], keep: bool) -> None:
     """Write answers down, in the copy of the manifest that is at hand and, if wanted, in the library's own."""
-    for sha256, some in labels:
-        manifest.add_labels(sha256, some)
-    if keep and labels:
+    _write(manifest, labels)
+    if keep and labels and manifest.is_dry_run:
         # Where the library cannot be written, its pictures are looked at again next time.
-        with suppress(LibraryError), Manifest(manifest.root) as own, own.change():
-            for sha256, some in labels:
-                own.add_labels(sha256, some)
+        with suppress(LibraryError), Manifest(manifest.root) as own:
+            _write(own, labels)
+
+
+def _write(manifest: Manifest, labels: Sequence[tuple[str, Sequence[Label]]]) -> None:
+    with manifest.change():
+        for sha256, some in labels:
+            manifest.add_labels(sha256, some)
 
 
 def _looked(said: Mapping[str, str]) -> Looked:

@@ -76,6 +76,22 @@ def add_class(path: Path, axis: str, name: str) -> Scheme:
     return keep(path, tomlkit.dumps(document))
 
 
+def ask_locator(path: Path, name: str, model: str | None = None) -> Scheme:
+    """Have a locator asked, under this name: the built-in one, or the one in the folder `model`.
+
+    Raises SchemeError where there is an axis of that name, or the name cannot be one.
+    """
+    import tomlkit
+
+    _check_name(path, name)
+    document = as_written(path)
+    table = document.setdefault("ask", tomlkit.table(is_super_table=True)).setdefault(name, tomlkit.table())
+    table["use"] = "locator"
+    if model is not None:
+        table["model"] = model
+    return keep(path, tomlkit.dumps(document))
+
+
 def as_written(path: Path) -> Any:
     """A scheme.toml as tomlkit's document, with its comments."""
     import tomlkit

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,24 +98,35 @@ class ImageToText:
         self._where, self._wanted = files.folder, wanted
         self._processor, self._model = _loaded(files)
         self.device = str(self._model.device.type)
-        # On a processor one at a time, so that answers do not depend on which pictures come together.
-        self._together: Batches[Image, str] = Batches(self._run, 1 if self.device == "cpu" else MOST_AT_ONCE)
+        self._words = threading.Lock()  # tokenizers are for one thread at a time: "Already borrowed"
+        self._together: Batches[Image, str] = Batches(self._run, MOST_AT_ONCE)
 
     def __call__(self, image: Image) -> str:
-        """What it says of a picture in RGB: one line, always the same. Raises ModelError."""
-        return self._together(image)
+        """What it says of a picture in RGB: one line, always the same. Raises ModelError.
+
+        On a processor each thread has its own picture and stays on its core: torch's own threads would wait for each
+        other, spinning, and answers do not depend on which pictures come together.
+        """
+        if self.device != "cpu":
+            return self._together(image)
+        import torch
+
+        torch.set_num_threads(1)  # of this thread
+        return self._run([image])[0]
 
     def _run(self, images: Sequence[Image]) -> list[str]:
         import torch
 
-        with _quiet(), torch.inference_mode():
+        with _quiet, torch.inference_mode():
             try:
-                given = self._processor(**self._given(images), return_tensors="pt")
+                with self._words:
+                    given = self._processor(**self._given(images), return_tensors="pt")
                 given = given.to(self._model.device, self._model.dtype)
                 length = {"max_new_tokens": self._wanted.max_new_tokens, "num_beams": self._wanted.num_beams}
                 written = self._model.generate(**given, **length, do_sample=False)
                 new = _without(written, given.get("input_ids"))
-                words = self._processor.batch_decode(new, skip_special_tokens=True)
+                with self._words:
+                    words = self._processor.batch_decode(new, skip_special_tokens=True)
             except _faults() as found:
                 raise ModelError(f"{self._where}: cannot be run: {first_line(found)}") from None
         return [self._said(text) for text in words]
@@ -152,7 +163,7 @@ def _load(files: CaptionerFiles) -> tuple[Any, Any]:
         raise MissingExtra("captioners", "a captioner") from None
     device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        with _quiet():
+        with _quiet:
             processor, model, missing = _from_disk(files.folder, torch.float32 if device == "cpu" else "auto")
     except _faults() as found:
         raise ModelError(f"{files.folder}: cannot be loaded as a captioner: {first_line(found)}") from None
@@ -176,20 +187,31 @@ def _from_disk(folder: Path, dtype: Any) -> tuple[Any, Any, list[str]]:
     return processor, model, sorted({*report["missing_keys"], *(str(one[0]) for one in report["mismatched_keys"])})
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without advice to programmers, and without bars: progress is shown by the picture."""
-    try:
+class _Quiet:
+    """Without advice to programmers, and without bars: progress is shown by the picture. For several threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._level = threading.Lock(), 0, 0
+
+    def __enter__(self) -> None:
+        try:
+            from transformers.utils import logging
+        except ImportError:
+            raise MissingExtra("captioners", "a captioner") from None
+        with self._lock:
+            if not self._inside:
+                self._level = logging.get_verbosity()
+                logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+                logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
         from transformers.utils import logging
-    except ImportError:
-        raise MissingExtra("captioners", "a captioner") from None
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
+
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                logging.set_verbosity(self._level)
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -200,4 +222,5 @@ def _faults() -> tuple[type[Exception], ...]:
     return (*kinds, SafetensorError)
 
 
+_quiet = _Quiet()
 _loaded = OnceEach(_load)

@@ -14,7 +14,7 @@ from sorter.errors import PictureError
 from sorter.pictures.limits import Counted, check, room, too_large
 from sorter.pictures.modes import is_seen_otherwise, keeping_alpha, to_rgb
 from sorter.pictures.other_formats import OTHERS, open_other
-from sorter.pictures.saving import saving_like
+from sorter.pictures.saving import QUICKLY, saving_like
 from sorter.pictures.transform import is_inside, transform
 from sorter.records import Picture, Render
 
@@ -279,5 +279,12 @@ def _encode(image: Image, suffix: str, like: dict[str, Any]) -> bytes:
         image = to_rgb(image)
     profile = image.info.get("icc_profile", b"")
     # What is written is RGB: a profile for greys or inks, or one that is broken, would spoil it (ICC.1:2022, 7.2.6).
-    image.save(out, name, **like, icc_profile=profile if profile[16:20] == b"RGB " else None)
+    profile = profile if profile[16:20] == b"RGB " else None
+    if like is QUICKLY and image.mode == "RGB":
+        import numpy as np
+
+        from sorter.pictures.png import encode_png
+
+        return encode_png(np.asarray(image), profile)
+    image.save(out, name, **like, icc_profile=profile)
     return out.getvalue()

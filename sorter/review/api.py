@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from sorter.errors import ModelsheetError
-from sorter.review import duplicates
+from sorter.review import duplicates, heads
 from sorter.review.desk import Desk
 from sorter.review.thumbnails import LARGE
 
@@ -39,6 +39,12 @@ def add_routes(app: FastAPI, desk: Desk, acted: Any) -> None:
         if start < 0 or not 0 < count <= MOST_ROWS:
             return JSONResponse({"error": "that is too much at once"}, 400)
         return JSONResponse(await run_in_threadpool(duplicates.rows, desk, start, count))
+
+    @app.get("/api/heads")
+    async def head_rows(start: int = 0, count: int = 30) -> Response:
+        if start < 0 or not 0 < count <= MOST_ROWS:
+            return JSONResponse({"error": "that is too much at once"}, 400)
+        return JSONResponse(await run_in_threadpool(heads.rows, desk, start, count))
 
     @app.get("/small/{name}.jpg")
     async def small(name: str) -> Response:
@@ -83,5 +89,5 @@ def _act(desk: Desk, asked: dict[str, Any]) -> dict[str, Any]:
     axis, value = str(asked.get("axis", "")), str(asked.get("value", ""))
     rows = desk.act(what, hashes, axis, value, bool(asked.get("standing")), str(asked.get("list", "")))
     done = {"answer": value, "turn": "turned", "drop": "dropped", "keep": "kept", "caption": "caption kept",
-            "best": "one is kept", "all": "all are kept"}[what]  # fmt: skip
+            "best": "one is kept", "all": "all are kept", "box": "box kept"}[what]  # fmt: skip
     return {"rows": rows, "hashes": [row["sha256"] for row in rows], "said": f"{len(rows)}: {done}"}

@@ -153,8 +153,9 @@ class Desk:
     def act(
         self, what: str, hashes: Sequence[str], axis: str = "", value: str = "", standing: bool = False, name: str = ""
     ) -> list[dict[str, Any]]:
-        """Do something to pictures: "answer" a class on an axis, "turn", "drop", "keep", or "caption" in own words. Of
-        copies of each other keep "all", or the "best", which is the first, and leave the rest out.
+        """Do something to pictures: "answer" a class on an axis, "turn", "drop", "keep", "caption" in own words, or say
+        in which "box" an asker should have found what it looks for. Of copies of each other keep "all", or the "best",
+        which is the first, and leave the rest out.
 
         `standing`: the class is said of the pictures as they stand. `name`: of the list that they are of. The rows that
         changed. Raises LibraryError.
@@ -190,6 +191,8 @@ class Desk:
             return [(sha256, LIBRARY, None if self.is_removed(sha256) else WANTED)]
         if what == "caption":
             return [(sha256, CAPTION, value)]
+        if what == "box":
+            return [(sha256, axis, value)]
         raise LibraryError(f'{self.library}: "{what}" is nothing that can be done')
 
     def _turned(self, sha256: str) -> Answer:

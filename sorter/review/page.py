@@ -11,7 +11,7 @@ from typing import Any
 from nicegui import ui
 
 from sorter.errors import ModelsheetError
-from sorter.review import begin, daemon, duplicates, numbers, pictures, tasks
+from sorter.review import begin, daemon, duplicates, heads, numbers, pictures, tasks
 from sorter.review.desk import Desk
 from sorter.review.grid import Grid
 from sorter.review.teach import Teacher
@@ -164,6 +164,8 @@ class Window:
         shown = {f"teach {axis}": counts["people"].get(axis, 0) for axis in listed or ()}
         shown |= {"doubts": counts["in_doubt"], "sheets": counts["wanted"], "captions": counts["wanted"]}
         shown["duplicates"] = len(self.desk.groups)
+        asker = heads.asker_of(self.desk)
+        shown["heads"] = heads.drawn(self.desk, asker) if asker else 0
         shown |= {"left out": sum(counts["left_out"].values()), "turned": counts["turned"]}
         for key, button in self._buttons.items():
             self._counts[key].text = f"{shown[key]:,}" if shown.get(key) else ""
@@ -180,6 +182,7 @@ class Window:
             for axis in self._listed:
                 self._item(axis, f"teach {axis}", partial(pictures.teach, self, axis))
             self._item("+ question", "question", partial(begin.another, self))
+            self._item("Heads", "heads", partial(heads.build, self))
             ui.label("Look").classes("head")
             self._item("Doubts", "doubts", partial(pictures.doubts, self, ""))
             self._item("Sheets", "sheets", partial(pictures.sheets, self, "", ""))

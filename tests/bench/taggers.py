@@ -1,9 +1,9 @@
 """What a tagger costs beside its network: reading, squaring and keeping, in processor time; or what a real one costs.
 
-    python -m tests.bench.taggers [MODEL'S FOLDER]
+    python -m tests.bench.taggers [FOLDER]
 
 Film frames scaled to 1920x1080 JPEG, one thread, nothing written. The tagger is of a form like wd's and of next to no
-weights, so that what is measured is ours; a folder with a real model.onnx and selected_tags.csv takes its place.
+weights, so that what is measured is ours; FOLDER, with a downloaded tagger or captioner, is measured instead.
 """
 
 from __future__ import annotations
@@ -25,27 +25,47 @@ SORTER = "arrows-2023-h5"
 
 def main() -> None:
     """Print milliseconds a picture."""
+    given = [Path(argument) for argument in sys.argv[1:] if Path(argument).is_dir()]
+    with tempfile.TemporaryDirectory() as name:
+        if given:
+            one_of(given[0], Path(name))
+        else:
+            ours(Path(name))
+
+
+def one_of(model: Path, folder: Path) -> None:
+    """What a downloaded tagger or captioner costs."""
+    from sorter.classify.ask import Questions
+    from sorter.classify.askers import askers
+    from sorter.classify.taggers import use_for
+
+    use = use_for(model)
+    if use is None:
+        sys.exit(f"{model}: is neither a tagger nor a captioner")
+    asker = askers.build(use[0], model=str(model))
+    show(use[0], cost(Questions({}, others={"asked": asker}), frames(folder / "heap", FEW)))
+
+
+def ours(folder: Path) -> None:
+    """What we add to any tagger."""
     from sorter.classify.ask import Questions
     from sorter.classify.askers import load_asked
     from sorter.classify.taggers import Tagger
 
-    given = [Path(argument) for argument in sys.argv[1:] if Path(argument).is_dir()]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        paths = frames(folder / "heap", FEW if given else PICTURES)
-        tagger = Tagger(model=str(given[0] if given else plain_tagger(folder / "tagger")))
-        sorter = {"a": load_asked(data.folder("tm") / SORTER)}
-        rows: dict[str, tuple[Any, Any]] = {"a tagger": ({}, {"tags": tagger})}
-        if not given:
-            twice = {"tags": tagger, "more": Tagger(model=tagger.model, general_threshold=0.05)}
-            rows |= {
-                "a sorter": (sorter, {}),
-                "a sorter and a tagger": (sorter, {"tags": tagger}),
-                "a sorter and two taggers": (sorter, twice),
-            }
-        print(f"{'a tagger, its network alone:':<30}{network_alone(tagger):6.1f} ms a picture on one core")
-        for what, (asked, others) in rows.items():
-            print(f"{what + ':':<30}{cost(Questions(asked, others=others), paths):6.1f} ms a picture on one core")
+    paths = frames(folder / "heap", PICTURES)
+    tagger = Tagger(model=str(plain_tagger(folder / "tagger")))
+    another = Tagger(model=tagger.model, general_threshold=0.05)
+    sorter = {"a": load_asked(data.folder("tm") / SORTER)}
+    show("a tagger's network alone", network_alone(tagger))
+    show("a tagger", cost(Questions({}, others={"tags": tagger}), paths))
+    show("a sorter", cost(Questions(sorter), paths))
+    show("a sorter and a tagger", cost(Questions(sorter, others={"tags": tagger}), paths))
+    show("a sorter and two taggers", cost(Questions(sorter, others={"tags": tagger, "more": another}), paths))
+
+
+def show(what: str, milliseconds: float) -> None:
+    """One line."""
+    print(f"{what + ':':<30}{milliseconds:8.1f} ms a picture on one core")
 
 
 def plain_tagger(folder: Path) -> Path:

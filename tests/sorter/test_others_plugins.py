@@ -80,20 +80,20 @@ class Kohya(Layout):
 '''
 ENTRY_POINTS = """\
 [modelsheet.askers]
-colours = others_tagger:Colours
+corners = others_tagger:Colours
 left-third = others_locator:LeftThird
 [modelsheet.croppers]
-subject = others_locator:Subject
+boxed = others_locator:Subject
 [modelsheet.layouts]
 mine = others_kohya:Kohya
 """
 ASK = """
 [ask.tags]
-use = "colours"
+use = "corners"
 [ask.subject]
 use = "left-third"
 [crop]
-use = "subject"
+use = "boxed"
 [caption]
 use = "template"
 text = "{trigger}, {direction}, {tags}, {mood}"
@@ -196,7 +196,7 @@ def test_a_new_asker_asks_only_its_own_question(
 ) -> None:
     pictures = run("sort", frames, "--to", "library", code=1)["counts"]["pictures"]
     scheme = project / "scheme.toml"
-    scheme.write_text(scheme.read_text().replace('use = "colours"', 'use = "colours"\nmost = 1'))
+    scheme.write_text(scheme.read_text().replace('use = "corners"', 'use = "corners"\nmost = 1'))
     run("classify", "library")
     counts = asked()
     assert (counts["tags"], counts["box"]) == (2 * pictures, pictures)
@@ -209,7 +209,7 @@ def test_a_new_asker_asks_only_its_own_question(
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ('use = "colours"', 'use = "colors"', '"colors" is not an asker; did you mean "colours"'),
+        ('use = "corners"', 'use = "cornerz"', '"cornerz" is not an asker; did you mean "corners"'),
         ("[ask.tags]", "[ask.mood]", "[ask.mood]: there is an axis of that name"),
         ("[ask.tags]", "[ask.caption]", "[ask.caption] is not a name for an asker"),
         ("{tags}", "{tagz}", 'names "{tagz}", which is neither an axis nor an asker; did you mean "tags"'),

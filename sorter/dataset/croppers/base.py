@@ -39,6 +39,7 @@ class Cropper(Options):
         """Raise OptionsError where the scheme has not the `askers` (names) that are read."""
 
 
+UNSURE = "padded, since nobody is sure where the head is"
 SMALL = "left small, having fewer pixels than asked for"
 
 croppers: Registry[Cropper] = Registry("cropper", "modelsheet.croppers")

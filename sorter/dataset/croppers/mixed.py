@@ -32,6 +32,8 @@ class Mixed(Cropper):
     of: Annotated[tuple[Share, ...], Field(min_length=1, max_length=16)]
     size: Pixels | None = None
     """Of all those that say none of their own."""
+    enlarge: bool = False
+    """The same."""
     seed: int = 0
     """Another number deals the croppers out in another way."""
 
@@ -51,9 +53,10 @@ class Mixed(Cropper):
         options: dict[str, Any] = dict(one.model_extra or {})
         if one.use == "mixed":
             raise OptionsError(f"of, number {number}: is mixed itself; name its croppers one by one")
-        kind = dict(croppers).get(one.use)
-        if self.size is not None and kind and "size" in kind.model_fields:
-            options.setdefault("size", self.size)
+        fields = kind.model_fields if (kind := dict(croppers).get(one.use)) else {}
+        for name, value in (("size", self.size), ("enlarge", self.enlarge or None)):
+            if value is not None and name in fields:
+                options.setdefault(name, value)
         return croppers.build(one.use, f"of, number {number}", **options)
 
     def __call__(self, picture: Picture, verdict: Verdict) -> Render:

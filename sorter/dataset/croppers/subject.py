@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from sorter.dataset.croppers.base import Fill, Squares, croppers, kept_inside
+from sorter.dataset.croppers.base import UNSURE, Fill, Squares, croppers, kept_inside
 from sorter.dataset.croppers.plain import Pad
 from sorter.errors import OptionsError, nearest
 from sorter.records import Box, Picture, Render, Verdict
@@ -22,7 +22,7 @@ HIGH = {"close": 0.48, "mid": 0.32, "full": 0.5}
 upper third; in a mid shot there is a little room above the head, and the body below. A full shot takes all it can."""
 NEARLY = 1.3
 """Times the asked side, up to which a square still counts as that shot."""
-WORDS: dict[Shot, str] = {"close": "close-up", "mid": "upper body", "full": "full body"}
+WORDS: dict[Shot, str] = {"close": "close-up", "mid": "medium shot", "full": "wide shot"}
 
 
 @croppers.add("subject")
@@ -58,7 +58,7 @@ class Subject(Squares):
         return tuple(self.words.values())
 
     def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
-        unsure = () if self._head(verdict) else ("padded, since nobody is sure where the head is",)
+        unsure = () if self._head(verdict) else (UNSURE,)
         return *super().remarks(picture, verdict), *unsure
 
     def check(self, askers: Collection[str], where: str) -> None:

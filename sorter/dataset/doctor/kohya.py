@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
+from pydantic import ValidationError
+
 from sorter.dataset.buckets import Buckets, Fit
 from sorter.dataset.doctor import kinds
 from sorter.dataset.doctor.base import VALIDATION, Dataset, Seen, Source, Trainer, below, trainers
@@ -60,7 +62,12 @@ class Kohya(Trainer):
         return self.model_copy(update=own)
 
     def _by(self, dataset: Dataset, name: str, values: dict[str, Any]) -> Diagnosis:
-        trainer = WithToml(**self.model_dump(), toml=name, values=values)
+        try:
+            trainer = WithToml(**self.model_dump(), toml=name, values=values)
+        except ValidationError as error:  # a resolution of 0, say
+            out, wrong = Diagnosis(), error.errors()[0]
+            out.add(BAD_TOML, name, f"{wrong['loc'][0]} = {wrong['input']}: {wrong['msg']}")
+            return out
         out = Trainer.__call__(trainer, dataset)
         out.notes.insert(0, f"by {name}, as with --dataset_config")
         shares = [one.get("validation_split") for one in values["datasets"]]

@@ -95,19 +95,21 @@ class InFolders(Layout):
 
 RESOLUTION = 512
 """Pixels a side that are trained on where nothing says so."""
+SMALLEST = 64
+"""Pixels a side, below which no trainer has a size."""
 
 
 class Sized(InFolders):
     """One whose config says at what size is trained."""
 
-    resolution: Annotated[int, Field(ge=64, le=8192)] = RESOLUTION
+    resolution: Annotated[int, Field(ge=SMALLEST, le=8192)] = RESOLUTION
     """Pixels a side, where the pictures are not all squares of one size."""
 
     def side(self, items: Iterable[Item]) -> int:
         """The side of the pictures, if all of them are squares, but for those that are too small; else `resolution`."""
         sizes = {item.render.size for item in items}
         squares = [size[0] for size in sizes if size and size[0] == size[1]]
-        return max(squares) if sizes and len(squares) == len(sizes) else self.resolution
+        return max(SMALLEST, *squares) if sizes and len(squares) == len(sizes) else self.resolution
 
 
 layouts: Registry[Layout] = Registry("dataset layout", "modelsheet.layouts")

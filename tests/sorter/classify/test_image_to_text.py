@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,9 @@ def test_prompts_lengths_and_batches(blip: Path, pictures: list[Image.Image]) ->
     plain = ImageToText(files, Wanted())
     assert tuple(map(plain, pictures)) == SENTENCES == tuple(plain._run(pictures))
     assert tuple(map(ImageToText(files, Wanted(num_beams=3)), pictures)) == SENTENCES
+    with ThreadPoolExecutor(8) as pool:
+        assert tuple(pool.map(plain, pictures * 20)) == SENTENCES * 20
+        assert tuple(pool.map(plain._together, pictures * 20)) == SENTENCES * 20  # as on a graphics card
     assert ImageToText(files, Wanted("A girl  facing"))(pictures[0]) == "left."
     assert ImageToText(files, Wanted(max_new_tokens=3))(pictures[0]) == "a girl facing"
 

@@ -70,6 +70,7 @@ def test_every_command_prints_one_json_object_and_nothing_else(
         (0, "duplicates", library, *scheme),
         (0, "report", library, "--to", tmp_path / "report.html", *scheme),
         (0, "coverage", library, *scheme),
+        (0, "crops", library, "--to", tmp_path / "crops.html", *scheme),
         (0, "overlays", library, "--bars"),
         (0, "export", library, "--to", tmp_path / "dataset", *scheme),
         (0, "doctor", tmp_path / "dataset", "--for", "diffusers"),

@@ -225,7 +225,7 @@ def test_what_we_export_is_in_order(name: str, tmp_path: Path, frames: Path, job
 
     sort(frames, tmp_path / "library", job)
     use = "imagefolder" if name == "diffusers" else name
-    crop = croppers.build("pad", size=512)
+    crop = croppers.build("pad", size=512, enlarge=True)
     export(tmp_path / "library", tmp_path / "dataset", job, use=use, crop=crop, balance="mood", at="/elsewhere/dataset")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "dataset").rglob("*")}
     found = doctor(tmp_path / "dataset", trainers.build(name))
@@ -297,3 +297,11 @@ def test_the_command(tmp_path: Path, grow: Grow, run_cli: Any) -> None:
 def test_settings_of_another_trainer_are_refused() -> None:
     with pytest.raises(OptionsError, match="caption_extension"):
         trainers.build("diffusers", "--for", caption_extension=".txt")
+
+
+@pytest.mark.parametrize("key", ["resolution = 40", "batch_size = 0", "resolution = 100000"])
+def test_a_toml_that_no_trainer_could_follow_is_a_finding(key: str, ask: Callable[..., Diagnosis]) -> None:
+    toml = f'[[datasets]]\n{key}\n[[datasets.subsets]]\nimage_dir = "x"\n'
+    found = ask("kohya", {"dataset.toml": toml, "x": {"a.png": picture(), "a.caption": "a"}})
+    assert said(found) == {"dataset TOML cannot be used": ["dataset.toml"]} and found.fails
+    assert found.findings[0].detail.startswith(f"{key}: Input should be ")

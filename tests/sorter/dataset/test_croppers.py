@@ -45,7 +45,7 @@ def test_the_head_is_whole_wherever_it_is(head: Any, shot: str, enlarge: bool) -
 
 def test_each_shot_is_as_near_as_it_says_and_says_so() -> None:
     picture, verdict = seen((4000, 3000), (1800, 900, 2100, 1200))
-    how = {"close": (540, "close-up"), "mid": (1050, "upper body"), "full": (3000, "full body")}
+    how = {"close": (540, "close-up"), "mid": (1050, "medium shot"), "full": (3000, "wide shot")}
     for shot, (side, words) in how.items():
         cropper = croppers.build("subject", shot=shot)
         crop = cropper(picture, verdict).crop
@@ -60,7 +60,7 @@ def test_a_picture_with_few_pixels_becomes_a_farther_shot_unless_it_may_be_enlar
     picture, verdict = seen((1280, 720), (600, 200, 680, 280))
     close = croppers.build("subject", shot="close")
     assert close(picture, verdict).size == (512, 512)
-    assert close.wording(picture, verdict) == "full body"  # 512 pixels are 6.4 heads
+    assert close.wording(picture, verdict) == "wide shot"  # 512 pixels are 6.4 heads
     larger = croppers.build("subject", shot="close", enlarge=True)
     assert larger(picture, verdict).crop == Box(568, 171, 712, 315)
     assert larger(picture, verdict).size == (512, 512)
@@ -129,6 +129,9 @@ def test_a_bucket_keeps_the_head_and_leaves_small_pictures_small() -> None:
 def test_croppers_are_mixed_by_share_and_stay() -> None:
     of = [{"use": "centre", "share": 3}, {"use": "pad", "share": 1}, {"use": "none", "share": 1}]
     mixed, more = croppers.build("mixed", of=of[:2], size=64), croppers.build("mixed", of=of, size=64)
+    tiny = Picture("c" * 64, "a", 30, 20, "JPEG")
+    large = croppers.build("mixed", of=of[:2], size=64, enlarge=True)
+    assert large(tiny, Verdict(tiny, ())).size == (64, 64) != mixed(tiny, Verdict(tiny, ())).size
     verdicts = [
         Verdict(Picture(f"{number:064x}", "a", 300, 200, "JPEG"), ()) for number in range(3000)
     ]  # fmt: skip
