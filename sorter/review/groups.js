@@ -31,7 +31,7 @@ export default {
       </div>
     </div>`,
   props: { found: Number, total: Number, none: { type: String, default: "" }, revision: { type: Number, default: 0 } },
-  data() { return { tall: 220, shown: [], blocks: {}, focus: 0, chosen: 0, said: "", large: null, busy: false }; },
+  data() { return { tall: 220, shown: [], blocks: {}, focus: 0, chosen: 0, said: "", large: null, busy: false, pressed: [] }; },
   computed: {
     keys() { return [[" ", "keep this one only", true], ["a", "keep all", true], ["z", "undo", true], ["Enter", "large", true]]; },
   },
@@ -94,6 +94,8 @@ export default {
       if (this.press(event.key)) event.preventDefault();
     },
     press(key) {
+      // Until an answer has come back nobody knows which group is the next: keys wait for it.
+      if (this.busy) { this.pressed.push(key); return true; }
       const one = this.pictures(this.focus)[this.chosen];
       if (key === "ArrowUp") this.go(this.focus - 1);
       else if (key === "ArrowDown") this.go(this.focus + 1);
@@ -111,18 +113,24 @@ export default {
     },
     async act(what) {
       const group = this.pictures(this.focus), one = group[this.chosen], at = this.focus;
-      if (!one || this.busy) return;
+      if (!one) return;
       const hashes = [one, ...group.filter((other) => other !== one)].map((other) => other.sha256);
       this.busy = true;
       const said = await this.send({ what, hashes });
-      this.busy = false;
       if (said && this.focus === at) this.go(at + 1);
+      this.catchUp();
+    },
+    catchUp() {
+      this.busy = false;
+      while (this.pressed.length && !this.busy) this.press(this.pressed.shift());
     },
     async undo() {
-      if (this.busy) return;
       this.busy = true;
+      await this.takeBack();
+      this.catchUp();
+    },
+    async takeBack() {
       const hashes = await this.send({ what: "undo" });
-      this.busy = false;
       if (!hashes) return;
       if (!hashes.length) { this.said = "there is nothing left to undo"; return; }
       const back = Object.entries(this.blocks).flatMap(([block, groups]) => groups.map((group, i) => [block * 30 + i, group]))
