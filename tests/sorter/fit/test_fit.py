@@ -26,11 +26,12 @@ from sorter.classify.askers import load_asked
 from sorter.classify.measures import Measure
 from sorter.commands.job import load_job
 from sorter.errors import ExamplesError, LibraryError, ModelError
-from sorter.fit import efficientnet, report
+from sorter.fit import report
 from sorter.fit.features import FILE
 from sorter.fit.fit import Recipe, fit
 from sorter.fit.report import WORST
 from sorter.fit.sharpness import fit_sharpness
+from sorter.networks import efficientnet
 from sorter.networks.convert import build
 from sorter.networks.labels import format_labels, parse_labels
 from sorter.networks.load import Sorter, load_sorter
