@@ -9,7 +9,6 @@ from trainer.evaluate.judge import Judgement
 from trainer.evaluate.likeness import Likeness
 from trainer.evaluate.scores import AxisScore, Share
 
-
 WEAK = 0.05
 """By how much less often than its card says a sorter may be right at another size."""
 
