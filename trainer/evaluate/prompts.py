@@ -6,6 +6,7 @@ It is read from A1111's and Forge's `parameters`, in a PNG's text or in EXIF; fr
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from sorter.errors import PictureError
 from sorter.pictures.images import DAMAGE, open_picture
-from trainer.evaluate.comfy import positive
+from trainer.evaluate.comfy import LARGEST, positive
 
 LONGEST = 20_000
 """Characters of a prompt that are read; text encoders read some hundred words."""
@@ -57,7 +58,7 @@ def _inside(data: bytes) -> Prompt | None:
         comment, model = "", None
     for parameters in (texts.get("parameters"), comment):
         if isinstance(parameters, str) and parameters.strip():
-            return _first_part(parameters)
+            return Prompt(_of_parameters(parameters), "A1111")
     if all(isinstance(texts.get(key), str) for key in OURS):
         return Prompt(str(texts["prompt"]), "Modelsheet")
     graphs = [texts.get("prompt"), texts.get("workflow")]
@@ -69,9 +70,22 @@ def _inside(data: bytes) -> Prompt | None:
     return None
 
 
-def _first_part(parameters: str) -> Prompt:
-    after = AFTER.search(parameters)
-    return Prompt(parameters[: after.start() if after else None].strip(), "A1111")
+def _of_parameters(parameters: str) -> str:
+    """A1111's text up to the negative prompt; or the prompt alone of JSON, as Fooocus and SwarmUI write it there."""
+    if parameters.lstrip().startswith("{") and len(parameters) <= LARGEST:
+        try:
+            read = json.loads(parameters)
+        except (ValueError, RecursionError):
+            return _before_negative(parameters)
+        read = read.get("sui_image_params", read)
+        said = read.get("prompt") if isinstance(read, dict) else None
+        return said if isinstance(said, str) else ""
+    return _before_negative(parameters)
+
+
+def _before_negative(text: str) -> str:
+    after = AFTER.search(text)
+    return text[: after.start() if after else None].strip()
 
 
 def _comment(value: Any) -> str:
@@ -96,7 +110,7 @@ def _beside(path: Path) -> Prompt | None:
         raise PictureError(f"its prompt, {text.name}, is not UTF-8; save it as UTF-8") from None
     except OSError as error:
         raise PictureError(f"its prompt, {text.name}, cannot be read: {error.strerror}") from None
-    return Prompt(said.strip(), "txt") if said.strip() else None
+    return Prompt(prompt, "txt") if (prompt := _before_negative(said)) else None
 
 
 def _above(path: Path, root: Path) -> Prompt | None:
