@@ -6,6 +6,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,11 +155,12 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
     show_default=True,
     help="How many pictures; each next one has the next seed.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=25, show_default=True, help="Steps of the DDIM sampler.")
+@click.option("--sampler", default="Euler a", show_default=True, help="By its known name; `trainer list` shows them.")
+@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Steps of the sampler.")
 @click.option(
     "--guidance",
     type=click.FloatRange(min=0),
-    default=4.0,
+    default=7.5,
     show_default=True,
     help="How closely to follow the prompt; 1 turns guidance off.",
 )
@@ -177,12 +179,17 @@ def sample(
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Draw PROMPT with the model that was trained in folder RUN."""
     _need_torch()
+    from trainer.recipe import Drawn, write_png
     from trainer.run import draw, load_trained
-    from trainer.sample import Drawn, write_png
+    from trainer.samplers import check_steps, find_sampler
 
+    options["sampler"] = find_sampler(options["sampler"])
+    check_steps(options["sampler"], options["steps"])
     parts, trained = load_trained(run, 0 if base_only else step)
-    base = parts.base.fingerprint()[:10]
-    drawn = [Drawn(prompt=prompt, seed=seed + i, trained=trained, base=base, **options) for i in range(count)]
+    about = Drawn(
+        prompt, seed, trained=trained, base=parts.base.fingerprint()[:10], model=parts.base.folder.name, **options
+    )
+    drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"
     for picture, about in zip(draw(parts, drawn, size), drawn, strict=True):
         write_png(picture, folder / about.file_name, about)
@@ -251,8 +258,9 @@ def evaluate(
 
 @command
 def list_() -> tuple[dict[str, Any], str]:
-    """List the training methods with their options."""
+    """List the training methods with their options, and the samplers."""
     from trainer.methods import METHODS
+    from trainer.samplers import SAMPLERS
 
     answer: dict[str, dict[str, Any]] = {
         name: {
@@ -265,7 +273,8 @@ def list_() -> tuple[dict[str, Any], str]:
     for name, about in answer.items():
         lines.append(f"{name}  {about['help']}")
         lines += [f"    {key} = {json.dumps(value)}" for key, value in about["options"].items()]
-    return {"methods": answer}, "\n".join(lines)
+    lines.append(f"samplers  {', '.join(SAMPLERS)}")
+    return {"methods": answer, "samplers": list(SAMPLERS)}, "\n".join(lines)
 
 
 def main() -> None:

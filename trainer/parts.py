@@ -199,14 +199,6 @@ def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
-def ddim(parts: Parts) -> Any:
-    """The DDIM sampler (Song et al. 2020) over the base's own noise schedule."""
-    # Latents are not bound to [-1, 1], so clipping would spoil them; offset 1 is how Stable Diffusion was published.
-    return untyped.DDIMScheduler.from_config(
-        parts.noise_scheduler.config, clip_sample=False, set_alpha_to_one=False, steps_offset=1
-    )
-
-
 def best_device() -> str:
     """The first there is of cuda, mps, cpu."""
     if torch.cuda.is_available():

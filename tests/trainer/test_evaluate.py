@@ -17,7 +17,7 @@ from trainer.cli import cli
 from trainer.evaluate.asked import Reader, plain, words_of
 from trainer.evaluate.comfy import positive
 from trainer.evaluate.scores import Share, mean
-from trainer.sample import Drawn, write_png
+from trainer.recipe import Drawn, write_png
 
 A1111 = """\
 masterpiece, (mira:1.2), <lora:mira_v2:0.8>, ((facing left)), [happy:happy:0.5]
@@ -95,8 +95,8 @@ def save_exif(image: Image.Image, path: Path, text: str, order: str = "utf-16-be
     return path
 
 
-@pytest.mark.parametrize("how", ["a1111", "exif.jpg", "exif.webp", "exif-le.jpg", "comfy", "workflow", "ours", "txt",
-                                 "folders", "kohya", "fooocus", "swarm"])  # fmt: skip
+@pytest.mark.parametrize("how", ["a1111", "exif.jpg", "exif.webp", "exif-le.jpg", "comfy", "workflow", "ours", "before",
+                                 "txt", "folders", "kohya", "fooocus", "swarm"])  # fmt: skip
 def test_prompts_are_read_wherever_they_are_written(
     how: str,
     tmp_path: Path,
@@ -113,6 +113,8 @@ def test_prompts_are_read_wherever_they_are_written(
         save(picture, folder / "1.png", prompt=json.dumps(graph("mira, (happy:1.3), facing left")), workflow="{}")
     elif how == "workflow":
         save(picture, folder / "1.png", workflow=json.dumps(WORKFLOW))
+    elif how == "before":
+        save(picture, folder / "1.png", prompt="mira, happy, facing left", seed="3", guidance="4.0")
     elif how == "ours":
         write_png(picture, folder / "1.png", Drawn("mira, happy, facing left", 3, negative="sad"))
     elif how == "txt":
@@ -126,9 +128,9 @@ def test_prompts_are_read_wherever_they_are_written(
     answer = evaluate()
     seen = {axis: (one["confusion"], one["share"]) for axis, one in answer["axes"].items()}
     assert seen == {"direction": ({"left": {"left": 1}}, 1.0), "mood": ({"happy": {"happy": 1}}, 1.0)}
-    names = {"a1111": "A1111", "comfy": "ComfyUI", "workflow": "ComfyUI", "ours": "Modelsheet", "txt": "txt"}
-    names |= {"fooocus": "A1111", "swarm": "A1111"}
-    assert answer["prompts"] == {names.get(how, "A1111" if how.startswith("exif") else "folders"): 1}
+    names = {"comfy": "ComfyUI", "workflow": "ComfyUI", "ours": "Modelsheet", "before": "Modelsheet", "txt": "txt"}
+    names |= {"folders": "folders", "kohya": "folders"}
+    assert answer["prompts"] == {names.get(how, "A1111"): 1}
 
 
 def test_what_is_asked_is_counted_against_what_is_seen(

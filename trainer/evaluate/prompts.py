@@ -16,13 +16,14 @@ from typing import Any
 from sorter.errors import PictureError
 from sorter.pictures.images import DAMAGE, open_picture
 from trainer.evaluate.comfy import LARGEST, positive
+from trainer.recipe import OURS
 
 LONGEST = 20_000
 """Characters of a prompt that are read; text encoders read some hundred words."""
 EXIF, USER_COMMENT, MODEL = 0x8769, 0x9286, 0x0110
 """The EXIF block, where A1111 writes in JPEG and WebP (EXIF 2.32, section 4.6.5), and where ComfyUI does in WebP."""
-OURS = ("prompt", "seed", "guidance")
-"""Keys of the text in a PNG of `trainer sample`."""
+OURS_BEFORE = ("prompt", "seed", "guidance")
+"""Keys of the text in a PNG of `trainer sample`, before all of it was one."""
 AFTER = re.compile(r"^(?:Negative prompt:|Steps: \d)", re.MULTILINE)
 """The first line after A1111's prompt."""
 FOLDERS = "folders"
@@ -56,10 +57,13 @@ def _inside(data: bytes) -> Prompt | None:
         model = exif.get(MODEL)
     except DAMAGE:  # a broken EXIF block says nothing of the pixels
         comment, model = "", None
+    if ours := _of_json(texts.get(OURS)):
+        return Prompt(ours, "Modelsheet")
     for parameters in (texts.get("parameters"), comment):
         if isinstance(parameters, str) and parameters.strip():
-            return Prompt(_of_parameters(parameters), "A1111")
-    if all(isinstance(texts.get(key), str) for key in OURS):
+            said = _of_json(parameters)
+            return Prompt(_before_negative(parameters) if said is None else said, "A1111")
+    if all(isinstance(texts.get(key), str) for key in OURS_BEFORE):
         return Prompt(str(texts["prompt"]), "Modelsheet")
     graphs = [texts.get("prompt"), texts.get("workflow")]
     if isinstance(model, str) and model.startswith("prompt:"):
@@ -70,20 +74,24 @@ def _inside(data: bytes) -> Prompt | None:
     return None
 
 
-def _of_parameters(parameters: str) -> str:
-    """A1111's text up to the negative prompt; or the prompt alone of JSON, as Fooocus and SwarmUI write it there."""
-    if parameters.lstrip().startswith("{") and len(parameters) <= LARGEST:
-        try:
-            read = json.loads(parameters)
-        except (ValueError, RecursionError):
-            return _before_negative(parameters)
-        read = read.get("sui_image_params", read)
-        said = read.get("prompt") if isinstance(read, dict) else None
-        return said if isinstance(said, str) else ""
-    return _before_negative(parameters)
+def _of_json(text: Any) -> str | None:
+    """The prompt in an object, as Fooocus and SwarmUI write it for `parameters`, and `trainer sample` beside A1111's.
+
+    "" where it has none; None where the text is no object.
+    """
+    if not isinstance(text, str) or len(text) > LARGEST or not text.lstrip().startswith("{"):
+        return None
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    inner = read.get("sui_image_params", read)
+    said = inner.get("prompt") if isinstance(inner, dict) else None
+    return said if isinstance(said, str) else ""
 
 
 def _before_negative(text: str) -> str:
+    """A1111's text up to the negative prompt."""
     after = AFTER.search(text)
     return text[: after.start() if after else None].strip()
 
