@@ -237,7 +237,6 @@ def evaluate(
 
     Exit codes: 0 done, 1 some pictures failed or fell short of --at-least, 2 wrong input.
     """
-    from sorter.commands.job import load_job
     from trainer.evaluate.judge import judge
     from trainer.evaluate.likeness import compare
     from trainer.evaluate.report import write_report
@@ -245,7 +244,7 @@ def evaluate(
 
     through = _autoencoder(base, library)
     with Bar() as bar:
-        made = judge(pictures, load_job(scheme), bar.show, str(scheme))
+        made = judge(pictures, scheme, bar.show)
         like = compare(made, library, bar.show, through) if library else None
     page = to or pictures / "evaluation.html"
     write_report(made, like, made.job.scheme.name, page)

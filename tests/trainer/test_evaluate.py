@@ -16,6 +16,7 @@ from sorter.commands.sort import sort
 from trainer.cli import cli
 from trainer.evaluate.asked import Reader, plain, words_of
 from trainer.evaluate.comfy import positive
+from trainer.evaluate.likeness import Likeness
 from trainer.evaluate.scores import Share, mean
 from trainer.recipe import Drawn, write_png
 
@@ -303,3 +304,10 @@ def test_the_mean_is_never_surer_than_its_axes() -> None:
     assert (made.value, made.of) == (pytest.approx(0.65), pytest.approx(100))
     assert mean([Share(10, 10), Share(1000, 1000)]).of < 20
     assert Share(0, 0).interval == (0.0, 1.0)
+
+
+def test_strong_contrast_and_colour_are_said() -> None:
+    made = Likeness((64, 64), {}, False, [], 9, contrast=(0.2, 0.19), saturation=(0.6, 0.4))
+    assert [said.split(":")[0] for said in made.strong()] == [
+        "the pictures have 1.5 times the saturation of the library's"
+    ]

@@ -176,7 +176,7 @@ def _told(verdict: Verdict, pixels: NDArray[np.uint8], job: Job, axes: Sequence[
     seen = job.questions.answer(Path(verdict.picture.path), encode_png(pixels), axes)
     if isinstance(seen, Unreadable):
         return {}
-    return {label.axis: (known[label.axis], label.name, is_sure(label, job)) for label in seen.labels}
+    return {one.axis: (known[one.axis], one.name, is_sure(one, job)) for one in seen.labels if one.axis in known}
 
 
 def _first(places: Sequence[Place], size: tuple[int, int]) -> tuple[Path, Image] | None:
