@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trainer.base import Base
     from trainer.config import Run
     from trainer.dataset import Dataset
+    from trainer.evaluate.likeness import Through
     from trainer.rehearsal import Captions
     from trainer.run import Session
 
@@ -231,27 +232,33 @@ def sample(
     "pictures are copies.",
 )
 @click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="With --library: the base that drew the pictures, a diffusers folder; the sorters are tried on what its "
+    "autoencoder leaves of the library's.",
+)
+@click.option(
     "--at-least",
     type=click.FloatRange(0, 1),
     help="End with exit code 1 where the mean adherence may be below this, by the lower end of its interval.",
 )
 @click.option("--to", type=click.Path(path_type=Path), help="The page.  [default: evaluation.html in the folder]")
 def evaluate(
-    pictures: Path, scheme: Path, library: Path | None, at_least: float | None, to: Path | None
+    pictures: Path, scheme: Path, library: Path | None, base: Path | None, at_least: float | None, to: Path | None
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Judge drawn pictures by your own sorters: is what was asked for what is seen?
 
     Exit codes: 0 done, 1 some pictures failed or fell short of --at-least, 2 wrong input.
     """
-    from sorter.commands.job import load_job
     from trainer.evaluate.judge import judge
     from trainer.evaluate.likeness import compare
     from trainer.evaluate.report import write_report
     from trainer.evaluate.text import as_json, lines_of
 
+    through = _autoencoder(base, library)
     with Bar() as bar:
-        made = judge(pictures, load_job(scheme), bar.show, str(scheme))
-        like = compare(made, library, bar.show) if library else None
+        made = judge(pictures, scheme, bar.show)
+        like = compare(made, library, bar.show, through) if library else None
     page = to or pictures / "evaluation.html"
     write_report(made, like, made.job.scheme.name, page)
     lower = made.mean.interval[0]
@@ -324,6 +331,20 @@ def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
     from trainer.rehearsal import rehearse
 
     return rehearse(run, base, dataset)
+
+
+def _autoencoder(base: Path | None, library: Path | None) -> Through | None:
+    """What sends a library's pictures through the base's autoencoder; None where that is not asked for."""
+    from trainer.errors import EvaluationError
+
+    if base is None:
+        return None
+    if library is None:
+        raise EvaluationError("--base is for trying the sorters on a library's pictures; give --library, too")
+    _need_torch()
+    from trainer.evaluate.autoencoder import autoencoder
+
+    return autoencoder(base)
 
 
 def _has_torch() -> bool:

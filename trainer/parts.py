@@ -127,6 +127,16 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
     return Parts(base, tokenizer, text_encoder, vae, unet, schedule, chosen, dtype, weights)
 
 
+def load_autoencoder(base: Base) -> Any:
+    """The autoencoder alone, frozen, in fp32, on the best device. Raises BaseModelError."""
+    try:
+        with loading():
+            network = _load(untyped.AutoencoderKL, base, "vae")
+    except Exception as error:  # as in load_parts
+        raise BaseModelError(f"{base.folder}: its autoencoder cannot be loaded: {_first_line(error)}") from None
+    return network.requires_grad_(False).eval().to(best_device())
+
+
 def skeleton(base: Base) -> Parts:
     """The parts without weights, which take no memory: for what their names and shapes tell. Raises BaseModelError."""
     from transformers import CLIPTextConfig

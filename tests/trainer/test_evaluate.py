@@ -16,6 +16,7 @@ from sorter.commands.sort import sort
 from trainer.cli import cli
 from trainer.evaluate.asked import Reader, plain, words_of
 from trainer.evaluate.comfy import positive
+from trainer.evaluate.likeness import Likeness
 from trainer.evaluate.scores import Share, mean
 from trainer.recipe import Drawn, write_png
 
@@ -96,7 +97,7 @@ def save_exif(image: Image.Image, path: Path, text: str, order: str = "utf-16-be
 
 
 @pytest.mark.parametrize("how", ["a1111", "exif.jpg", "exif.webp", "exif-le.jpg", "comfy", "workflow", "ours", "before",
-                                 "txt", "folders", "kohya"])  # fmt: skip
+                                 "txt", "folders", "kohya", "fooocus", "swarm"])  # fmt: skip
 def test_prompts_are_read_wherever_they_are_written(
     how: str,
     tmp_path: Path,
@@ -119,21 +120,18 @@ def test_prompts_are_read_wherever_they_are_written(
         write_png(picture, folder / "1.png", Drawn("mira, happy, facing left", 3, negative="sad"))
     elif how == "txt":
         save(picture, folder / "1.png")
-        (folder / "1.txt").write_text("mira happy facing left", encoding="utf-8-sig")
+        (folder / "1.txt").write_text("mira happy facing left\nNegative prompt: sad\nSteps: 20", encoding="utf-8-sig")
+    elif how in ("fooocus", "swarm"):
+        said = {"prompt": "happy, facing left", "negative_prompt": "sad, facing right"}
+        save(picture, folder / "1.png", parameters=json.dumps(said if how == "fooocus" else {"sui_image_params": said}))
     else:
         save(picture, folder / ("10_happy/left/1.png" if how == "kohya" else "happy/left/1.png"))
     answer = evaluate()
     seen = {axis: (one["confusion"], one["share"]) for axis, one in answer["axes"].items()}
     assert seen == {"direction": ({"left": {"left": 1}}, 1.0), "mood": ({"happy": {"happy": 1}}, 1.0)}
-    names = {
-        "a1111": "A1111",
-        "comfy": "ComfyUI",
-        "workflow": "ComfyUI",
-        "ours": "Modelsheet",
-        "txt": "txt",
-        "before": "Modelsheet",
-    }
-    assert answer["prompts"] == {names.get(how, "A1111" if how.startswith("exif") else "folders"): 1}
+    names = {"comfy": "ComfyUI", "workflow": "ComfyUI", "ours": "Modelsheet", "before": "Modelsheet", "txt": "txt"}
+    names |= {"folders": "folders", "kohya": "folders"}
+    assert answer["prompts"] == {names.get(how, "A1111"): 1}
 
 
 def test_what_is_asked_is_counted_against_what_is_seen(
@@ -145,10 +143,10 @@ def test_what_is_asked_is_counted_against_what_is_seen(
     for number in range(8):
         save(draw("left", "happy", number), folder / f"right{number}.png", parameters="mira, happy, facing left")
     for number in range(2):
-        save(draw("right", "happy", number), folder / f"wrong{number}.png", parameters="mira, happy, facing left")
+        save(draw("right", "happy", number), folder / f"wrong{number}.png", parameters="happy, facing left, <b>x")
     save(draw("front", "?"), folder / "doubtful.png", parameters="sad, facing the viewer")
     save(draw("left", "happy"), folder / "several.png", parameters="facing left, or facing right, happy")
-    save(draw("left", "happy"), folder / "none.png", parameters="a cat")
+    save(draw("left", "happy"), folder / "none.png", parameters="a cat, <b>")
     save(draw("left", "happy"), folder / "silent.png")
     answer = evaluate(code=0)
     assert (answer["pictures"], answer["judged"]) == (14, 12)
@@ -167,6 +165,8 @@ def test_what_is_asked_is_counted_against_what_is_seen(
     page = (folder / "evaluation.html").read_text(encoding="utf-8")
     assert page.count("<img") == 12 + 12 - 1  # each picture once for each of its axes
     assert "seen: right" in page
+    assert "<b>x" not in page
+    assert "facing left, &lt;b&gt;x" in page
     assert evaluate("--at-least", 0.3)["falls_short"] is False
     assert evaluate("--at-least", 0.9, code=1)["falls_short"] is True
 
@@ -176,6 +176,7 @@ def test_the_library_says_how_good_the_judge_is_and_what_was_copied(
     draw: Any,
     grow: Any,
     project: Path,
+    base_folder: Path,
     evaluate: Callable[..., Any],
 ) -> None:
     frames = {f"{mood}{side}{n}.png": draw(side, mood, n) for n in range(3) for side in ("left", "right", "front")
@@ -199,6 +200,13 @@ def test_the_library_says_how_good_the_judge_is_and_what_was_copied(
     assert {path: path.read_bytes() for path in before} == before
     found = invoke("--pictures", tmp_path / "drawn", "--scheme", project / "scheme.toml", "--library", tmp_path / "no")
     assert found.exit_code == 2
+    spoilt = evaluate("--library", tmp_path / "library", "--base", base_folder)  # an autoencoder that knows nothing
+    assert spoilt["likeness"]["through_autoencoder"] is True
+    assert spoilt["axes"]["direction"]["ceiling"]["of"] == 18
+    assert spoilt["axes"]["direction"]["ceiling"]["share"] < 0.9
+    found = invoke("--pictures", tmp_path / "drawn", "--scheme", project / "scheme.toml", "--base", base_folder)
+    assert found.exit_code == 2
+    assert "give --library, too" in found.stderr
 
 
 def test_text_on_a_terminal(tmp_path: Path, draw: Any, project: Path) -> None:
@@ -207,7 +215,7 @@ def test_text_on_a_terminal(tmp_path: Path, draw: Any, project: Path) -> None:
     found = invoke("--pictures", tmp_path / "drawn", "--scheme", project / "scheme.toml", "--at-least", "0.5")
     assert found.exit_code == 1
     assert "1 of 2 pictures judged (prompts: 1 A1111)" in found.stdout
-    assert "direction  100 % (21 to 100)  1   100%" in found.stdout
+    assert "direction  100% (21 to 100)  1   100%" in found.stdout
     assert "falls short: the mean may be as low as 0.207, below --at-least 0.5" in found.stdout
     assert "the pictures are 40x32" not in found.stdout
 
@@ -296,3 +304,10 @@ def test_the_mean_is_never_surer_than_its_axes() -> None:
     assert (made.value, made.of) == (pytest.approx(0.65), pytest.approx(100))
     assert mean([Share(10, 10), Share(1000, 1000)]).of < 20
     assert Share(0, 0).interval == (0.0, 1.0)
+
+
+def test_strong_contrast_and_colour_are_said() -> None:
+    made = Likeness((64, 64), {}, False, [], 9, contrast=(0.2, 0.19), saturation=(0.6, 0.4))
+    assert [said.split(":")[0] for said in made.strong()] == [
+        "the pictures have 1.5 times the saturation of the library's"
+    ]

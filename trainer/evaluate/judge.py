@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sorter.classify.ask import Questions
-from sorter.commands.job import Job
+from sorter.commands.job import Job, load_job
 from sorter.errors import PictureError
 from sorter.files import Found, read_file
 from sorter.pictures.scan import walk
@@ -106,15 +106,17 @@ def is_sure(label: Label, job: Job) -> bool:
     return label.score >= float(least) and not label.taken_for
 
 
-def judge(folder: Path, job: Job, show: Show, where: str = "scheme.toml") -> Judgement:
-    """Judge the pictures below `folder` by the sorters of a scheme, which stands in `where`.
+def judge(folder: Path, scheme: Path, show: Show) -> Judgement:
+    """Judge the pictures below `folder` by the sorters of a scheme.toml.
 
-    Raises EvaluationError where there are no pictures, none has a prompt, or no prompt names a class.
+    Raises EvaluationError where there are no pictures, none has a prompt, or no prompt names a class; SchemeError,
+    ModelError or OptionsError where the scheme or one of its sorters is not in order.
     """
+    job = load_job(scheme)
     files = list(walk(folder))
     if not files:
         raise EvaluationError(f"{folder}: holds no pictures; give the folder of pictures that a model drew")
-    reader, questions = Reader(job.scheme, job.questions.labels(), where), job.questions
+    reader, questions = Reader(job.scheme, job.questions.labels(), str(scheme)), job.questions
     for network in counted(questions.unprepared(), "converting sorters, once on this machine", 0, show):
         network.compiled()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,16 @@ from sorter.pictures.hashing import distance, perceptual_hash
 from sorter.pictures.png import encode_png
 from sorter.records import Unreadable, Verdict
 from sorter.threads import in_step
-from trainer.evaluate.judge import Judgement, Show, counted
-from trainer.evaluate.scores import Share
+from trainer.evaluate.judge import Judgement, Show, counted, is_sure
+from trainer.evaluate.scores import AxisScore
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MOST_JUDGED = 300
 """Pictures of the library that the sorters judge: an agreement is then good to about 4 points."""
+MOST_ENCODED = 100
+"""Of those, where each goes through an autoencoder: 512x512 takes seconds on a CPU."""
 MOST_COMPARED = 5_000
 """Pictures of the library that are compared with."""
 COPY = 8
@@ -39,6 +42,12 @@ STRONG = 1.3
 """Times the library's contrast or saturation from which on it is said."""
 SMALL = 32
 """Pixels a side of what is hashed."""
+
+
+Through = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""A picture (height, width, 3), RGB -> what is left of it."""
+Told = Mapping[str, tuple[str, str, bool]]
+"""Axis -> the class that is known, the one that is seen, and whether the sorter is sure of that."""
 
 
 class Look(NamedTuple):
@@ -68,8 +77,10 @@ class Likeness:
 
     size: tuple[int, int]
     """Width and height to which the library's pictures were scaled and cropped."""
-    ceiling: Mapping[str, Share]
-    """Axis -> the library's certain pictures of which the sorter still says at that size what is known of them."""
+    ceiling: Mapping[str, AxisScore]
+    """Axis -> what is known of the library's certain pictures against what the sorter sees in them at that size."""
+    encoded: bool
+    """Whether they went through a base's autoencoder for that."""
     nearest: Sequence[Nearest]
     """For each drawn picture, the most alike first."""
     compared: int
@@ -77,6 +88,11 @@ class Likeness:
     contrast: tuple[float, float]
     """Mean of the drawn pictures, and of the library's."""
     saturation: tuple[float, float]
+
+    @property
+    def at(self) -> str:
+        """Such as "at 512x512"."""
+        return f"at {self.size[0]}x{self.size[1]}{' through the autoencoder' if self.encoded else ''}"
 
     @property
     def copies(self) -> list[Nearest]:
@@ -95,26 +111,29 @@ class Likeness:
         return said
 
 
-def compare(made: Judgement, library: Path, show: Show) -> Likeness:
+def compare(made: Judgement, library: Path, show: Show, through: Through | None = None) -> Likeness:
     """Compare judged pictures with those of a library that are beyond doubt. Changes nothing in it.
 
-    Raises LibraryError where there is none, or nothing certain in it; MissingExtra without imagehash.
+    `through`: what is done to the library's pictures before the sorters judge them. Raises LibraryError where there is
+    no library, or nothing certain in it; MissingExtra without imagehash.
     """
     size, axes = made.usual_size, tuple(made.axes)
     with Manifest(library, dry_run=True) as manifest:
         certain = [one for one in verdicts(manifest, made.job) if not (one.unwanted or one.unsure)]
         chosen = spread(certain, MOST_COMPARED)
         places = Gallery(manifest, library).standing(chosen)
-    asked = {one.picture.sha256 for one in spread(chosen, MOST_JUDGED)}
+    asked = {one.picture.sha256 for one in spread(chosen, MOST_ENCODED if through else MOST_JUDGED)}
 
-    def of_library(pair: tuple[Verdict, list[Place]]) -> tuple[Look, dict[str, bool]] | None:
+    def of_library(pair: tuple[Verdict, list[Place]]) -> tuple[Look, Told] | None:
         verdict, where = pair
         found = _first(where, size)
         if found is None:
             return None
         pixels = np.asarray(found[1])
-        told = _agreeing(verdict, pixels, made.job, axes) if verdict.picture.sha256 in asked else {}
-        return _look(found[0], pixels), told
+        if verdict.picture.sha256 not in asked:
+            return _look(found[0], pixels), {}
+        shown = through(pixels) if through else pixels
+        return _look(found[0], pixels), _told(verdict, shown, made.job, axes)
 
     rows = counted(in_step(of_library, zip(chosen, places, strict=True)), "looking at the library", len(chosen), show)
     training = [row for row in rows if row]
@@ -123,36 +142,41 @@ def compare(made: Judgement, library: Path, show: Show) -> Likeness:
     paths = [one.path for one in made.readable]
     looks = counted(in_step(lambda path: _drawn(path, size), paths), "comparing pictures", len(paths), show)
     drawn = [one for one in looks if one]
-    return _likeness(drawn, [look for look, _ in training], _ceiling([told for _, told in training], axes), size)
+    ceiling = _ceiling([told for _, told in training], axes)
+    library_looks = [look for look, _ in training]
+    contrast, saturation = (_means(drawn, library_looks, name) for name in ("contrast", "saturation"))
+    nearest = _nearest(drawn, library_looks)
+    return Likeness(size, ceiling, through is not None, nearest, len(training), contrast, saturation)
 
 
-def _likeness(drawn: list[Look], training: list[Look], ceiling: dict[str, Share], size: tuple[int, int]) -> Likeness:
+def _means(drawn: list[Look], training: list[Look], name: str) -> tuple[float, float]:
+    first, second = (float(np.mean([getattr(one, name) for one in some])) for some in (drawn, training))
+    return first, second
+
+
+def _nearest(drawn: list[Look], training: list[Look]) -> list[Nearest]:
+    """For each drawn picture the most like it, the most alike pairs first."""
     bits = np.array([one.bits for one in training], np.uint64)
     nearest = []
     for one in drawn:
         apart = distance(bits, np.uint64(one.bits))  # type: ignore[arg-type]
         place = int(apart.argmin())
         nearest.append(Nearest(one.path, training[place].path, int(apart[place])))
-    contrast, saturation = (
-        tuple(float(np.mean([getattr(one, name) for one in some])) for some in (drawn, training))
-        for name in ("contrast", "saturation")
-    )
-    by_bits = sorted(nearest, key=lambda one: one.bits)
-    return Likeness(size, ceiling, by_bits, len(training), contrast, saturation)  # type: ignore[arg-type]
+    return sorted(nearest, key=lambda one: one.bits)
 
 
-def _ceiling(told: list[dict[str, bool]], axes: Sequence[str]) -> dict[str, Share]:
-    found = {axis: [one[axis] for one in told if axis in one] for axis in axes}
-    return {axis: Share(sum(right), len(right)) for axis, right in found.items() if right}
+def _ceiling(told: list[Told], axes: Sequence[str]) -> dict[str, AxisScore]:
+    found = {axis: Counter(one[axis][:2] for one in told if axis in one) for axis in axes}
+    sure = Counter(axis for one in told for axis in one if one[axis][2])
+    return {axis: AxisScore(confusion, sure[axis]) for axis, confusion in found.items() if confusion}
 
 
-def _agreeing(verdict: Verdict, pixels: NDArray[np.uint8], job: Job, axes: Sequence[str]) -> dict[str, bool]:
-    """Axis -> whether the sorters see in these pixels what is known of the picture."""
+def _told(verdict: Verdict, pixels: NDArray[np.uint8], job: Job, axes: Sequence[str]) -> Told:
     known = {label.axis: label.name for label in verdict.labels}
     seen = job.questions.answer(Path(verdict.picture.path), encode_png(pixels), axes)
     if isinstance(seen, Unreadable):
         return {}
-    return {label.axis: label.name == known[label.axis] for label in seen.labels if label.axis in known}
+    return {one.axis: (known[one.axis], one.name, is_sure(one, job)) for one in seen.labels if one.axis in known}
 
 
 def _first(places: Sequence[Place], size: tuple[int, int]) -> tuple[Path, Image] | None:

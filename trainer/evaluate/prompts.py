@@ -15,7 +15,7 @@ from typing import Any
 
 from sorter.errors import PictureError
 from sorter.pictures.images import DAMAGE, open_picture
-from trainer.evaluate.comfy import positive
+from trainer.evaluate.comfy import LARGEST, positive
 from trainer.recipe import OURS
 
 LONGEST = 20_000
@@ -57,11 +57,12 @@ def _inside(data: bytes) -> Prompt | None:
         model = exif.get(MODEL)
     except DAMAGE:  # a broken EXIF block says nothing of the pixels
         comment, model = "", None
-    if ours := _ours(texts.get(OURS)):
+    if ours := _of_json(texts.get(OURS)):
         return Prompt(ours, "Modelsheet")
     for parameters in (texts.get("parameters"), comment):
         if isinstance(parameters, str) and parameters.strip():
-            return _first_part(parameters)
+            said = _of_json(parameters)
+            return Prompt(_before_negative(parameters) if said is None else said, "A1111")
     if all(isinstance(texts.get(key), str) for key in OURS_BEFORE):
         return Prompt(str(texts["prompt"]), "Modelsheet")
     graphs = [texts.get("prompt"), texts.get("workflow")]
@@ -73,19 +74,26 @@ def _inside(data: bytes) -> Prompt | None:
     return None
 
 
-def _ours(chunk: Any) -> str:
-    """The prompt in what `trainer sample` writes beside A1111's recipe; "" where it is damaged, or not ours."""
+def _of_json(text: Any) -> str | None:
+    """The prompt in an object, as Fooocus and SwarmUI write it for `parameters`, and `trainer sample` beside A1111's.
+
+    "" where it has none; None where the text is no object.
+    """
+    if not isinstance(text, str) or len(text) > LARGEST or not text.lstrip().startswith("{"):
+        return None
     try:
-        values = json.loads(chunk) if isinstance(chunk, str) else None
+        read = json.loads(text)
     except (ValueError, RecursionError):
-        return ""
-    prompt = values.get("prompt") if isinstance(values, dict) else None
-    return prompt if isinstance(prompt, str) else ""
+        return None
+    inner = read.get("sui_image_params", read)
+    said = inner.get("prompt") if isinstance(inner, dict) else None
+    return said if isinstance(said, str) else ""
 
 
-def _first_part(parameters: str) -> Prompt:
-    after = AFTER.search(parameters)
-    return Prompt(parameters[: after.start() if after else None].strip(), "A1111")
+def _before_negative(text: str) -> str:
+    """A1111's text up to the negative prompt."""
+    after = AFTER.search(text)
+    return text[: after.start() if after else None].strip()
 
 
 def _comment(value: Any) -> str:
@@ -110,7 +118,7 @@ def _beside(path: Path) -> Prompt | None:
         raise PictureError(f"its prompt, {text.name}, is not UTF-8; save it as UTF-8") from None
     except OSError as error:
         raise PictureError(f"its prompt, {text.name}, cannot be read: {error.strerror}") from None
-    return Prompt(said.strip(), "txt") if said.strip() else None
+    return Prompt(prompt, "txt") if (prompt := _before_negative(said)) else None
 
 
 def _above(path: Path, root: Path) -> Prompt | None:

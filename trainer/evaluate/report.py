@@ -18,6 +18,7 @@ from sorter.threads import in_step
 from trainer.errors import EvaluationError
 from trainer.evaluate.judge import Judged, Judgement
 from trainer.evaluate.likeness import Likeness, Nearest
+from trainer.evaluate.scores import Share
 from trainer.evaluate.text import counts, held_out, notes, percent
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def write_report(made: Judgement, like: Likeness | None, title: str, to: Path) -
     """Write the page. Raises EvaluationError where `to` cannot be written."""
     said = Section("In short", [*counts(made), *notes(made, like)])
     axes = [_axis(made, axis, to.parent) for axis in made.axes]
-    sections = [_table(made, like), *axes, *_confusions(made), *([_copies(like, to.parent)] if like else []), said]
+    sections = [*axes, _table(made, like), *_confusions(made), *([_copies(like, to.parent)] if like else []), said]
     try:
         write(to, page(f"{title}: {percent(made.mean)} as asked", sections, contents=True).encode(errors="replace"))
     except OSError as error:
@@ -42,22 +43,29 @@ def write_report(made: Judgement, like: Likeness | None, title: str, to: Path) -
 
 
 def _table(made: Judgement, like: Likeness | None) -> Section:
-    head = ["", "as asked", "pictures", "sure", "the sorter on real pictures", *(["at this size"] if like else [])]
+    head = ["", "as asked", "pictures", "sure", "the sorter on real pictures", *([like.at] if like else [])]
     rows: list[list[object]] = []
     for axis, score in made.axes.items():
         card, ceiling = held_out(made, axis), like.ceiling.get(axis) if like else None
-        more = [percent(ceiling) if ceiling else ""] if like else []
+        sure = f"{score.sure / score.share.of:.0%}"
         own = f"{card:.0%}" if card is not None else ""
-        rows.append([axis, percent(score.share), int(score.share.of), f"{score.sure / score.share.of:.0%}", own, *more])
-        for name in dict.fromkeys(asked for asked, _ in score.confusion):
-            share = score.of_class(name)
-            rows.append([f"- {name}", percent(share), int(share.of), "", "", *([""] if like else [])])
+        rows.append(
+            [axis, percent(score.share), int(score.share.of), sure, own, *_at(like, ceiling.share if ceiling else None)]
+        )
+        for name in score.asked:
+            share, most = score.of_class(name), ceiling.of_class(name) if ceiling else None
+            rows.append([f"- {name}", percent(share), int(share.of), "", "", *_at(like, most)])
     rows.append(["all that was asked", percent(made.all_right), int(made.all_right.of), *[""] * (len(head) - 3)])
     texts = [
         "How often what a prompt asks for is what your sorters see; in brackets, where the true share lies with 95 % "
         "certainty. No model can be seen to do better than the sorter itself does on real pictures.",
     ]
     return Section("Asked and seen", texts, head=head, rows=rows)
+
+
+def _at(like: Likeness | None, share: Share | None) -> list[str]:
+    """The cell of the ceiling, where there is that column."""
+    return [percent(share) if share and share.of else ""] if like else []
 
 
 def _axis(made: Judgement, axis: str, beside: Path) -> Section:
@@ -100,7 +108,7 @@ def _confusions(made: Judgement) -> list[Section]:
                    for name in columns])
             for row in rows
         ]  # fmt: skip
-        parts.append(Section(axis, heat=HeatMap(columns, cells)))
+        parts.append(Section(axis, heat=HeatMap(columns, cells, gaps=False)))
     return [Section("What was seen instead", ["Rows: what was asked for; columns: what was seen."], parts=parts)]
 
 

@@ -50,6 +50,11 @@ class AxisScore:
         """The adherence."""
         return Share(sum(n for (asked, seen), n in self.confusion.items() if asked == seen), self.confusion.total())
 
+    @property
+    def asked(self) -> list[str]:
+        """The classes that were asked for."""
+        return list(dict.fromkeys(asked for asked, _ in self.confusion))
+
     def of_class(self, name: str) -> Share:
         """The adherence of the pictures that ask for a class."""
         return Share(self.confusion[name, name], sum(n for (asked, _), n in self.confusion.items() if asked == name))

@@ -14,9 +14,9 @@ WEAK = 0.05
 
 
 def percent(share: Share) -> str:
-    """Such as "80 % (66 to 89)": the interval in brackets."""
+    """Such as "80% (66 to 89)": the interval in brackets."""
     low, high = share.interval
-    return f"{share.value:.0%} ({100 * low:.0f} to {100 * high:.0f})".replace("%", " %")
+    return f"{share.value:.0%} ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def held_out(made: Judgement, axis: str) -> float | None:
@@ -58,10 +58,9 @@ def notes(made: Judgement, like: Likeness | None) -> list[str]:
         return said
     for axis, ceiling in like.ceiling.items():
         card = held_out(made, axis)
-        if card is not None and ceiling.value < card - WEAK:
-            width, height = like.size
-            right = f"the sorter is right on {ceiling.value:.0%} of the library's own pictures"
-            said.append(f"{axis}: at {width}x{height} {right}, where its card says {card:.0%}: it is weak at that size")
+        if card is not None and ceiling.share.value < card - WEAK:
+            right = f"the sorter is right on {ceiling.share.value:.0%} of the library's own pictures"
+            said.append(f"{axis}: {like.at} {right}, where its card says {card:.0%}: it is weak there")
     if like.copies:
         said.append(f"{len(like.copies)} pictures are as like one of the library as copies are")
     return said + like.strong()
@@ -77,12 +76,12 @@ def lines_of(made: Judgement, like: Likeness | None, unwanted: list[str]) -> lis
     """The lines on a terminal. `unwanted`: what is said first where the pictures fall short."""
     rows = [["axis", "as asked", "of", "sure", "sorter's own"]]
     if like:
-        rows[0].append("at this size")
+        rows[0].append(like.at)
     for axis, score in made.axes.items():
         card = held_out(made, axis)
         row = [axis, percent(score.share), str(score.share.of), f"{_sure(score):.0%}", f"{card:.0%}" if card else "-"]
         if like:
-            row.append(percent(like.ceiling[axis]) if axis in like.ceiling else "-")
+            row.append(percent(like.ceiling[axis].share) if axis in like.ceiling else "-")
         rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -121,14 +120,17 @@ def _axis(made: Judgement, axis: str, score: AxisScore, like: Likeness | None) -
     for (asked, seen), count in score.confusion.items():
         confusion.setdefault(asked, {})[seen] = count
     return {
-        **_share(score.share),
+        **_with_classes(score),
         "sure": round(_sure(score), 4),
         "several": score.several,
         "held_out": held_out(made, axis),
-        "ceiling": _share(like.ceiling[axis]) if like and axis in like.ceiling else None,
-        "classes": {name: _share(score.of_class(name)) for name in confusion},
+        "ceiling": _with_classes(like.ceiling[axis]) if like and axis in like.ceiling else None,
         "confusion": confusion,
     }
+
+
+def _with_classes(score: AxisScore) -> dict[str, Any]:
+    return {**_share(score.share), "classes": {name: _share(score.of_class(name)) for name in score.asked}}
 
 
 def _share(share: Share) -> dict[str, float]:
@@ -139,6 +141,7 @@ def _share(share: Share) -> dict[str, float]:
 def _likeness(like: Likeness) -> dict[str, Any]:
     return {
         "size": list(like.size),
+        "through_autoencoder": like.encoded,
         "compared": like.compared,
         "copies": [one._asdict() | {"path": str(one.path), "training": str(one.training)} for one in like.copies],
         "contrast": dict(zip(("pictures", "library"), like.contrast, strict=True)),
