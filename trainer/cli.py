@@ -183,25 +183,36 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
     type=(click.IntRange(min=1), click.IntRange(min=1)),
     help="Width and height in pixels.  [default: the base's own]",
 )
+@click.option(
+    "--lora",
+    "loras",
+    multiple=True,
+    metavar="FILE:WEIGHT",
+    help="A LoRA, anyone's, on top of what was trained, such as style.safetensors:0.8; may be given several times.",
+)
 @click.option("--to", type=click.Path(path_type=Path), help="Folder for the pictures.  [default: RUN/samples]")
 @click.option("--step", type=click.IntRange(min=0), help="Step of the checkpoint to draw with.  [default: the last]")
 @click.option("--base-only", is_flag=True, help="Draw with the base alone, without what was trained, to compare.")
 def sample(
     run: Path, prompt: str, seed: int, count: int, size: tuple[int, int] | None, to: Path | None, step: int | None,
-    base_only: bool, **options: Any,
+    base_only: bool, loras: tuple[str, ...], **options: Any,
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Draw PROMPT with the model that was trained in folder RUN."""
     _need_torch()
+    from trainer.loras import add_loras, check_prompt, read_lora
     from trainer.recipe import Drawn, write_png
-    from trainer.run import draw, load_trained
+    from trainer.run import draw, load_trained, trained_lora
     from trainer.samplers import check_steps, find_sampler
 
     options["sampler"] = find_sampler(options["sampler"])
     check_steps(options["sampler"], options["steps"])
+    check_prompt(prompt)
     parts, trained = load_trained(run, 0 if base_only else step)
-    about = Drawn(
-        prompt, seed, trained=trained, base=parts.base.fingerprint()[:10], model=parts.base.folder.name, **options
-    )
+    added = [read_lora(text) for text in loras]
+    add_loras(parts, added)
+    options["loras"] = trained_lora(run, trained) | {lora.name: lora.weight for lora in added}
+    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.folder.name}
+    about = Drawn(prompt, seed, trained=trained, **options)
     drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"
     for picture, about in zip(draw(parts, drawn, size), drawn, strict=True):

@@ -8,6 +8,7 @@
     ├── EvaluationError        pictures that are to be judged
     ├── RunError               a run folder that cannot be started, resumed or sampled from as asked
     │   └── CheckpointError    one checkpoint in it
+    ├── LoraError              a LoRA file to draw with
     ├── TrainingError          the training itself
     │   └── Diverged           the loss or a gradient is no longer a number
     └── MissingExtra           (of sorter.errors) the "train" part is not installed
@@ -34,6 +35,10 @@ class RunError(ModelsheetError):
 
 class CheckpointError(RunError):
     """A checkpoint is missing, damaged, or of something else."""
+
+
+class LoraError(ModelsheetError):
+    """A LoRA file cannot be read, or does not fit the base."""
 
 
 class TrainingError(ModelsheetError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -33,6 +34,7 @@ class Drawn:
     trained: int = 0  # steps of training behind it; 0 is the base alone
     base: str = ""  # first digits of the base's hash
     model: str = ""  # the name of the base's folder
+    loras: Mapping[str, float] = field(default_factory=dict, hash=False)  # names and weights, what was trained included
     emphasis: bool = True  # whether brackets weigh
     clip_skip: int = 1  # layers of the text encoder, counted from its end; 1 is the last
 
@@ -59,7 +61,8 @@ def infotext(drawn: Drawn, size: tuple[int, int]) -> str:
         "Emphasis": "" if drawn.emphasis else "None",
         "Version": "modelsheet",
     }
-    lines = [_one_line(drawn.prompt)]
+    loras = [f"<lora:{name}:{weight:g}>" for name, weight in drawn.loras.items()]
+    lines = [" ".join([_one_line(drawn.prompt), *loras])]
     if drawn.negative.strip():
         lines.append(f"Negative prompt: {_one_line(drawn.negative)}")
     lines.append(", ".join(f"{key}: {_quoted(value)}" for key, value in settings.items() if value))

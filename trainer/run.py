@@ -150,6 +150,7 @@ class Session:
                 trained=step,
                 base=self.fingerprints["base"][:10],
                 model=self.parts.base.folder.name,
+                loras=lora_of(self.config, step),
             )
             for number, prompt in enumerate(preview.prompts)
         ]
@@ -231,6 +232,19 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
         return parts, 0
     config.build_method(str(folder)).load(parts, checkpoint / "trained")
     return parts, step_of(checkpoint)
+
+
+def trained_lora(folder: Path, step: int) -> dict[str, float]:
+    """`lora_of` a run folder."""
+    return lora_of(read_run(folder), step)
+
+
+def lora_of(config: Run, step: int) -> dict[str, float]:
+    """The name of the LoRA that the run saved at `step`, as A1111 would find it, and its weight; none at step 0."""
+    if step == 0 or config.method["use"] != "lora":
+        return {}
+    name = file_stem(config.output.name)
+    return {name if step == config.training.steps else f"{name}-step{step:08d}": 1.0}
 
 
 def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) -> list[Image.Image]:
