@@ -150,7 +150,6 @@ class Session:
                 trained=step,
                 base=self.fingerprints["base"][:10],
                 model=self.parts.base.folder.name,
-                loras=lora_of(self.config, step),
             )
             for number, prompt in enumerate(preview.prompts)
         ]
@@ -235,12 +234,8 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
 
 
 def trained_lora(folder: Path, step: int) -> dict[str, float]:
-    """`lora_of` a run folder."""
-    return lora_of(read_run(folder), step)
-
-
-def lora_of(config: Run, step: int) -> dict[str, float]:
-    """The name of the LoRA that the run saved at `step`, as A1111 would find it, and its weight; none at step 0."""
+    """The name of the LoRA that a run folder holds of `step`, as A1111 would find it, and its weight; none of step 0."""
+    config = read_run(folder)
     if step == 0 or config.method["use"] != "lora":
         return {}
     name = file_stem(config.output.name)
