@@ -78,7 +78,8 @@ style="max-width: {{ one.room }}px" loading="lazy" alt="">
 {% endif %}{% if section.heat %}<div class="wide"><table class="heat">
 <tr><th></th>{% for name in section.heat.columns %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for name, cells in section.heat.rows %}<tr><th>{{ name }}</th>{% for cell in cells %}
-<td{% if not cell.count %} class="none"{% endif %}{% if cell.note %} title="{{ cell.note }}"{% endif %} \
+<td{% if section.heat.gaps and not cell.count %} class="none"{% endif %} \
+{%- if cell.note %} title="{{ cell.note }}"{% endif %} \
 style="--shade: {{ (70 * cell.shade) | round | int }}%">
 {% if cell.picture %}{{ image(cell.picture) }}{% endif %}<b>{{ cell.count | thousands }}</b></td>{% endfor %}</tr>
 {% endfor %}</table></div>
@@ -165,10 +166,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class HeatMap:
-    """A table of counts, the darker the larger; noughts are outlined."""
+    """A table of counts, the darker the larger."""
 
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
+    gaps: bool = True
+    """Outline noughts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from trainer.loop import Progress
     from trainer.methods import METHODS, Method
     from trainer.parts import Parts, load_parts
+    from trainer.recipe import Drawn
     from trainer.record import read_losses
     from trainer.run import Session, draw, load_trained, resume, start
-    from trainer.sample import Drawn, pipeline
+    from trainer.sample import pipeline
+    from trainer.samplers import SAMPLERS
 
 _HOMES = {
     "base": ("Base", "read_base"),
@@ -27,13 +29,16 @@ _HOMES = {
     "loop": ("Progress",),
     "methods": ("METHODS", "Method"),
     "parts": ("Parts", "load_parts"),
+    "recipe": ("Drawn",),
     "record": ("read_losses",),
     "run": ("Session", "draw", "load_trained", "resume", "start"),
-    "sample": ("Drawn", "pipeline"),
+    "sample": ("pipeline",),
+    "samplers": ("SAMPLERS",),
 }
 
 __all__ = [
     "METHODS",
+    "SAMPLERS",
     "Base",
     "Dataset",
     "Drawn",

@@ -6,6 +6,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from trainer.base import Base
     from trainer.config import Run
     from trainer.dataset import Dataset
+    from trainer.evaluate.likeness import Through
     from trainer.rehearsal import Captions
     from trainer.run import Session
 
@@ -58,7 +60,7 @@ def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
                 click.echo(json.dumps({"error": said}))
             sys.exit(WRONG_INPUT)
         click.echo(json.dumps(answer) if as_json else "\n".join(map(visible, text.split("\n"))))
-        sys.exit(SOME_FAILED if answer.get("unreadable") else DONE)
+        sys.exit(SOME_FAILED if answer.get("unreadable") or answer.get("falls_short") else DONE)
 
     return cli.command(name=work.__name__.removesuffix("_"))(run)
 
@@ -153,11 +155,12 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
     show_default=True,
     help="How many pictures; each next one has the next seed.",
 )
-@click.option("--steps", type=click.IntRange(min=1), default=25, show_default=True, help="Steps of the DDIM sampler.")
+@click.option("--sampler", default="Euler a", show_default=True, help="By its known name; `trainer list` shows them.")
+@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Steps of the sampler.")
 @click.option(
     "--guidance",
     type=click.FloatRange(min=0),
-    default=4.0,
+    default=7.5,
     show_default=True,
     help="How closely to follow the prompt; 1 turns guidance off.",
 )
@@ -176,12 +179,17 @@ def sample(
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Draw PROMPT with the model that was trained in folder RUN."""
     _need_torch()
+    from trainer.recipe import Drawn, write_png
     from trainer.run import draw, load_trained
-    from trainer.sample import Drawn, write_png
+    from trainer.samplers import check_steps, find_sampler
 
+    options["sampler"] = find_sampler(options["sampler"])
+    check_steps(options["sampler"], options["steps"])
     parts, trained = load_trained(run, 0 if base_only else step)
-    base = parts.base.fingerprint()[:10]
-    drawn = [Drawn(prompt=prompt, seed=seed + i, trained=trained, base=base, **options) for i in range(count)]
+    about = Drawn(
+        prompt, seed, trained=trained, base=parts.base.fingerprint()[:10], model=parts.base.folder.name, **options
+    )
+    drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"
     for picture, about in zip(draw(parts, drawn, size), drawn, strict=True):
         write_png(picture, folder / about.file_name, about)
@@ -190,9 +198,68 @@ def sample(
 
 
 @command
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of pictures that any model drew, with their prompts: as A1111, Forge, ComfyUI or trainer sample write "
+    "them into the file, in a .txt beside it, or in the names of folders.",
+)
+@click.option(
+    "--scheme",
+    type=click.Path(path_type=Path),
+    default=Path("scheme.toml"),
+    show_default=True,
+    help="The axes, their sorters and the classes' tags.",
+)
+@click.option(
+    "--library",
+    type=click.Path(path_type=Path),
+    help="The library that the model was trained on: says how well the sorters judge at the pictures' size, and which "
+    "pictures are copies.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="With --library: the base that drew the pictures, a diffusers folder; the sorters are tried on what its "
+    "autoencoder leaves of the library's.",
+)
+@click.option(
+    "--at-least",
+    type=click.FloatRange(0, 1),
+    help="End with exit code 1 where the mean adherence may be below this, by the lower end of its interval.",
+)
+@click.option("--to", type=click.Path(path_type=Path), help="The page.  [default: evaluation.html in the folder]")
+def evaluate(
+    pictures: Path, scheme: Path, library: Path | None, base: Path | None, at_least: float | None, to: Path | None
+) -> tuple[dict[str, Any], str]:  # fmt: skip
+    """Judge drawn pictures by your own sorters: is what was asked for what is seen?
+
+    Exit codes: 0 done, 1 some pictures failed or fell short of --at-least, 2 wrong input.
+    """
+    from trainer.evaluate.judge import judge
+    from trainer.evaluate.likeness import compare
+    from trainer.evaluate.report import write_report
+    from trainer.evaluate.text import as_json, lines_of
+
+    through = _autoencoder(base, library)
+    with Bar() as bar:
+        made = judge(pictures, scheme, bar.show)
+        like = compare(made, library, bar.show, through) if library else None
+    page = to or pictures / "evaluation.html"
+    write_report(made, like, made.job.scheme.name, page)
+    lower = made.mean.interval[0]
+    short = at_least is not None and lower < at_least
+    said = [f"falls short: the mean may be as low as {lower:.3f}, below --at-least {at_least}"] if short else []
+    answer = {**as_json(made, like), "at_least": at_least, "falls_short": short, "page": str(page)}
+    return answer, "\n".join([*lines_of(made, like, said), f"page  {page}"])
+
+
+@command
 def list_() -> tuple[dict[str, Any], str]:
-    """List the training methods with their options."""
+    """List the training methods with their options, and the samplers."""
     from trainer.methods import METHODS
+    from trainer.samplers import SAMPLERS
 
     answer: dict[str, dict[str, Any]] = {
         name: {
@@ -205,7 +272,8 @@ def list_() -> tuple[dict[str, Any], str]:
     for name, about in answer.items():
         lines.append(f"{name}  {about['help']}")
         lines += [f"    {key} = {json.dumps(value)}" for key, value in about["options"].items()]
-    return {"methods": answer}, "\n".join(lines)
+    lines.append(f"samplers  {', '.join(SAMPLERS)}")
+    return {"methods": answer, "samplers": list(SAMPLERS)}, "\n".join(lines)
 
 
 def main() -> None:
@@ -250,6 +318,20 @@ def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
     from trainer.rehearsal import rehearse
 
     return rehearse(run, base, dataset)
+
+
+def _autoencoder(base: Path | None, library: Path | None) -> Through | None:
+    """What sends a library's pictures through the base's autoencoder; None where that is not asked for."""
+    from trainer.errors import EvaluationError
+
+    if base is None:
+        return None
+    if library is None:
+        raise EvaluationError("--base is for trying the sorters on a library's pictures; give --library, too")
+    _need_torch()
+    from trainer.evaluate.autoencoder import autoencoder
+
+    return autoencoder(base)
 
 
 def _has_torch() -> bool:

@@ -15,6 +15,7 @@ from sorter.plugins import Options, read_options
 from sorter.toml import BACKSLASHES, is_garbled, read_toml
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
+from trainer.samplers import STANDARD, check_steps, find_sampler
 from trainer.schedule import Stage, read_schedule
 
 Count = Annotated[int, Field(ge=0)]
@@ -68,9 +69,26 @@ class Preview(Options):
     prompts: tuple[str, ...] = ()
     negative: str = ""
     seed: Count = 0  # of the first prompt; each next one has the next seed
-    steps: Positive = 25
-    guidance: Annotated[float, Field(ge=0)] = 4.0
+    sampler: str = STANDARD
+    steps: Positive = 50
+    guidance: Annotated[float, Field(ge=0)] = 7.5
     size: tuple[Positive, Positive] | None = None  # [width, height]; none: the base's own
+
+    @field_validator("sampler")
+    @classmethod
+    def _sampler_is_known(cls, name: str) -> str:
+        try:
+            return find_sampler(name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    @model_validator(mode="after")
+    def _sampler_takes_the_steps(self) -> Self:
+        try:
+            check_steps(self.sampler, self.steps)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class Run(Options):
@@ -120,7 +138,8 @@ class Run(Options):
         for table in ("method", "training", "preview"):
             mine, theirs = getattr(self, table), getattr(other, table)
             old, new = (one if isinstance(one, dict) else one.model_dump() for one in (mine, theirs))
-            keys = dict.fromkeys([*old, *new])
+            # Of previews, an older version had other defaults: only what is written counts.
+            keys = dict.fromkeys(other.preview.model_fields_set if table == "preview" else [*old, *new])
             found += [f"{table}.{key}" for key in keys if old.get(key) != new.get(key)]
         return [name for name in found if name != "training.steps"]
 
@@ -157,6 +176,8 @@ def read_run(folder: Path) -> Run:
         raise ConfigError(f"{path}: not JSON: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no table, so it is damaged; write it again from train.toml")
+    if isinstance(values.get("preview"), dict):
+        values["preview"].setdefault("sampler", "DDIM")  # all that there was when runs did not name it
     run = read_options(Run, values, str(path), ConfigError).against(folder)
     run.build_method(str(path))
     return run

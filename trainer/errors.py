@@ -5,6 +5,7 @@
     │   └── ConfigError        train.toml, or run.json of a run folder
     ├── DatasetError           (of sorter.errors) the dataset folder
     ├── BaseModelError         the folder of the model that is trained on top of
+    ├── EvaluationError        pictures that are to be judged
     ├── RunError               a run folder that cannot be started, resumed or sampled from as asked
     │   └── CheckpointError    one checkpoint in it
     ├── TrainingError          the training itself
@@ -45,6 +46,10 @@ class Diverged(TrainingError):
     def __init__(self, step: int, what: str) -> None:
         super().__init__(f"the {what} at step {step} is not a number")
         self.step = step
+
+
+class EvaluationError(ModelsheetError):
+    """There are no pictures to judge, or nothing to judge them by."""
 
 
 class LoaderWarning(UserWarning):

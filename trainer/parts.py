@@ -116,6 +116,16 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
     return Parts(base, tokenizer, text_encoder, vae, unet, schedule, chosen, dtype, weights)
 
 
+def load_autoencoder(base: Base) -> Any:
+    """The autoencoder alone, frozen, in fp32, on the best device. Raises BaseModelError."""
+    try:
+        with loading():
+            network = _load(untyped.AutoencoderKL, base, "vae")
+    except Exception as error:  # as in load_parts
+        raise BaseModelError(f"{base.folder}: its autoencoder cannot be loaded: {_first_line(error)}") from None
+    return network.requires_grad_(False).eval().to(best_device())
+
+
 def skeleton(base: Base) -> Parts:
     """The parts without weights, which take no memory: for what their names and shapes tell. Raises BaseModelError."""
     from transformers import CLIPTextConfig
@@ -187,14 +197,6 @@ def load_tokenizer(base: Base) -> Any:
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__
-
-
-def ddim(parts: Parts) -> Any:
-    """The DDIM sampler (Song et al. 2020) over the base's own noise schedule."""
-    # Latents are not bound to [-1, 1], so clipping would spoil them; offset 1 is how Stable Diffusion was published.
-    return untyped.DDIMScheduler.from_config(
-        parts.noise_scheduler.config, clip_sample=False, set_alpha_to_one=False, steps_offset=1
-    )
 
 
 def best_device() -> str:

@@ -37,8 +37,9 @@ from trainer.methods import Method
 from trainer.methods.denoise import min_snr_weights
 from trainer.parts import Parts, check_fit, load_parts, skeleton
 from trainer.readback import read_back
+from trainer.recipe import Drawn, write_png
 from trainer.record import Record
-from trainer.sample import Drawn, sample, write_png
+from trainer.sample import sample
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the name of the work, how much of it is done, and how much there is."""
@@ -144,8 +145,10 @@ class Session:
                 negative=preview.negative,
                 steps=preview.steps,
                 guidance=preview.guidance,
+                sampler=preview.sampler,
                 trained=step,
                 base=self.fingerprints["base"][:10],
+                model=self.parts.base.folder.name,
             )
             for number, prompt in enumerate(preview.prompts)
         ]
@@ -230,7 +233,7 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
 
 
 def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) -> list[Image.Image]:
-    """Draw the pictures that are described; steps, guidance and the negative prompt are those of the first."""
+    """Draw the pictures that are described; steps, guidance, sampler and the negative prompt are those of the first."""
     if not drawn:
         return []
     return sample(
@@ -239,6 +242,7 @@ def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) 
         [picture.seed for picture in drawn],
         steps=drawn[0].steps,
         guidance=drawn[0].guidance,
+        sampler=drawn[0].sampler,
         negative=drawn[0].negative,
         size=size,
     )

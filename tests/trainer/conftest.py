@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.sorter.conftest import draw, exports, grow, keras, project  # noqa: F401  # sorters whose answers are known
+
 CHARACTERS = [chr(code) for code in range(33, 127)]
 
 

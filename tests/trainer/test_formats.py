@@ -467,7 +467,7 @@ def test_the_preview_from_memory_is_the_sample_from_the_file(write_config: Write
     import numpy as np
     from PIL import Image
 
-    from trainer.sample import Drawn
+    from trainer.recipe import Drawn
 
     targets = [*ATTENTION, "conv1", "proj_in", "net.2"]
     path = write_config(method={"targets": targets, "text_encoder": True}, preview={"every": 4, "steps": 5})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from trainer.methods import METHODS, Lora, Method
 from trainer.methods.denoise import denoising_loss, draw_latents, min_snr_weights
 from trainer.parts import Parts, choose_dtype, load_parts
 from trainer.readback import answer
-from trainer.sample import Drawn, sample, write_png
+from trainer.recipe import Drawn, write_png
+from trainer.sample import sample
 
 
 def test_lora_starts_from_the_base_unchanged(base_folder: Path) -> None:
@@ -86,10 +88,7 @@ def test_a_png_says_how_it_was_made(base_folder: Path, tmp_path: Path) -> None:
     write_png(Image.new("RGB", (8, 8)), path, drawn)
     assert path.parent == tmp_path
     with Image.open(path) as picture:
-        assert picture.text["prompt"] == drawn.prompt
-        assert {key: picture.text[key] for key in ("seed", "guidance", "sampler", "trained")} == {
-            "seed": "3", "guidance": "2.5", "sampler": "DDIM", "trained": "100",
-        }  # fmt: skip
+        assert Drawn(**json.loads(picture.text["modelsheet"])) == drawn
 
 
 def test_long_and_odd_captions_are_encoded_once(base_folder: Path) -> None:

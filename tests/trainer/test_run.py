@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +70,8 @@ def test_previews_come_at_the_start_and_every_n_steps(write_config: WriteConfig)
     found = sorted(path.relative_to(run / "previews").as_posix() for path in (run / "previews").rglob("*.png"))
     assert found == [f"step-{step:06d}/{number:02d}.png" for step in (0, 3) for number in (0, 1)]
     with Image.open(run / "previews" / "step-000003" / "01.png") as picture:
-        assert (picture.text["prompt"], picture.text["seed"], picture.text["trained"]) == ("mira, sad", "8", "3")
+        about = json.loads(picture.text["modelsheet"])
+    assert (about["prompt"], about["seed"], about["trained"], about["sampler"]) == ("mira, sad", 8, 3, "Euler a")
 
 
 def test_tensorboard_reads_what_was_written(write_config: WriteConfig) -> None:
@@ -289,7 +291,7 @@ def test_a_run_can_be_gone_on_with_at_another_precision(write_config: WriteConfi
 
 
 def test_drawing_with_a_checkpoint(write_config: WriteConfig) -> None:
-    from trainer.sample import Drawn
+    from trainer.recipe import Drawn
 
     run = run_whole(write_config())
     drawn = [Drawn(prompt="mira", seed=0, steps=3)]

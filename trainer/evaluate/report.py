@@ -1,0 +1,155 @@
+"""What `trainer evaluate` found, as one HTML page: pictures first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from sorter.errors import PictureError
+from sorter.files import read_file, write
+from sorter.page import Cell, HeatMap, Section, Shown, page, shown, side_by_side
+from sorter.pictures import images
+from sorter.threads import in_step
+from trainer.errors import EvaluationError
+from trainer.evaluate.judge import Judged, Judgement
+from trainer.evaluate.likeness import Likeness, Nearest
+from trainer.evaluate.scores import Share
+from trainer.evaluate.text import counts, held_out, notes, percent
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+WIDTH = 150
+"""Pixels of a picture in the page."""
+EACH = 12
+"""Pictures of a class that are shown of the right ones, and of the wrong ones."""
+COPIES = 24
+
+
+def write_report(made: Judgement, like: Likeness | None, title: str, to: Path) -> None:
+    """Write the page. Raises EvaluationError where `to` cannot be written."""
+    said = Section("In short", [*counts(made), *notes(made, like)])
+    axes = [_axis(made, axis, to.parent) for axis in made.axes]
+    sections = [*axes, _table(made, like), *_confusions(made), *([_copies(like, to.parent)] if like else []), said]
+    try:
+        write(to, page(f"{title}: {percent(made.mean)} as asked", sections, contents=True).encode(errors="replace"))
+    except OSError as error:
+        raise EvaluationError(f"{to}: cannot be written: {error.strerror}") from None
+
+
+def _table(made: Judgement, like: Likeness | None) -> Section:
+    head = ["", "as asked", "pictures", "sure", "the sorter on real pictures", *([like.at] if like else [])]
+    rows: list[list[object]] = []
+    for axis, score in made.axes.items():
+        card, ceiling = held_out(made, axis), like.ceiling.get(axis) if like else None
+        sure = f"{score.sure / score.share.of:.0%}"
+        own = f"{card:.0%}" if card is not None else ""
+        rows.append(
+            [axis, percent(score.share), int(score.share.of), sure, own, *_at(like, ceiling.share if ceiling else None)]
+        )
+        for name in score.asked:
+            share, most = score.of_class(name), ceiling.of_class(name) if ceiling else None
+            rows.append([f"- {name}", percent(share), int(share.of), "", "", *_at(like, most)])
+    rows.append(["all that was asked", percent(made.all_right), int(made.all_right.of), *[""] * (len(head) - 3)])
+    texts = [
+        "How often what a prompt asks for is what your sorters see; in brackets, where the true share lies with 95 % "
+        "certainty. No model can be seen to do better than the sorter itself does on real pictures.",
+    ]
+    return Section("Asked and seen", texts, head=head, rows=rows)
+
+
+def _at(like: Likeness | None, share: Share | None) -> list[str]:
+    """The cell of the ceiling, where there is that column."""
+    return [percent(share) if share and share.of else ""] if like else []
+
+
+def _axis(made: Judgement, axis: str, beside: Path) -> Section:
+    score = made.axes[axis]
+    parts: list[Section] = []
+    for name in (one for one in made.job.questions.labels()[axis] if score.of_class(one).of):
+        asked = [one for one in made.judged if one.asked.classes.get(axis) == name]
+        right = [one for one in asked if one.seen[axis].name == name]
+        wrong = [one for one in asked if one.seen[axis].name != name]
+        for some, word in ((wrong, "not seen"), (right, "seen")):
+            if some:
+                some = sorted(some, key=lambda one: -one.seen[axis].score)
+                parts.append(_grid(f"{name}: {len(some)} of {len(asked)} {word}", axis, some, beside))
+    return Section(f"{axis}: {percent(score.share)}", parts=parts)
+
+
+def _grid(title: str, axis: str, pictures: Sequence[Judged], beside: Path) -> Section:
+    more = f"and {len(pictures) - EACH:,} more" if len(pictures) > EACH else ""
+
+    def made(one: Judged) -> Shown | None:
+        picture, label = _small(one.path), one.seen[axis]
+        if picture is None:
+            return None
+        words = f"seen: {label.name}, {label.score:.0%}\n{one.prompt.text[:160] if one.prompt else ''}"
+        return replace(_shown(picture, words), name=one.path.name, href=_href(one.path, beside))
+
+    found = [one for one in in_step(made, pictures[:EACH]) if one]
+    return Section(title, pictures=found, more=more)
+
+
+def _confusions(made: Judgement) -> list[Section]:
+    """Rows: what was asked for; columns: what was seen."""
+    parts = []
+    for axis, score in made.axes.items():
+        labels = made.job.questions.labels()[axis]
+        rows = [name for name in labels if score.of_class(name).of]
+        columns = [name for name in labels if name in rows or any(score.confusion[row, name] for row in rows)]
+        cells = [
+            (row, [Cell(score.confusion[row, name], score.confusion[row, name] / score.of_class(row).of)
+                   for name in columns])
+            for row in rows
+        ]  # fmt: skip
+        parts.append(Section(axis, heat=HeatMap(columns, cells, gaps=False)))
+    return [Section("What was seen instead", ["Rows: what was asked for; columns: what was seen."], parts=parts)]
+
+
+def _copies(like: Likeness, beside: Path) -> Section:
+    texts = [
+        f"Each picture, and the one of {like.compared:,} in the library that is most like it: the most alike first. "
+        f"{len(like.copies):,} are as like as copies are; where these are many, the model repeats its training.",
+        f"Contrast {like.contrast[0]:.2f} (library {like.contrast[1]:.2f}), saturation {like.saturation[0]:.2f} "
+        f"(library {like.saturation[1]:.2f}).",
+    ]
+    return Section("The nearest training pictures", texts, pictures=list(_pairs(like.nearest[:COPIES], beside)))
+
+
+def _pairs(nearest: Iterable[Nearest], beside: Path) -> Iterable[Shown]:
+    for one in nearest:
+        drawn, training = _small(one.path), _small(one.training)
+        if drawn and training:
+            pair = side_by_side(drawn, training, f"{64 - one.bits} of 64 bits alike\n{one.training.name}", 2 * WIDTH)
+            yield replace(pair, name=one.path.name, href=_href(one.path, beside))
+
+
+def _shown(picture: Image, words: str) -> Shown:
+    small = max(picture.size) < WIDTH
+    return shown(picture, words, WIDTH, keep_pixels=small)
+
+
+def _small(path: Path) -> Image | None:
+    from PIL import Image
+
+    with suppress(OSError, PictureError):
+        data = read_file(path)
+        with images.opened(data) as opened:
+            picture = Image.fromarray(images.load_small(data, opened, at_least=2 * WIDTH))
+        picture.thumbnail((2 * WIDTH, 2 * WIDTH))
+        return picture
+    return None
+
+
+def _href(path: Path, beside: Path) -> str:
+    try:
+        below = os.path.relpath(path, beside)
+    except ValueError:  # on another drive
+        return path.absolute().as_uri()
+    return quote(os.fsencode(below.replace(os.sep, "/")))
