@@ -166,6 +166,19 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
 )
 @click.option("--negative", default="", help="Negative prompt: what the pictures should not show.")
 @click.option(
+    "--emphasis/--no-emphasis",
+    default=True,
+    show_default=True,
+    help="Read (word:1.3), [word] and \\( as A1111 does, and prompts of any length; or take brackets for words.",
+)
+@click.option(
+    "--clip-skip",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Layer of the text encoder, from its end, as A1111 counts; 2 for most models of anime.",
+)
+@click.option(
     "--size",
     type=(click.IntRange(min=1), click.IntRange(min=1)),
     help="Width and height in pixels.  [default: the base's own]",

@@ -69,6 +69,7 @@ class Preview(Options):
     prompts: tuple[str, ...] = ()
     negative: str = ""
     seed: Count = 0  # of the first prompt; each next one has the next seed
+    emphasis: bool = True  # (word:1.3), [word] and \\( as A1111 reads them; false: brackets are words
     sampler: str = STANDARD
     steps: Positive = 50
     guidance: Annotated[float, Field(ge=0)] = 7.5
@@ -177,7 +178,11 @@ def read_run(folder: Path) -> Run:
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no table, so it is damaged; write it again from train.toml")
     if isinstance(values.get("preview"), dict):
-        values["preview"].setdefault("sampler", "DDIM")  # all that there was when runs did not name it
+        values["preview"] = {
+            "sampler": "DDIM",
+            "emphasis": False,
+            **values["preview"],
+        }  # of before
     run = read_options(Run, values, str(path), ConfigError).against(folder)
     run.build_method(str(path))
     return run

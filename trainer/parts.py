@@ -70,6 +70,19 @@ class Parts:
             self._texts.update(encoded)
         return torch.stack([encoded[text] if text in encoded else self._texts[text] for text in captions])
 
+    def encode_ids(self, ids: torch.Tensor, clip_skip: int = 1) -> torch.Tensor:
+        """Numbers of tokens [B, tokens] -> [B, tokens, width], as the last layer but `clip_skip - 1` gives it."""
+        with self.autocast():
+            encoded: torch.Tensor
+            if clip_skip == 1:
+                encoded = self.text_encoder(ids.to(self.device), return_dict=False)[0]
+                return encoded
+            layers = self.text_encoder(ids.to(self.device), output_hidden_states=True).hidden_states
+            # Up to version 4 of transformers, the text model is a part of the encoder.
+            model = getattr(self.text_encoder, "text_model", self.text_encoder)
+            encoded = model.final_layer_norm(layers[-clip_skip])
+            return encoded
+
     def too_long(self, captions: Sequence[str]) -> int:
         """How many captions have more tokens than the text encoder reads, so that their end is not seen."""
         return sum(len(ids) > self.tokenizer.model_max_length for ids in self.tokenizer(list(captions)).input_ids)
@@ -83,9 +96,7 @@ class Parts:
         ids = self.tokenizer(
             list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         ).input_ids
-        with self.autocast():
-            encoded: torch.Tensor = self.text_encoder(ids.to(self.device), return_dict=False)[0]
-        return encoded
+        return self.encode_ids(ids)
 
 
 def load_parts(base: Base, precision: str = "auto", device: str | None = None) -> Parts:

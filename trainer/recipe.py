@@ -33,6 +33,8 @@ class Drawn:
     trained: int = 0  # steps of training behind it; 0 is the base alone
     base: str = ""  # first digits of the base's hash
     model: str = ""  # the name of the base's folder
+    emphasis: bool = True  # whether brackets weigh
+    clip_skip: int = 1  # layers of the text encoder, counted from its end; 1 is the last
 
     @property
     def file_name(self) -> str:
@@ -53,6 +55,8 @@ def infotext(drawn: Drawn, size: tuple[int, int]) -> str:
         "Seed": str(drawn.seed),
         "Size": f"{size[0]}x{size[1]}",
         "Model": drawn.model,
+        "Clip skip": str(drawn.clip_skip) if drawn.clip_skip > 1 else "",
+        "Emphasis": "" if drawn.emphasis else "None",
         "Version": "modelsheet",
     }
     lines = [_one_line(drawn.prompt)]

@@ -146,6 +146,7 @@ class Session:
                 steps=preview.steps,
                 guidance=preview.guidance,
                 sampler=preview.sampler,
+                emphasis=preview.emphasis,
                 trained=step,
                 base=self.fingerprints["base"][:10],
                 model=self.parts.base.folder.name,
@@ -233,7 +234,7 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
 
 
 def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) -> list[Image.Image]:
-    """Draw the pictures that are described; steps, guidance, sampler and the negative prompt are those of the first."""
+    """Draw the pictures that are described; all but prompts and seeds are those of the first."""
     if not drawn:
         return []
     return sample(
@@ -243,6 +244,8 @@ def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) 
         steps=drawn[0].steps,
         guidance=drawn[0].guidance,
         sampler=drawn[0].sampler,
+        emphasis=drawn[0].emphasis,
+        clip_skip=drawn[0].clip_skip,
         negative=drawn[0].negative,
         size=size,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from PIL import Image
 
 from trainer.errors import ConfigError
 from trainer.parts import Parts, untyped
+from trainer.prompt import count_pieces, encode, encode_pairs, whole
 from trainer.samplers import STANDARD, check_steps, find_sampler, scheduler
 
 
@@ -24,27 +26,33 @@ def sample(
     negative: str = "",
     size: tuple[int, int] | None = None,
     batch_size: int = 8,
+    emphasis: bool = True,
+    clip_skip: int = 1,
 ) -> list[Image.Image]:
     """One RGB picture for each prompt and seed, with classifier-free guidance (Ho and Salimans 2022).
 
     size: width and height, multiples of the base's pixels a latent; none is the base's own. guidance: 1 or less
-    is none. sampler: of `SAMPLERS`. A picture depends on its own prompt and seed, not on which others are drawn with
-    it. Raises ConfigError.
+    is none. sampler: of `SAMPLERS`. emphasis: whether prompts are read as `prompt.parse` does, at any length; else
+    brackets are words, and what is too long is cut, as captions are in training. clip_skip: 2 leaves out the text
+    encoder's last layer. A picture depends on its own prompt and seed, not on which others are drawn with it. Raises
+    ConfigError.
     """
     width, height = size or (parts.base.size, parts.base.size)
     if width % parts.base.factor or height % parts.base.factor:
         raise ConfigError(f"size {width}x{height}: both must be multiples of {parts.base.factor}, the base's latents")
     check_steps(find_sampler(sampler), steps)
+    _check_clip_skip(parts, clip_skip)
+    pieces = [count_pieces(parts, prompt, negative) if emphasis else 1 for prompt in prompts]
     pipe = pipeline(parts, sampler)
     pictures: list[Image.Image] = []
     with torch.no_grad(), parts.evaluating():
-        for start in range(0, len(prompts), batch_size):
-            batch = list(prompts[start : start + batch_size])
+        for batch in _batches(pieces, batch_size):
+            said, unsaid = _texts(parts, [prompts[index] for index in batch], negative, emphasis, clip_skip)
             with parts.autocast():
                 latents = pipe(
-                    prompt=batch,
-                    negative_prompt=[negative] * len(batch),
-                    generator=[torch.Generator().manual_seed(seed) for seed in seeds[start : start + batch_size]],
+                    prompt_embeds=said,
+                    negative_prompt_embeds=unsaid,
+                    generator=[torch.Generator().manual_seed(seeds[index]) for index in batch],
                     width=width,
                     height=height,
                     num_inference_steps=steps,
@@ -69,6 +77,32 @@ def pipeline(parts: Parts, sampler: str = STANDARD) -> Any:
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _batches(pieces: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Numbers of prompts that go through the network at once: neighbours whose texts have as many pieces."""
+    for _, run in groupby(range(len(pieces)), pieces.__getitem__):
+        indices = list(run)
+        yield from (indices[start : start + most] for start in range(0, len(indices), most))
+
+
+def _texts(
+    parts: Parts, prompts: Sequence[str], negative: str, emphasis: bool, clip_skip: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the prompts say and what the negative prompt says, [B, tokens, width] each."""
+    if emphasis:
+        return encode_pairs(parts, prompts, negative, clip_skip)
+    said, unsaid = (
+        torch.cat([encode(parts, whole(parts.tokenizer, text), clip_skip) for text in texts])
+        for texts in (prompts, [negative] * len(prompts))
+    )
+    return said, unsaid
+
+
+def _check_clip_skip(parts: Parts, clip_skip: int) -> None:
+    layers = parts.text_encoder.config.num_hidden_layers
+    if not 1 <= clip_skip <= layers:
+        raise ConfigError(f"clip skip {clip_skip}: the text encoder of this base has {layers} layers; 1 skips none")
 
 
 def _decode(parts: Parts, latents: torch.Tensor) -> list[Image.Image]:
