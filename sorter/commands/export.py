@@ -19,7 +19,7 @@ from sorter.commands.provenance import PROVENANCE, provenance
 from sorter.commands.validation import Validation, hold_out
 from sorter.dataset.croppers import Cropper
 from sorter.dataset.layouts import Item, Layout, layouts
-from sorter.dataset.layouts.base import RESOLUTION
+from sorter.dataset.layouts.base import RESOLUTION, SMALLEST, Sized
 from sorter.dataset.overlays import Mode
 from sorter.errors import DamagedManifest, DatasetError, OptionsError, nearest
 from sorter.library.apply import Done, apply
@@ -58,10 +58,10 @@ def export(
     has changed. Raises OptionsError, MissingExtra, and DatasetError where `to` is not ours to write to, or there is
     nothing to export, or nothing that can be held out.
     """
-    layout = _layout(use, to, at, resolution)
-    _check_options(job, use, layout, balance, overlays, validation, quality)
     cropper = crop or job.cropper
     cropper.check(job.scheme.ask, "the cropper")
+    layout = _layout(use, to, at, resolution, cropper)
+    _check_options(job, use, layout, balance, overlays, validation, quality)
     with _plainly(to):
         _check_target(library, to)
     with Manifest(library, dry_run=True) as held:  # what a person moved since the last sort is heeded, not recorded
@@ -78,7 +78,7 @@ def export(
     if validation is not None or quality is not None:
         looked = look_at_items(items, paths, report, track)
         if quality is not None:
-            looked = by_quality(looked, quality, resolution or RESOLUTION, report)
+            looked = by_quality(looked, quality, resolution or cropper.resolution() or RESOLUTION, report)
         items = looked.items if validation is None else hold_out(looked, validation, to, library, report)
     items = in_groups(items, job, balance)
     with _plainly(to), open_library(to, f"export {library}", dry_run) as manifest:
@@ -90,10 +90,13 @@ def export(
     return report
 
 
-def _layout(use: str, to: Path, at: str | None, resolution: int | None) -> Layout:
+def _layout(use: str, to: Path, at: str | None, resolution: int | None, cropper: Cropper) -> Layout:
     options = {} if resolution is None else {"resolution": resolution}
     place = to.absolute().as_posix() if at is None else at.rstrip("/") or "."
-    return layouts.build(use, f"--as {use}", at=place, **options)
+    layout = layouts.build(use, f"--as {use}", at=place, **options)
+    if isinstance(layout, Sized) and resolution is None and (side := cropper.resolution()):
+        return layout.model_copy(update={"resolution": max(SMALLEST, side)})
+    return layout
 
 
 def _check_options(

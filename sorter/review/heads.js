@@ -18,7 +18,7 @@ export default {
       </div>
     </div>`,
   props: { total: { type: Number, default: 0 }, asker: String, revision: { type: Number, default: 0 } },
-  data() { return { at: 0, rows: {}, box: null, mine: false, from: null, said: "", busy: false }; },
+  data() { return { at: 0, rows: {}, box: null, mine: false, from: null, said: "", turn: Promise.resolve() }; },
   computed: {
     keys() { return [["Enter", "it is right: next"], ["n", "no head here"], ["←", "back"], ["→", "pass over"], ["z", "undo"]]; },
     one() { return this.rows[this.at]; },
@@ -80,32 +80,25 @@ export default {
       if (this.press(key)) event.preventDefault();
     },
     press(key) {
-      if (!this.one) return false;
-      if (key === "Enter") this.box ? this.give(this.box) : this.said = "drag a box first, or press n";
-      else if (key === "n") this.give(null);
-      else if (key === "←") this.go(this.at - 1);
-      else if (key === "→") this.go(this.at + 1);
-      else if (key === "z") this.undo();
-      else return false;
+      const acts = { Enter: () => this.box ? this.give(this.box) : this.said = "drag a box first, or press n", n: () => this.give(null),
+        "←": () => this.go(this.at - 1), "→": () => this.go(this.at + 1), z: () => this.undo() };
+      if (!this.one || !acts[key]) return false;
+      this.turn = this.turn.then(acts[key]);  // what is pressed while an answer is under way waits for it
       return true;
     },
     async give(box) {
-      if (this.busy) return;
-      this.busy = true;
       const at = this.at, said = await this.send({ what: "box", axis: this.asker, hashes: [this.one.sha256], value: JSON.stringify(box) });
-      this.busy = false;
-      if (said && at === this.at) { this.rows[at] = { ...this.rows[at], box, person: true }; this.go(at + 1); }
+      if (!said) return;
+      this.rows[at] = { ...this.rows[at], box, person: true };
+      await this.go(at + 1);
     },
     async undo() {
-      if (this.busy) return;
-      this.busy = true;
       const hashes = await this.send({ what: "undo" });
-      this.busy = false;
       if (!hashes) return;
       if (!hashes.length) { this.said = "there is nothing left to undo"; return; }
       await this.load(this.at, true);
       const back = Object.entries(this.rows).find(([, row]) => hashes.includes(row.sha256));
-      if (back) this.go(+back[0]);
+      if (back) await this.go(+back[0]);
     },
     async send(body) {
       try {

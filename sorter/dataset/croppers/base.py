@@ -35,6 +35,10 @@ class Cropper(Options):
         """What a census counts of such pictures, such as SMALL."""
         return ()
 
+    def resolution(self) -> int | None:
+        """Pixels a side of the squares that are trained on, or of squares as large; None where it says nothing."""
+        return None
+
     def check(self, askers: Collection[str], where: str) -> None:
         """Raise OptionsError where the scheme has not the `askers` (names) that are read."""
 
@@ -56,6 +60,9 @@ class Squares(Cropper):
         """A square box, scaled to `size`."""
         side = self.size if self.enlarge else min(self.size, box.size[0])
         return Render(picture.sha256, box, size=(side, side), fill=fill)
+
+    def resolution(self) -> int | None:
+        return self.size
 
     def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
         size = self(picture, verdict).size

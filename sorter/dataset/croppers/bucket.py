@@ -49,6 +49,9 @@ class Bucket(Cropper):
         scaled = bucket if self.enlarge or part[0] >= bucket[0] else part
         return Render(picture.sha256, box, size=scaled)
 
+    def resolution(self) -> int | None:
+        return self.size
+
     def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
         return () if self(picture, verdict).size in self._buckets else (SMALL,)
 

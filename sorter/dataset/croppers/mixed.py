@@ -71,6 +71,9 @@ class Mixed(Cropper):
     def remarks(self, picture: Picture, verdict: Verdict) -> tuple[str, ...]:
         return self._one(verdict).remarks(picture, verdict)
 
+    def resolution(self) -> int | None:
+        return max((side for one in self._built if (side := one.resolution())), default=None)
+
     def check(self, askers: Collection[str], where: str) -> None:
         for one in self._built:
             one.check(askers, where)

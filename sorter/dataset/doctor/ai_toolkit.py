@@ -37,6 +37,13 @@ class AiToolkit(Trainer):
     unreadable: ClassVar[Kind] = kinds.UNREADABLE._replace(weight=kinds.DROPS)
     few: ClassVar[Kind] = FILLED_UP
 
+    def __call__(self, dataset: Dataset) -> Diagnosis:
+        """At the first resolution of the first of its datasets."""
+        known = entries(dataset.read(CONFIG).decode(errors="replace")) if CONFIG in dataset.files else []
+        said = known[0].get("resolution") if known else None
+        said = said[0] if isinstance(said, list) and said else said
+        return Trainer.__call__(self.trained_at(said), dataset)
+
     def sources(self, dataset: Dataset, out: Diagnosis) -> list[Source]:
         if CONFIG not in dataset.files:
             return [Source("", 1, True, flip=self.flip)]

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
@@ -122,6 +122,13 @@ class Trainer(Options):
         if not out.examples:
             out.add(kinds.NO_PICTURES, ".")
         return out
+
+    def trained_at(self, resolution: Any) -> Self:
+        """The same with the resolution of a config, where that is a size, and nobody has said another."""
+        is_size = isinstance(resolution, int) and 64 <= resolution <= 8192
+        if not is_size or "resolution" in self.model_fields_set:
+            return self
+        return self.model_copy(update={"resolution": resolution})
 
     def sources(self, dataset: Dataset, out: Diagnosis) -> list[Source]:
         """The folders that are read."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -37,6 +38,15 @@ class SimpleTuner(Trainer):
     endings: ClassVar[frozenset[str]] = frozenset(SUFFIXES)
     unreadable: ClassVar[Kind] = kinds.UNREADABLE._replace(weight=kinds.DROPS)
     few: ClassVar[Kind] = REMOVED
+
+    def __call__(self, dataset: Dataset) -> Diagnosis:
+        """At the resolution of the first of its backends that has one in pixels."""
+        said = None
+        with suppress(OSError, ValueError, TypeError, AttributeError):  # `sources` says what is wrong with it
+            backends = json.loads(dataset.read(CONFIG)) if CONFIG in dataset.files else []
+            in_pixels = [one for one in backends if str(one.get("resolution_type", "")).startswith("pixel")]
+            said = next((one.get("resolution") for one in in_pixels), None)
+        return Trainer.__call__(self.trained_at(said), dataset)
 
     def sources(self, dataset: Dataset, out: Diagnosis) -> list[Source]:
         if CONFIG not in dataset.files:

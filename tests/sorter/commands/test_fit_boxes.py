@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_counted_or_refused(people: Path, run_cli: Any, tmp
     (tmp_path / "few.json").write_text(json.dumps(few))
     code, _, err = run_cli("fit", people / "own", "--boxes", tmp_path / "few.json", "--to", tmp_path / "head")
     assert code == 2
-    assert "has boxes on 4 pictures" in err and "at least 5 are needed, better 25" in err
+    assert "has boxes on 4 of these pictures" in err and "at least 5 are needed, better 25" in err
     assert not (tmp_path / "head").exists()
     some = dict(list(boxes.items())[:6]) | {"gone.png": [1, 1, 9, 9], "p07.png": [900, 900, 950, 950]}
     (tmp_path / "some.json").write_text(json.dumps(some))

@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
+from sorter.commands.doctor import doctor
 from sorter.commands.export import export
 from sorter.commands.job import Job
 from sorter.commands.sort import sort
 from sorter.commands.undo import undo
 from sorter.dataset.croppers import croppers
+from sorter.dataset.doctor import trainers
 from sorter.dataset.layouts import Item, layouts
 from sorter.dataset.layouts.base import kept_in_front
 from sorter.dataset.layouts.shards import PICTURES, spread
@@ -368,3 +370,16 @@ def test_what_every_caption_begins_with_is_kept_in_front() -> None:
 
     assert kept("mira, a, b", "mira, a, c") == 2
     assert kept("mira", "mary") == kept() == 0
+
+
+@pytest.mark.parametrize("use", ["kohya", "ai-toolkit", "simpletuner"])
+def test_the_size_of_buckets_arrives_in_the_trainers_config(use: str, tmp_path: Path, job: Job, shared: Path) -> None:
+    """Nobody says --resolution: the trainer's buckets are as large as the cropper's; sd-scripts cuts nothing off."""
+    sort(shared / "frames", tmp_path / "film", job)
+    crop = croppers.build("bucket", size=768, largest=1536)
+    export(tmp_path / "film", tmp_path / "dataset", job, use=use, crop=crop, doubtful=True)
+    found = doctor(tmp_path / "dataset", trainers.build(use))
+    assert found.examples
+    for one in found.examples:
+        assert one.fit is not None and one.fit.bucket[0] * one.fit.bucket[1] > 700**2
+        assert use != "kohya" or one.fit.lost == 0
