@@ -26,6 +26,8 @@ SAMPLES = Path(__file__).resolve().parent
 DEMO = SAMPLES.parent / "demo"
 NETWORKS = ("character", "pose", "expression", "direction")
 AXES = (*NETWORKS, "blur")
+AS_PREVIEWS = ("--sampler", "DDIM", "--steps", "25", "--guidance", "4.0")
+"""How train.toml has previews drawn, so that pictures can be laid beside them."""
 
 
 def main() -> None:
@@ -56,7 +58,7 @@ def run_commands() -> None:
     trainer("check", "train.toml")
     trainer("train", "train.toml")
     for seed, prompt in enumerate(preview_prompts()):
-        trainer("sample", "run", prompt, "--seed", str(seed))
+        trainer("sample", "run", prompt, "--seed", str(seed), *AS_PREVIEWS)
 
 
 def preview_prompts() -> list[str]:
@@ -235,8 +237,10 @@ def _losses() -> dict[str, tuple[list[float], list[float]]]:
 def _prompt(path: Path) -> str:
     from PIL import Image
 
+    from trainer.recipe import written_prompt
+
     with Image.open(path) as image:
-        return str(image.info.get("prompt", path.stem))
+        return written_prompt(image.info) or path.stem
 
 
 if __name__ == "__main__":

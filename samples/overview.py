@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from trainer.recipe import written_prompt
+
 ROOT = Path(__file__).resolve().parent.parent
 DEMO, TARGET = ROOT / "demo", ROOT / "docs" / "overview.jpg"
 FRAME, PREVIEW, GAP, TOP = (224, 126), 126, 8, 64
@@ -71,7 +73,7 @@ def preview_pairs() -> list[tuple[Image.Image, Image.Image, str]]:
     pairs = []
     for path in sorted(folders[0].glob("*.png"))[:EACH]:
         with Image.open(path) as image:
-            prompt = str(image.info.get("prompt", ""))
+            prompt = written_prompt(image.info)
         pairs.append((large(path), large(folders[-1] / path.name), prompt))
     return pairs
 

@@ -155,6 +155,13 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
     show_default=True,
     help="How many pictures; each next one has the next seed.",
 )
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="How many are drawn at once; fewer need less memory.",
+)
 @click.option("--sampler", default="Euler a", show_default=True, help="By its known name; `trainer list` shows them.")
 @click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Steps of the sampler.")
 @click.option(
@@ -208,7 +215,8 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
 @click.option("--base-only", is_flag=True, help="Draw with the base alone, without what was trained, to compare.")
 def sample(
     run: Path, prompt: str, seed: int, count: int, size: tuple[int, int] | None, to: Path | None, step: int | None,
-    base_only: bool, loras: tuple[str, ...], image: Path | None, mask: Path | None, strength: float, **options: Any,
+    base_only: bool, loras: tuple[str, ...], image: Path | None, mask: Path | None, strength: float,
+    batch_size: int, **options: Any,
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Draw PROMPT with the model that was trained in folder RUN."""
     _need_torch()
@@ -231,7 +239,7 @@ def sample(
     about = Drawn(prompt, seed, trained=trained, **options)
     drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"
-    for picture, about in zip(draw(parts, drawn, size, source), drawn, strict=True):
+    for picture, about in zip(draw(parts, drawn, size, source, batch_size), drawn, strict=True):
         write_png(picture, folder / about.file_name, about)
     files = [str(folder / about.file_name) for about in drawn]
     return {"step": trained, "pictures": files}, "\n".join(files)

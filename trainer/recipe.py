@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sorter.files import write
 from trainer.samplers import STANDARD
@@ -83,6 +83,16 @@ def write_png(picture: Image, path: Path, drawn: Drawn) -> None:
     out = BytesIO()
     picture.save(out, "PNG", pnginfo=chunks)
     write(path, out.getvalue())
+
+
+def written_prompt(texts: Mapping[Any, Any]) -> str:
+    """The prompt in a PNG's texts, as Pillow's `info` has them; "" where they are not ours, or damaged."""
+    try:
+        values = json.loads(str(texts.get(OURS, "")))
+    except (ValueError, RecursionError):
+        return ""
+    prompt = values.get("prompt") if isinstance(values, dict) else None
+    return prompt if isinstance(prompt, str) else ""
 
 
 def _one_line(text: str) -> str:

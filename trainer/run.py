@@ -244,9 +244,13 @@ def trained_lora(folder: Path, step: int) -> dict[str, float]:
 
 
 def draw(
-    parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None, source: Source | None = None
+    parts: Parts,
+    drawn: list[Drawn],
+    size: tuple[int, int] | None = None,
+    source: Source | None = None,
+    batch_size: int = 8,
 ) -> list[Image.Image]:
-    """Draw the pictures that are described; all but prompts and seeds are those of the first."""
+    """Draw the pictures that are described, so many at once; all but prompts and seeds are those of the first."""
     if not drawn:
         return []
     return sample(
@@ -259,6 +263,7 @@ def draw(
         emphasis=drawn[0].emphasis,
         clip_skip=drawn[0].clip_skip,
         source=source,
+        batch_size=batch_size,
         negative=drawn[0].negative,
         size=size,
     )

@@ -42,9 +42,7 @@ def sample(
     own = source.picture.size if source else (parts.base.size, parts.base.size)
     width, height = size or own
     if width % parts.base.multiple or height % parts.base.multiple:
-        raise ConfigError(
-            f"size {width}x{height}: both must be multiples of {parts.base.multiple}; give a size that is"
-        )
+        raise ConfigError(f"size {width}x{height}: both must be multiples of {parts.base.multiple}")
     check_steps(find_sampler(sampler), steps)
     if source:
         check_source(source, parts.base, steps)

@@ -19,7 +19,7 @@ from trainer.cli import cli
 from trainer.config import read_config, read_run
 from trainer.errors import ConfigError
 from trainer.parts import Parts, load_parts
-from trainer.recipe import Drawn, infotext, write_png
+from trainer.recipe import Drawn, infotext, write_png, written_prompt
 from trainer.sample import sample
 from trainer.samplers import SAMPLERS, find_sampler
 
@@ -169,6 +169,8 @@ def test_a1111_reads_the_recipe(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.png") as picture:
         read = parse_as_a1111(picture.info["parameters"])
         assert "prompt" not in picture.info  # ComfyUI would take it for a workflow
+        assert written_prompt(picture.info) == drawn.prompt
+    assert [written_prompt({"modelsheet": text}) for text in ("{", "[]", '{"prompt": 3}', "[" * 9999)] == [""] * 4
     assert read == {
         "Prompt": drawn.prompt, "Negative prompt": "sad, Steps: 3, Sampler: none", "Steps": "20",
         "Sampler": "DPM++ 2M Karras", "CFG scale": "7", "Seed": "7", "Size": "48x32", "Model": drawn.model,
