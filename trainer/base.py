@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ class Base:
     size: int  # the side of the pictures it was made with, pixels
     prediction: str  # "epsilon" or "v_prediction"
     second_generation: bool  # Stable Diffusion 2, by the width of its text encoder
+
+    @property
+    def multiple(self) -> int:
+        """What the sides of a drawn picture are multiples of, in pixels: 8 for diffusers, and whole latents."""
+        return math.lcm(8, self.factor)
 
     def variant(self, network: str) -> str | None:
         """What diffusers calls the form of a network's weights: None, or "fp16" where there are no others."""

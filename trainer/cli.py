@@ -190,12 +190,25 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
     metavar="FILE:WEIGHT",
     help="A LoRA, anyone's, on top of what was trained, such as style.safetensors:0.8; may be given several times.",
 )
+@click.option("--image", type=click.Path(path_type=Path), help="A picture to draw from, instead of from nothing.")
+@click.option(
+    "--mask",
+    type=click.Path(path_type=Path),
+    help="A picture of the same size: white is redrawn, black stays as it is in the image.",
+)
+@click.option(
+    "--strength",
+    type=float,
+    default=0.75,
+    show_default=True,
+    help="How far from the image, above 0 and at most 1; 1 is as if from nothing.",
+)
 @click.option("--to", type=click.Path(path_type=Path), help="Folder for the pictures.  [default: RUN/samples]")
 @click.option("--step", type=click.IntRange(min=0), help="Step of the checkpoint to draw with.  [default: the last]")
 @click.option("--base-only", is_flag=True, help="Draw with the base alone, without what was trained, to compare.")
 def sample(
     run: Path, prompt: str, seed: int, count: int, size: tuple[int, int] | None, to: Path | None, step: int | None,
-    base_only: bool, loras: tuple[str, ...], **options: Any,
+    base_only: bool, loras: tuple[str, ...], image: Path | None, mask: Path | None, strength: float, **options: Any,
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Draw PROMPT with the model that was trained in folder RUN."""
     _need_torch()
@@ -203,19 +216,22 @@ def sample(
     from trainer.recipe import Drawn, write_png
     from trainer.run import draw, load_trained, trained_lora
     from trainer.samplers import check_steps, find_sampler
+    from trainer.source import find_source, named
 
     options["sampler"] = find_sampler(options["sampler"])
     check_steps(options["sampler"], options["steps"])
     check_prompt(prompt)
+    source = find_source(image, mask, strength)
     parts, trained = load_trained(run, 0 if base_only else step)
     added = [read_lora(text) for text in loras]
     add_loras(parts, added)
     options["loras"] = trained_lora(run, trained) | {lora.name: lora.weight for lora in added}
+    options |= {"image": named(image), "mask": named(mask), "strength": strength}
     options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.folder.name}
     about = Drawn(prompt, seed, trained=trained, **options)
     drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"
-    for picture, about in zip(draw(parts, drawn, size), drawn, strict=True):
+    for picture, about in zip(draw(parts, drawn, size, source), drawn, strict=True):
         write_png(picture, folder / about.file_name, about)
     files = [str(folder / about.file_name) for about in drawn]
     return {"step": trained, "pictures": files}, "\n".join(files)

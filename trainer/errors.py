@@ -9,6 +9,7 @@
     ├── RunError               a run folder that cannot be started, resumed or sampled from as asked
     │   └── CheckpointError    one checkpoint in it
     ├── LoraError              a LoRA file to draw with
+    ├── SourceError            a picture to draw from, or its mask
     ├── TrainingError          the training itself
     │   └── Diverged           the loss or a gradient is no longer a number
     └── MissingExtra           (of sorter.errors) the "train" part is not installed
@@ -39,6 +40,10 @@ class CheckpointError(RunError):
 
 class LoraError(ModelsheetError):
     """A LoRA file cannot be read, or does not fit the base."""
+
+
+class SourceError(ModelsheetError):
+    """A picture cannot be drawn from, or not by that mask or strength."""
 
 
 class TrainingError(ModelsheetError):

@@ -37,8 +37,8 @@ def check_output(config: Run) -> None:
 def check_drawable(config: Run, base: Base) -> None:
     """Raise ConfigError where previews have a size that the base cannot draw."""
     size = config.preview.size
-    if size and any(length % base.factor for length in size):
-        raise ConfigError(f"[preview] size {size[0]}x{size[1]}: both must be multiples of {base.factor}")
+    if size and any(length % base.multiple for length in size):
+        raise ConfigError(f"[preview] size {size[0]}x{size[1]}: both must be multiples of {base.multiple}")
 
 
 def forget_after(folder: Path, step: int) -> None:

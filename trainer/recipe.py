@@ -35,6 +35,9 @@ class Drawn:
     base: str = ""  # first digits of the base's hash
     model: str = ""  # the name of the base's folder
     loras: Mapping[str, float] = field(default_factory=dict, hash=False)  # names and weights, what was trained included
+    image: str = ""  # the name of the picture that it was drawn from, and its hash
+    mask: str = ""  # the same of the mask
+    strength: float = 0.75  # how far from that picture; counts for nothing without one
     emphasis: bool = True  # whether brackets weigh
     clip_skip: int = 1  # layers of the text encoder, counted from its end; 1 is the last
 
@@ -58,6 +61,7 @@ def infotext(drawn: Drawn, size: tuple[int, int]) -> str:
         "Size": f"{size[0]}x{size[1]}",
         "Model": drawn.model,
         "Clip skip": str(drawn.clip_skip) if drawn.clip_skip > 1 else "",
+        "Denoising strength": f"{drawn.strength:g}" if drawn.image else "",
         "Emphasis": "" if drawn.emphasis else "None",
         "Version": "modelsheet",
     }

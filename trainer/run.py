@@ -40,6 +40,7 @@ from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
 from trainer.record import Record
 from trainer.sample import sample
+from trainer.source import Source
 
 OnProgress = Callable[[str, int, int], None]
 """Called with the name of the work, how much of it is done, and how much there is."""
@@ -242,7 +243,9 @@ def trained_lora(folder: Path, step: int) -> dict[str, float]:
     return {name if step == config.training.steps else f"{name}-step{step:08d}": 1.0}
 
 
-def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) -> list[Image.Image]:
+def draw(
+    parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None, source: Source | None = None
+) -> list[Image.Image]:
     """Draw the pictures that are described; all but prompts and seeds are those of the first."""
     if not drawn:
         return []
@@ -255,6 +258,7 @@ def draw(parts: Parts, drawn: list[Drawn], size: tuple[int, int] | None = None) 
         sampler=drawn[0].sampler,
         emphasis=drawn[0].emphasis,
         clip_skip=drawn[0].clip_skip,
+        source=source,
         negative=drawn[0].negative,
         size=size,
     )

@@ -13,6 +13,7 @@ from trainer.errors import ConfigError
 from trainer.parts import Parts, untyped
 from trainer.prompt import count_pieces, encode, encode_pairs, whole
 from trainer.samplers import STANDARD, check_steps, find_sampler, scheduler
+from trainer.source import Source, check_source
 
 
 def sample(
@@ -28,22 +29,29 @@ def sample(
     batch_size: int = 8,
     emphasis: bool = True,
     clip_skip: int = 1,
+    source: Source | None = None,
 ) -> list[Image.Image]:
     """One RGB picture for each prompt and seed, with classifier-free guidance (Ho and Salimans 2022).
 
-    size: width and height, multiples of the base's pixels a latent; none is the base's own. guidance: 1 or less
+    size: width and height, multiples of `Base.multiple`; none is the source's, or the base's own. guidance: 1 or less
     is none. sampler: of `SAMPLERS`. emphasis: whether prompts are read as `prompt.parse` does, at any length; else
     brackets are words, and what is too long is cut, as captions are in training. clip_skip: 2 leaves out the text
-    encoder's last layer. A picture depends on its own prompt and seed, not on which others are drawn with it. Raises
-    ConfigError.
+    encoder's last layer. source: what to draw from, and what of it. A picture depends on its own prompt and seed, not
+    on which others are drawn with it. Raises ConfigError, SourceError or BaseModelError.
     """
-    width, height = size or (parts.base.size, parts.base.size)
-    if width % parts.base.factor or height % parts.base.factor:
-        raise ConfigError(f"size {width}x{height}: both must be multiples of {parts.base.factor}, the base's latents")
+    own = source.picture.size if source else (parts.base.size, parts.base.size)
+    width, height = size or own
+    if width % parts.base.multiple or height % parts.base.multiple:
+        raise ConfigError(
+            f"size {width}x{height}: both must be multiples of {parts.base.multiple}; give a size that is"
+        )
     check_steps(find_sampler(sampler), steps)
+    if source:
+        check_source(source, parts.base, steps)
+        source = source.fitted((width, height))
     _check_clip_skip(parts, clip_skip)
     pieces = [count_pieces(parts, prompt, negative) if emphasis else 1 for prompt in prompts]
-    pipe = pipeline(parts, sampler)
+    pipe = pipeline(parts, sampler, _kind(source))
     pictures: list[Image.Image] = []
     with torch.no_grad(), parts.evaluating():
         for batch in _batches(pieces, batch_size):
@@ -53,19 +61,19 @@ def sample(
                     prompt_embeds=said,
                     negative_prompt_embeds=unsaid,
                     generator=[torch.Generator().manual_seed(seeds[index]) for index in batch],
-                    width=width,
-                    height=height,
+                    **_drawn_from(source, (width, height), len(batch)),
                     num_inference_steps=steps,
                     guidance_scale=guidance,
                     output_type="latent",
                 ).images
-            pictures += _decode(parts, latents)
+            decoded = _decode(parts, latents)
+            pictures += map(source.keep, decoded) if source else decoded
     return pictures
 
 
-def pipeline(parts: Parts, sampler: str = STANDARD) -> Any:
-    """The parts as the pipeline of diffusers, with a sampler of `SAMPLERS`; it shares the networks, and copies none."""
-    pipe = untyped.StableDiffusionPipeline(
+def pipeline(parts: Parts, sampler: str = STANDARD, kind: str = "StableDiffusionPipeline") -> Any:
+    """The parts as a pipeline of diffusers, with a sampler of `SAMPLERS`; it shares the networks, and copies none."""
+    pipe = getattr(untyped, kind)(
         vae=parts.vae,
         text_encoder=parts.text_encoder,
         tokenizer=parts.tokenizer,
@@ -77,6 +85,22 @@ def pipeline(parts: Parts, sampler: str = STANDARD) -> Any:
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _kind(source: Source | None) -> str:
+    """The pipeline of diffusers that draws so."""
+    if source is None:
+        return "StableDiffusionPipeline"
+    return "StableDiffusionImg2ImgPipeline" if source.mask is None else "StableDiffusionInpaintPipeline"
+
+
+def _drawn_from(source: Source | None, size: tuple[int, int], count: int) -> dict[str, Any]:
+    """What that pipeline takes beside all else."""
+    sides = {"width": size[0], "height": size[1]}
+    if source is None:
+        return sides
+    pictures = {"image": [source.picture] * count, "strength": source.strength}
+    return pictures if source.mask is None else {**pictures, "mask_image": [source.mask] * count, **sides}
 
 
 def _batches(pieces: Sequence[int], most: int) -> Iterator[list[int]]:

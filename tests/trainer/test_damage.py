@@ -289,7 +289,7 @@ def test_parts_that_do_not_fit_are_found_before_training(
 @pytest.mark.filterwarnings("ignore")
 def test_check_finds_what_only_shows_later(write_config: WriteConfig, dataset_folder: Path, tmp_path: Path) -> None:
     for options, said in (
-        ({"preview": {"size": [30, 32]}}, "[preview] size 30x32: both must be multiples of 4"),
+        ({"preview": {"size": [30, 32]}}, "[preview] size 30x32: both must be multiples of 8"),
         ({"output": "train.toml/run"}, 'is a file; set "output" to another folder'),
     ):
         for command in ("check", "train"):

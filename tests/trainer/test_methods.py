@@ -76,7 +76,7 @@ def test_a_picture_is_that_of_its_prompt_and_seed(base_folder: Path) -> None:
     assert alone.size == (32, 32)
     assert among[1].tobytes() not in (among[0].tobytes(), among[2].tobytes())
     assert sample(parts, ["mira"], [5], steps=2, size=(48, 32))[0].size == (48, 32)
-    with pytest.raises(ConfigError, match="multiples of 4"):
+    with pytest.raises(ConfigError, match="multiples of 8"):
         sample(parts, ["mira"], [5], size=(33, 32))
 
 
