@@ -12,7 +12,7 @@ import numpy as np
 
 from sorter.classify.askers import Asker, askers
 from sorter.errors import MissingExtra
-from sorter.pictures.still_bars import SMALLEST, margins, window
+from sorter.pictures.still_bars import NONE, SMALLEST, margins, window
 
 if TYPE_CHECKING:
     from sorter.classify.view import View
@@ -29,7 +29,7 @@ class Bars(Asker):
 
     def ask(self, view: View) -> dict[str, Any]:
         """{"size": width, height; "margins": left, top, right, bottom; "window": the same of a box, or None}."""
-        flat = margins(view.grey)
+        flat = NONE if view.is_transparent else margins(view.grey)  # a figure cut out of its picture has no bars
         size = view.picture.width, view.picture.height
         return {"size": size, "margins": flat, "window": (found := window(view.grey, flat)) and found.sides}
 

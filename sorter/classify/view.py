@@ -37,6 +37,7 @@ class View:
         `whole`: the side of the largest view of the whole picture, for which it is decoded at one and a half times."""
         self.picture = picture
         """Its hash, its path, its size and its format."""
+        self._has_alpha = image.has_transparency_data
         self._data, self._image, self._runners = data, image, runners
         self._largest, self._exact = largest, exact
         self._at_least = max(2 * largest, whole * 3 // 2)
@@ -53,6 +54,11 @@ class View:
     def grey(self) -> NDArray[np.uint8]:
         """Grey values (height, width), at the picture's own size."""
         return images.load_grey(self._opened())
+
+    @cached_property
+    def is_transparent(self) -> bool:
+        """Whether some of it is."""
+        return self._has_alpha and images.is_transparent(images.open_picture(self._data))
 
     @cached_property
     def rgb(self) -> Image:

@@ -143,6 +143,14 @@ def load_grey(image: Image) -> NDArray[np.uint8]:
         return np.asarray(picture if (picture := _decode(image)).mode == "L" else to_rgb(picture).convert("L"))
 
 
+def is_transparent(image: Image) -> bool:
+    """Whether any pixel of a picture is, of one that has an alpha channel, or a colour for it. Raises PictureError."""
+    import numpy as np
+
+    with _telling():
+        return bool((np.asarray(image.convert("RGBA").getchannel("A")) < 255).any())
+
+
 def exact_view(image: Image, size: int) -> NDArray[np.uint8]:
     """The same as Teachable Machine's own recipe has it, to the last bit: decoded at full size, scaled by Pillow."""
     import numpy as np

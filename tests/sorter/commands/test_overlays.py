@@ -341,3 +341,23 @@ def test_a_library_that_cannot_be_written_is_exported_all_the_same(
     with nobody(tmp_path / "theirs"):
         assert exported(run, library, tmp_path / "theirs" / "dataset")["with black bars cut off"] == 1
     assert manifest.read_bytes() == before
+
+
+def test_what_is_transparent_is_no_bar(project: Path, tmp_path: Path, run_cli: Any) -> None:
+    """A figure cut out of its picture keeps its border; a screenshot whose alpha says nothing has its bars cut."""
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 320, 3), np.uint8)
+    for name, alpha in (("cut_out", 0), ("screenshot", 255)):
+        image = Image.new("RGBA", (320, 280), (0, 0, 0, alpha))
+        image.paste(Image.fromarray(pixels), (0, 40))
+        (tmp_path / "frames").mkdir(exist_ok=True)
+        image.save(tmp_path / "frames" / f"{name}.png")
+    scheme = project / "scheme.toml"
+    assert run_cli("sort", tmp_path / "frames", "--to", tmp_path / "library", "--scheme", scheme)[0] == 0
+    words = ("export", tmp_path / "library", "--to", tmp_path / "dataset", "--doubtful", "--scheme", scheme)
+    assert run_cli(*words)[0] == 0
+    sizes = {}
+    for path in (tmp_path / "dataset").rglob("*.png"):
+        with Image.open(path) as image:
+            sizes[path.name.rpartition("-")[0]] = image.size
+    assert sizes["cut_out"] == (320, 280)
+    assert abs(sizes["screenshot"][1] - 200) <= 4
