@@ -188,7 +188,7 @@ def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, An
 @click.option(
     "--size",
     type=(click.IntRange(min=1), click.IntRange(min=1)),
-    help="Width and height in pixels.  [default: the base's own]",
+    help="Width and height in pixels.  [default: the image's, or the base's own]",
 )
 @click.option(
     "--lora",

@@ -13,6 +13,7 @@ from trainer.dataset import Dataset
 from trainer.errors import BaseModelError
 from trainer.folder import check_drawable, check_output
 from trainer.parts import Parts, best_device, check_fit, choose_dtype, load_frozen, skeleton
+from trainer.samplers import scheduler
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ def rehearse(config: Run, base: Base, dataset: Dataset) -> Captions:
     choose_dtype(config.training.precision, torch.device(best_device()))
     parts = skeleton(base)
     check_fit(parts)
+    scheduler(parts, config.preview.sampler)
     _check_unet(base, parts)
     load_frozen(base)
     config.build_method().prepare(parts)

@@ -40,6 +40,7 @@ from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
 from trainer.record import Record
 from trainer.sample import sample
+from trainer.samplers import scheduler
 from trainer.source import Source
 
 OnProgress = Callable[[str, int, int], None]
@@ -273,7 +274,9 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     base = read_base(config.base)
     check_drawable(config, base)
     dataset = read_dataset(config.dataset, base.factor, config.training.resolution or base.size)
-    check_fit(skeleton(base))
+    bare = skeleton(base)
+    check_fit(bare)
+    scheduler(bare, config.preview.sampler)
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)

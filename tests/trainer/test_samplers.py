@@ -129,6 +129,19 @@ def test_a_base_trained_down_to_pure_noise_asks_for_a_sampler_that_begins_there(
         sample(parts, ["mira"], [3], steps=3, sampler="PNDM")
 
 
+def test_a_preview_that_the_base_cannot_draw_is_refused_before_training(
+    make_base: Any, write_config: Any, tmp_path: Path
+) -> None:
+    folder = make_base(tmp_path / "base", rescale_betas_zero_snr=True, prediction_type="v_prediction")
+    path = write_config(preview={"sampler": "PNDM"})
+    lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([f"base = {json.dumps(str(folder))}", *lines[1:]]), encoding="utf-8")
+    for command in ("check", "train"):
+        refused = CliRunner().invoke(cli, [command, str(path), "--json"])
+        assert "take Euler a" in json.loads(refused.stdout)["error"]
+    assert not (tmp_path / "run").exists()
+
+
 def test_runs_of_before_keep_their_sampler(write_config: Any, tmp_path: Path) -> None:
     run = read_config(write_config(preview={"steps": 5}))
     assert (run.preview.sampler, run.preview.guidance) == ("Euler a", 7.5)
