@@ -34,7 +34,8 @@ def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     import diffusers
     import transformers
 
-    monkeypatch.setattr(trainer.cli, "_need_torch", lambda: None)
+    for module in (trainer.cli.training, trainer.cli.drawing):
+        monkeypatch.setattr(module, "need_torch", lambda: None)
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.set_verbosity_error()
         library.disable_progress_bar()

@@ -1,0 +1,188 @@
+"""The commands that draw, and that judge what was drawn."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainer.cli.shared import command, need_torch, run_argument
+from trainer.terminal import Bar
+
+if TYPE_CHECKING:
+    from trainer.evaluate.likeness import Through
+
+
+@command
+@run_argument
+@click.argument("prompt")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first picture.")
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="How many pictures; each next one has the next seed.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="How many are drawn at once; fewer need less memory.",
+)
+@click.option("--sampler", default="Euler a", show_default=True, help="By its known name; `trainer list` shows them.")
+@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Steps of the sampler.")
+@click.option(
+    "--guidance",
+    type=click.FloatRange(min=0),
+    default=7.5,
+    show_default=True,
+    help="How closely to follow the prompt; 1 turns guidance off.",
+)
+@click.option("--negative", default="", help="Negative prompt: what the pictures should not show.")
+@click.option(
+    "--emphasis/--no-emphasis",
+    default=True,
+    show_default=True,
+    help="Read (word:1.3), [word] and \\( as A1111 does, and prompts of any length; or take brackets for words.",
+)
+@click.option(
+    "--clip-skip",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Layer of the text encoder, from its end, as A1111 counts; 2 for most models of anime.",
+)
+@click.option(
+    "--size",
+    type=(click.IntRange(min=1), click.IntRange(min=1)),
+    help="Width and height in pixels.  [default: the image's, or the base's own]",
+)
+@click.option(
+    "--lora",
+    "loras",
+    multiple=True,
+    metavar="FILE:WEIGHT",
+    help="A LoRA, anyone's, on top of what was trained, such as style.safetensors:0.8; may be given several times.",
+)
+@click.option("--image", type=click.Path(path_type=Path), help="A picture to draw from, instead of from nothing.")
+@click.option(
+    "--mask",
+    type=click.Path(path_type=Path),
+    help="A picture of the same size: white is redrawn, black stays as it is in the image.",
+)
+@click.option(
+    "--strength",
+    type=float,
+    default=0.75,
+    show_default=True,
+    help="How far from the image, above 0 and at most 1; 1 is as if from nothing.",
+)
+@click.option("--to", type=click.Path(path_type=Path), help="Folder for the pictures.  [default: RUN/samples]")
+@click.option("--step", type=click.IntRange(min=0), help="Step of the checkpoint to draw with.  [default: the last]")
+@click.option("--base-only", is_flag=True, help="Draw with the base alone, without what was trained, to compare.")
+def sample(
+    run: Path, prompt: str, seed: int, count: int, size: tuple[int, int] | None, to: Path | None, step: int | None,
+    base_only: bool, loras: tuple[str, ...], image: Path | None, mask: Path | None, strength: float,
+    batch_size: int, **options: Any,
+) -> tuple[dict[str, Any], str]:  # fmt: skip
+    """Draw PROMPT with the model that was trained in folder RUN."""
+    need_torch()
+    from trainer.loras import add_loras, check_prompt, read_lora
+    from trainer.recipe import Drawn, write_png
+    from trainer.run import draw, load_trained, trained_lora
+    from trainer.samplers import check_steps, find_sampler
+    from trainer.source import find_source, named
+
+    options["sampler"] = find_sampler(options["sampler"])
+    check_steps(options["sampler"], options["steps"])
+    check_prompt(prompt)
+    source = find_source(image, mask, strength)
+    parts, trained = load_trained(run, 0 if base_only else step)
+    added = [read_lora(text) for text in loras]
+    add_loras(parts, added)
+    options["loras"] = trained_lora(run, trained) | {lora.name: lora.weight for lora in added}
+    options |= {"image": named(image), "mask": named(mask), "strength": strength}
+    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.folder.name}
+    about = Drawn(prompt, seed, trained=trained, **options)
+    drawn = [replace(about, seed=seed + number) for number in range(count)]
+    folder = to or run / "samples"
+    for picture, about in zip(draw(parts, drawn, size, source, batch_size), drawn, strict=True):
+        write_png(picture, folder / about.file_name, about)
+    files = [str(folder / about.file_name) for about in drawn]
+    return {"step": trained, "pictures": files}, "\n".join(files)
+
+
+@command
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of pictures that any model drew, with their prompts: as A1111, Forge, ComfyUI or trainer sample write "
+    "them into the file, in a .txt beside it, or in the names of folders.",
+)
+@click.option(
+    "--scheme",
+    type=click.Path(path_type=Path),
+    default=Path("scheme.toml"),
+    show_default=True,
+    help="The axes, their sorters and the classes' tags.",
+)
+@click.option(
+    "--library",
+    type=click.Path(path_type=Path),
+    help="The library that the model was trained on: says how well the sorters judge at the pictures' size, and which "
+    "pictures are copies.",
+)
+@click.option(
+    "--base",
+    type=click.Path(path_type=Path),
+    help="With --library: the base that drew the pictures, a diffusers folder; the sorters are tried on what its "
+    "autoencoder leaves of the library's.",
+)
+@click.option(
+    "--at-least",
+    type=click.FloatRange(0, 1),
+    help="End with exit code 1 where the mean adherence may be below this, by the lower end of its interval.",
+)
+@click.option("--to", type=click.Path(path_type=Path), help="The page.  [default: evaluation.html in the folder]")
+def evaluate(
+    pictures: Path, scheme: Path, library: Path | None, base: Path | None, at_least: float | None, to: Path | None
+) -> tuple[dict[str, Any], str]:  # fmt: skip
+    """Judge drawn pictures by your own sorters: is what was asked for what is seen?
+
+    Exit codes: 0 done, 1 some pictures failed or fell short of --at-least, 2 wrong input.
+    """
+    from trainer.evaluate.judge import judge
+    from trainer.evaluate.likeness import compare
+    from trainer.evaluate.report import write_report
+    from trainer.evaluate.text import as_json, lines_of
+
+    through = _autoencoder(base, library)
+    with Bar() as bar:
+        made = judge(pictures, scheme, bar.show)
+        like = compare(made, library, bar.show, through) if library else None
+    page = to or pictures / "evaluation.html"
+    write_report(made, like, made.job.scheme.name, page)
+    lower = made.mean.interval[0]
+    short = at_least is not None and lower < at_least
+    said = [f"falls short: the mean may be as low as {lower:.3f}, below --at-least {at_least}"] if short else []
+    answer = {**as_json(made, like), "at_least": at_least, "falls_short": short, "page": str(page)}
+    return answer, "\n".join([*lines_of(made, like, said), f"page  {page}"])
+
+
+def _autoencoder(base: Path | None, library: Path | None) -> Through | None:
+    """What sends a library's pictures through the base's autoencoder; None where that is not asked for."""
+    from trainer.errors import EvaluationError
+
+    if base is None:
+        return None
+    if library is None:
+        raise EvaluationError("--base is for trying the sorters on a library's pictures; give --library, too")
+    need_torch()
+    from trainer.evaluate.autoencoder import autoencoder
+
+    return autoencoder(base)

@@ -1,0 +1,85 @@
+"""What the commands share: the group, what makes a command of a function, and the packages that are needed to train."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sorter.errors import MissingExtra, ModelsheetError
+from sorter.text import visible
+
+DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
+TORCH_PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors", "tensorboard")
+
+
+class _InOrder(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="modelsheet")
+def cli() -> None:
+    """Train a diffusion model on a labelled dataset, and draw with it."""
+
+
+def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
+    """A command from a function that returns what `--json` prints, and the text that is printed otherwise."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+    @functools.wraps(work)
+    def run(as_json: bool, **options: Any) -> None:
+        try:
+            answer, text = work(**options)
+        except (ModelsheetError, OSError) as error:
+            said = str(error)
+            if isinstance(error, OSError):
+                said = f"{error.filename or 'a file'}: cannot be read or written: {error.strerror or error}"
+            click.echo(f"trainer: {visible(said)}", err=True)
+            if as_json:
+                click.echo(json.dumps({"error": said}))
+            sys.exit(WRONG_INPUT)
+        click.echo(json.dumps(answer) if as_json else "\n".join(map(visible, text.split("\n"))))
+        sys.exit(SOME_FAILED if answer.get("unreadable") or answer.get("falls_short") else DONE)
+
+    return cli.command(name=work.__name__.removesuffix("_"))(run)
+
+
+config_argument = click.argument("config", type=click.Path(path_type=Path))
+run_argument = click.argument("run", type=click.Path(path_type=Path))
+
+
+def has_torch() -> bool:
+    """Whether the heavy packages are installed."""
+    import importlib.util
+
+    return all(importlib.util.find_spec(package) is not None for package in TORCH_PACKAGES)
+
+
+def need_torch() -> None:
+    """Raise MissingExtra where the heavy packages are not installed; quieten them where they are."""
+    import logging
+    import warnings
+
+    if not has_torch():
+        raise MissingExtra("train", "training")
+    warnings.simplefilter("ignore")  # advice to developers; what concerns the user is an error here, or this:
+    from trainer.errors import LoaderWarning
+
+    warnings.simplefilter("always", LoaderWarning)
+    warnings.showwarning = lambda message, *_, **__: click.echo(f"trainer: {visible(str(message))}", err=True)
+    import diffusers
+    import transformers
+
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)

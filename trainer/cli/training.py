@@ -1,0 +1,134 @@
+"""The commands that train."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from trainer.cli.shared import command, config_argument, has_torch, need_torch, run_argument
+from trainer.say import census, left_out, oddities, unreadable
+from trainer.terminal import Bar, Stop
+
+if TYPE_CHECKING:
+    from trainer.base import Base
+    from trainer.config import Run
+    from trainer.dataset import Dataset
+    from trainer.rehearsal import Captions
+    from trainer.run import Session
+
+
+@command
+@config_argument
+def check(config: Path) -> tuple[dict[str, Any], str]:
+    """Check CONFIG, the base and the dataset, and print what training would do."""
+    from trainer.base import read_base
+    from trainer.config import read_config
+    from trainer.dataset import read_dataset
+
+    run = read_config(config)
+    base = read_base(run.base)
+    side = run.training.resolution or base.size
+    with Bar() as bar:
+        dataset = read_dataset(run.dataset, base.factor, side, True, partial(bar.show, "reading pictures"))
+    captions = _rehearse(run, base, dataset)
+    pictures, training = len(dataset.examples), run.training
+    passes = training.views / pictures
+    answer = {
+        "config": str(config),
+        "method": run.method,
+        "base": {"folder": str(run.base), "size": base.size, "prediction": base.prediction},
+        "pictures": pictures,
+        "sizes": {f"{width}x{height}": count for (width, height), count in dataset.sizes.items()},
+        "unreadable": unreadable(dataset.unreadable),
+        "scaled_down": dataset.scaled,
+        "small": dataset.small(side),
+        "cut_captions": captions and captions.cut,
+        "empty_captions": captions and captions.empty,
+        "steps": training.steps,
+        "views": training.views,
+        "passes": round(passes, 2),
+        "output": str(run.output),
+    }
+    accumulated = f" x {training.accumulate} accumulated" if training.accumulate > 1 else ""
+    arithmetic = f"{training.steps} steps x {training.batch_size} pictures{accumulated} = {training.views} views"
+    lines = [
+        f"base      {run.base}, {base.size}x{base.size}, {base.prediction}",
+        f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
+        f"training  {arithmetic} of {pictures} pictures = {passes:.3g} passes",
+        *census(dataset),
+        *oddities(answer),
+    ]
+    return answer, "\n".join(lines)
+
+
+@command
+@config_argument
+def train(config: Path) -> tuple[dict[str, Any], str]:
+    """Train as CONFIG says, into a new run folder."""
+    need_torch()
+    from trainer.config import read_config
+    from trainer.run import start
+
+    with Bar() as bar:
+        return _train(start(read_config(config), config, bar.show), bar)
+
+
+@command
+@run_argument
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="Steps in all, those that are done included.  [default: as configured]"
+)
+@click.option(
+    "--step",
+    type=click.IntRange(min=0),
+    help="Go back to the checkpoint of this step, 0 to the beginning.  [default: the last]",
+)
+def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, Any], str]:
+    """Continue the run in folder RUN from its last checkpoint."""
+    need_torch()
+    from trainer.run import resume as resume_run
+
+    with Bar() as bar:
+        return _train(resume_run(run, steps, bar.show, step), bar)
+
+
+def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
+    output, total, progress = session.config.output, session.config.training.steps, None
+    with Stop() as stop:
+        for progress in session.run(lambda: stop.asked):
+            bar.show(f"training, loss {progress.loss:.4f}", progress.step, total)
+    step = session.state.step
+    finished = step == total
+    notes = session.method.notes(session.parts)
+    answer = {
+        "run": str(output),
+        "step": step,
+        "steps": total,
+        "finished": finished,
+        "loss": progress and progress.loss,  # none where only `trained` was still to be written
+        "notes": notes,
+        "pictures": len(session.encoded.dataset.examples),
+        "encoded": session.encoded.newly_encoded,
+        "cut_captions": session.cut_captions,
+        "scaled_down": session.encoded.dataset.scaled,
+        "unreadable": unreadable(session.unreadable),
+    }
+    if finished:
+        summary = f"done: {total} steps; the trained weights are in {output / 'trained'}"
+    else:
+        summary = f"stopped after step {step} of {total}; continue with `trainer resume {output}`"
+    noted = [f"note      {note}" for note in notes]
+    return answer, "\n".join([summary, *oddities(answer), *noted, *left_out(session.unreadable)])
+
+
+def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
+    """What training would refuse is refused; None where it cannot be tried, without torch."""
+    if not has_torch():
+        return None
+    need_torch()
+    from trainer.rehearsal import rehearse
+
+    return rehearse(run, base, dataset)
