@@ -57,6 +57,8 @@ class Desk:
         """What takes the last acts back, each as answers."""
         self.work: Work | None = None
         """What is under way, or was last."""
+        self.asked: Work | None = None
+        """The last that a person asked for, whatever has run since."""
         self.waiting: deque[Work] = deque()
         self.groups: list[list[dict[str, str]]] = []
         """Duplicates, as the last look for them found them: the picture that is kept, and its copies."""
@@ -240,7 +242,10 @@ class Desk:
     def run(
         self, title: str, *arguments: str, then: Callable[[Work], None] | None = None, is_asked: bool = True
     ) -> Work:
-        """Start a command, such as "sorter", "sort", "frames"; after what is under way, if there is something."""
+        """Start a command, such as "sorter", "sort", "frames"; after what is under way, if there is something.
+
+        `is_asked`: a person has asked for it, and wants to read what it says.
+        """
 
         def ended(work: Work) -> None:
             self.open()
@@ -251,7 +256,8 @@ class Desk:
                 self.revision += 1
 
         with self.lock:
-            work = Work(title, arguments, self.folder, ended, is_asked)
+            work = Work(title, arguments, self.folder, ended)
+            self.asked = work if is_asked else self.asked
             self.revision += 1
             if self.is_busy:
                 self.waiting.append(work)

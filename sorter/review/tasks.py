@@ -233,8 +233,8 @@ def _output(window: Window) -> Callable[[], None]:
     place = ui.label().classes("lines").style("display: none; min-height: 12rem")
 
     def follow() -> None:
-        work = window.desk.work
-        if work is not None and work.is_asked:
+        work = window.desk.asked
+        if work is not None:
             place.style("display: block")
             place.text = "\n".join([f"$ {work.command}", *said_by(work)])
 

@@ -32,8 +32,6 @@ class Work:
     folder: Path
     then: Callable[[Work], None] = lambda work: None
     """Called in a thread of its own when it has ended."""
-    is_asked: bool = True
-    """Whether a person has asked for it, and wants to read what it says."""
     doing: str = "waiting"
     done: int = 0
     total: int | None = None
