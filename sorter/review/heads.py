@@ -43,7 +43,7 @@ def build(window: Window) -> None:
 
         def begin() -> None:
             if window.attempt(lambda: ask_locator(desk.scheme_path, NAME)) is not None:
-                desk.run("looking for heads", *_classify(desk), then=lambda work: None)
+                desk.run("looking for heads", *_classify(desk))
                 desk.open()
                 window.again()
 
@@ -56,18 +56,16 @@ def build(window: Window) -> None:
             "no-caps unelevated color=primary"
         )
     heads = Heads()
-    shown: dict[str, Any] = {}
+    shown = {"revision": -1, "boxes": 0}
 
     def follow() -> None:
-        listed = chosen(desk)
-        state = {"total": len(listed), "asker": asker, "revision": desk.revision}
-        if state != shown:
-            shown.update(state)
-            heads.set(**state)
+        if shown["revision"] != desk.revision:  # at each tick, a large library would be sorted again
+            shown.update(revision=desk.revision, boxes=drawn(desk, asker))
+            heads.set(total=len(chosen(desk)), asker=asker, revision=desk.revision)
         work = fitting.get("work")
         found = " ".join(str(one) for one in work.answer.get("said", [])) if work else ""
         busy = "Fitting... " if work and not work.is_over else ""
-        said.text = f"{busy}{found} Boxes: {drawn(desk, asker)}; {LEAST} are needed, {ENOUGH} do well."
+        said.text = f"{busy}{found} Boxes: {shown['boxes']}; {LEAST} are needed, {ENOUGH} do well."
         trouble.text = work.error() if work and work.is_over and work.code == 2 else ""
 
     window.follow = follow
