@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, save_file
 
 from sorter.files import remove_folder, whole_folder
 from trainer.errors import CheckpointError, LoaderWarning
@@ -42,8 +42,8 @@ def save_checkpoint(
     with whole_folder(target) as part:
         (part / "trained").mkdir()
         save_trained(part / "trained")
-        (part / "parameters.safetensors").write_bytes(save(_plain(state.parameters)))
-        (part / "optimizer.safetensors").write_bytes(save(_plain(_moments(state))))
+        save_file(_plain(state.parameters), part / "parameters.safetensors")
+        save_file(_plain(_moments(state)), part / "optimizer.safetensors")
         about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **fingerprints}
         (part / "state.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     for old in checkpoints(folder)[:-keep] if keep else []:
