@@ -23,7 +23,7 @@ def read_back(method: Method, parts: Parts, folder: Path) -> None:
     up to the rounding of another device, since that base stays on the CPU: a GPU may have no memory left for it.
     Raises CheckpointError with the names of what was lost.
     """
-    loaded = load_parts(parts.base, "fp32", "cpu")
+    loaded = replace(load_parts(parts.base, "fp32", "cpu"), clip_skip=parts.clip_skip)
     method.load(loaded, folder)
     _compare(method.trained(parts), method.trained(loaded), folder)
     trained, read = answer(parts), answer(loaded)
