@@ -25,7 +25,7 @@ def read_back(method: Method, parts: Parts, folder: Path) -> None:
     where the method saves in fewer bits, up to that.
     Raises CheckpointError with the names of what was lost.
     """
-    loaded = load_parts(parts.base, "fp32", "cpu")
+    loaded = replace(load_parts(parts.base, "fp32", "cpu"), clip_skip=parts.clip_skip)
     method.load(loaded, folder)
     _compare(method.trained(parts), method.trained(loaded), folder)
     trained, read = answer(parts), answer(loaded)
