@@ -32,7 +32,9 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class Parts:
     """A Stable Diffusion in its parts. Weights are fp32; the U-Net and the text encoder compute in `dtype`.
 
-    `timestep_weights`, [num_train_timesteps], says how much each timestep counts in the loss.
+    `timestep_weights`, [num_train_timesteps], says how much each timestep counts in the loss; `noise_offset`, how much
+    of the noise is one number for a whole channel; `clip_skip`, which layer of the text encoder captions are read from,
+    counted from its end.
     """
 
     base: Base
@@ -44,6 +46,8 @@ class Parts:
     device: torch.device
     dtype: torch.dtype
     timestep_weights: torch.Tensor
+    noise_offset: float = 0.0
+    clip_skip: int = 1
     _texts: dict[str, torch.Tensor] = field(default_factory=dict, repr=False)
 
     def autocast(self) -> AbstractContextManager[Any]:
@@ -96,7 +100,7 @@ class Parts:
         ids = self.tokenizer(
             list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         ).input_ids
-        return self.encode_ids(ids)
+        return self.encode_ids(ids, self.clip_skip)
 
 
 def load_parts(base: Base, precision: str = "auto", device: str | None = None) -> Parts:
