@@ -70,7 +70,8 @@ style="max-width: {{ one.room }}px" loading="lazy" alt="">
 {% endfor %}{% if section.rows %}<div class="wide"><table{% if section.head %} class="headed"{% endif %}>
 {% if section.head %}<tr>{% for cell in section.head %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% endif %}{% for row in section.rows %}<tr>{% for cell in row %}
-{%- if cell.data %}<td class="shown">{{ image(cell) }}{% for line in cell.lines %}<span>{{ line }}</span>{% endfor %}</td>
+{%- if cell.data %}<td class="shown">{{ image(cell) }}
+{%- for line in cell.lines %}<span>{{ line }}</span>{% endfor %}</td>
 {%- elif cell is number %}<td class="number{{ ' zero' if section.gaps and not cell }}">{{ cell | thousands }}</td>
 {%- else %}<td>{{ linked(cell, cell.href) }}</td>{% endif %}{% endfor %}</tr>
 {% endfor %}</table></div>

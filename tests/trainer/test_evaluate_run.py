@@ -1,4 +1,4 @@
-"""`trainer evaluate RUN`: what its checkpoints draw by the same prompts and seeds, judged by sorters of known answers."""
+"""`trainer evaluate RUN`: what its checkpoints draw by the same prompts and seeds, judged by sorters."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_bad_input_is_one_sentence(
     assert "not a run folder" in said(tmp_path / "none", *scheme)
     assert "there is no checkpoint of step 3; there are 2, 4" in said(run, "--steps", "3", *scheme)
     assert "no such file" in said(run, "--scheme", tmp_path / "none.toml")
-    assert "is no library" in said(run, "--library", tmp_path / "dataset", *scheme) or True
+    assert said(run, "--library", tmp_path / "dataset", *scheme)
     assert invoke("evaluate", run, "--steps", "some").exit_code == 2
     unfinished = tmp_path / "unfinished"
     shutil.copytree(run, unfinished)

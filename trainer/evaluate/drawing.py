@@ -13,11 +13,11 @@ from pathlib import Path
 from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, step_of
 from trainer.config import Run, read_run
+from trainer.drawing import draw, load_trained, trained_lora
 from trainer.errors import EvaluationError
 from trainer.evaluate.judge import Show
 from trainer.loras import weigh_trained
 from trainer.recipe import Drawn, write_png
-from trainer.run import draw, load_trained, trained_lora
 
 FOLDER = "evaluation"
 """In a run folder."""
@@ -52,7 +52,7 @@ def models(run: Path, steps: Sequence[int] = (), strengths: Sequence[float] = ()
     """
     config = read_run(run)
     folder = run / "checkpoints"
-    if strengths and config.method["use"] != "lora":
+    if strengths and not config.build_method(str(run)).is_lora:
         raise EvaluationError(f"{run}: was trained by {config.method['use']}, and only a LoRA has a strength")
     find_checkpoint(folder)
     chosen = [step_of(find_checkpoint(folder, step)) for step in steps if step] or _spread(
@@ -73,9 +73,9 @@ def draw_all(
     about = _about(config, base.fingerprint()[:10], base.folder.name)
     wanted = {model: _recipes(run, about, prompts, model, seed) for model in of}
     done, total = 0, len(of) * len(prompts)
-    for model, pictures in wanted.items():
-        missing = {path: drawn for path, drawn in pictures.items() if not path.exists()}
-        done += len(pictures) - len(missing)
+    for model, recipes in wanted.items():
+        missing = {path: drawn for path, drawn in recipes.items() if not path.exists()}
+        done += len(recipes) - len(missing)
         if not missing:
             continue
         show(f"drawing, {model}", done, total)
@@ -83,14 +83,13 @@ def draw_all(
         if model.strength != FULL:
             weigh_trained(parts, model.strength)
         for some in _batches(list(missing), batch_size):
-            recipes = [missing[path] for path in some]
-            for path, picture in zip(
-                some, draw(parts, recipes, config.preview.size, batch_size=batch_size), strict=True
-            ):
-                write_png(picture, path, missing[path])
+            these = [missing[path] for path in some]
+            pictures = draw(parts, these, config.preview.size, batch_size=batch_size)
+            for path, picture, recipe in zip(some, pictures, these, strict=True):
+                write_png(picture, path, recipe)
             done += len(some)
             show(f"drawing, {model}", done, total)
-    return {model: list(pictures) for model, pictures in wanted.items()}
+    return {model: list(recipes) for model, recipes in wanted.items()}
 
 
 def _recipes(run: Path, about: Drawn, prompts: Sequence[str], model: Model, seed: int) -> dict[Path, Drawn]:
@@ -111,7 +110,7 @@ def _about(config: Run, base: str, name: str) -> Drawn:
     preview = config.preview
     return Drawn(
         "", 0, negative=preview.negative, steps=preview.steps, guidance=preview.guidance, sampler=preview.sampler,
-        emphasis=preview.emphasis, base=base, model=name,
+        emphasis=preview.emphasis, clip_skip=config.training.clip_skip, base=base, model=name,
     )  # fmt: skip
 
 

@@ -19,14 +19,14 @@ Combination = tuple[str, ...]
 """A class of each axis."""
 
 
-def prompts(job: Job, captions: Iterable[str], count: int, seed: int = 0) -> list[str]:
+def prompts(job: Job, captions: Sequence[str], count: int, seed: int = 0) -> list[str]:
     """So many prompts; of one scheme, captions and seed, fewer of them are always the first of more.
 
     captions: those of the training; a class that none of them names is not asked for, and without any captions each
     class is that pictures are kept of. Raises EvaluationError where the captions name no class.
     """
     reader = Reader(job.scheme, job.questions.labels())
-    axes = _named(job, reader, captions) or _kept(job)
+    axes = _named(reader, captions) if captions else _kept(job)
     axes = {axis: names for axis, names in axes.items() if _is_worded(job, reader, axis, names[0])}
     if not axes:
         raise EvaluationError(
@@ -71,7 +71,7 @@ def _repeats(one: Combination, seen: Counter[object]) -> tuple[int, int, int]:
     return sum(seen[place] ** 2 for place in places), pairs, seen[one]
 
 
-def _named(job: Job, reader: Reader, captions: Iterable[str]) -> dict[str, list[str]]:
+def _named(reader: Reader, captions: Iterable[str]) -> dict[str, list[str]]:
     """Axis -> the classes that captions name, in the sorters' order."""
     found = {pair for caption in captions for pair in reader.asked(caption).classes.items()}
     rows = {axis: [name for name in names if (axis, name) in found] for axis, names in reader.labels.items()}
