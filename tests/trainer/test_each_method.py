@@ -176,6 +176,6 @@ def pixels(path: Path) -> Any:
         return np.asarray(picture, int)
 
 
-LEARNT = {"lora": 0.95, "inversion": 0.99, "full": 0.8, "full with text": 0.8}
-"""The share of the loss of one picture that may be left. By attention alone, untrained networks learn little."""
+LEARNT = {"lora": 0.95, "inversion": 0.9995, "full": 0.8, "full with text": 0.8}
+"""The share of the loss of one picture that may be left. Networks that were never trained hardly heed a text."""
 PROMPTS = {"inversion": "(miratok:1.2) sad"}
