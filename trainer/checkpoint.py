@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, save_file
 
 from sorter.files import remove_folder, whole_folder
 from trainer.errors import CheckpointError, LoaderWarning
@@ -45,10 +45,10 @@ def save_checkpoint(
     with whole_folder(target) as part:
         (part / "trained").mkdir()
         save_trained(part / "trained")
-        (part / "parameters.safetensors").write_bytes(save(_plain(state.parameters)))
-        (part / "optimizer.safetensors").write_bytes(save(_plain(tensors_of(state.optimizer, state.parameters))))
+        save_file(_plain(state.parameters), part / "parameters.safetensors")
+        save_file(_plain(tensors_of(state.optimizer, state.parameters)), part / "optimizer.safetensors")
         if state.average is not None:
-            (part / AVERAGE).write_bytes(save(_plain(_average(state))))
+            save_file(_plain(_average(state)), part / AVERAGE)
         about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **fingerprints}
         if numbers := numbers_of(state.optimizer, state.parameters):
             about["optimizer"] = numbers
