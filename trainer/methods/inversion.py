@@ -75,7 +75,7 @@ class Inversion(Method):
         texts = [
             filled(lines[number], self.token, caption) for number, caption in zip(chosen, batch.captions, strict=True)
         ]
-        return denoising_loss(parts, batch.moments, parts.encode_text(texts, train=True), generator)
+        return denoising_loss(parts, batch, parts.encode_text(texts, train=True), generator)
 
     def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
         """{"text_encoder.TOKEN": [vectors, width]}."""
