@@ -28,9 +28,12 @@ WriteConfig = Callable[..., Path]
 METHODS: dict[str, dict[str, Any]] = {
     "lora": {"use": "lora", "rank": 4, "dropout": 0.2, "text_encoder": True},
     "inversion": {"use": "inversion", "token": "miratok", "vectors": 3, "initial_text": "ox"},
+    "dreambooth": {
+        "use": "dreambooth", "instance_prompt": "ox q", "class_prompt": "q", "class_pictures": 5, "lora": {"rank": 4}
+    },
     "full": {"use": "full"},
     "full with text": {"use": "full", "text_encoder": True, "save_as": "fp32"},
-}
+}  # fmt: skip
 RATES = {"inversion": 0.3, "full": 2e-3, "full with text": 2e-3}
 each = pytest.mark.parametrize("name", METHODS)
 
@@ -176,6 +179,6 @@ def pixels(path: Path) -> Any:
         return np.asarray(picture, int)
 
 
-LEARNT = {"lora": 0.95, "inversion": 0.9995, "full": 0.8, "full with text": 0.8}
+LEARNT = {"lora": 0.95, "dreambooth": 0.95, "inversion": 0.9995, "full": 0.8, "full with text": 0.8}
 """The share of the loss of one picture that may be left. Networks that were never trained hardly heed a text."""
 PROMPTS = {"inversion": "(miratok:1.2) sad"}
