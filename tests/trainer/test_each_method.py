@@ -21,7 +21,6 @@ import trainer.cli
 from trainer.cli import cli
 from trainer.data import steps
 from trainer.errors import TrainingError
-from trainer.methods import denoise
 
 WriteConfig = Callable[..., Path]
 
@@ -109,11 +108,10 @@ def test_only_what_is_trained_moves(config: Any, name: str) -> None:
 def test_what_is_not_a_number_is_a_sentence_and_never_saved(
     config: Any, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    honest, calls = denoise.denoising_loss, itertools.count(1)
-    monkeypatch.setattr(
-        denoise, "denoising_loss", lambda *given: honest(*given) * (math.nan if next(calls) == 4 else 1)
-    )
     session = trainer.start(config(name, checkpoint_every=2, preview={"every": 0}))
+    kind, calls = type(session.method), itertools.count(1)
+    honest = kind.loss
+    monkeypatch.setattr(kind, "loss", lambda *given: honest(*given) * (math.nan if next(calls) == 4 else 1))
     with pytest.raises(TrainingError, match=r"not a number; the last good checkpoint is .*step-000002"):
         list(session.run())
     assert all(parameter.isfinite().all() for parameter in session.state.parameters.values())
