@@ -30,6 +30,7 @@ from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
 from trainer.parts import check_fit, load_parts, skeleton
+from trainer.prior import class_pictures
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 from trainer.session import Session
@@ -98,7 +99,8 @@ def resume(
 def _session(config: Run, on_progress: OnProgress) -> Session:
     base = read_base(config.base)
     check_drawable(config, base)
-    dataset = read_dataset(config.dataset, base.factor, config.training.resolution or base.size)
+    training = config.training
+    dataset = read_dataset(config.dataset, base.factor, training.resolution or base.size, how=training.reading)
     bare = skeleton(base)
     check_fit(bare)
     check_clip_skip(bare, config.training.clip_skip)
@@ -107,7 +109,6 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
-    training = config.training
     parts = replace(
         parts,
         timestep_weights=weights.to(parts.device),
@@ -115,6 +116,8 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         clip_skip=training.clip_skip,
     )
     method = config.build_method()
+    wanted = method.prior
+    prior = class_pictures(parts, wanted, config.preview, config.latents, on_progress) if wanted else None
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
     data = encoded.dataset
@@ -123,5 +126,7 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "dataset": data.fingerprint(),
         "pictures": data.pictures(),
         "scales": data.scales(),
+        "seen": data.seen(),
+        "class": prior.fingerprint if prior else "",
     }
-    return Session(config, method, parts, encoded, state, fingerprints)
+    return Session(config, method, parts, encoded, state, fingerprints, prior)

@@ -42,10 +42,10 @@ def test_the_loss_of_a_known_network(base_folder: Path) -> None:
     moments = torch.cat([torch.zeros(64, 4, 8, 8), torch.full((64, 4, 8, 8), -30.0)], dim=1)
     text = torch.zeros(64, 16, 16)
     generator = torch.Generator().manual_seed(0)
-    assert denoising_loss(parts, moments, text, generator).item() == pytest.approx(1, abs=0.05)
+    assert denoising_loss(parts, Batch(moments, ("",) * 64), text, generator).item() == pytest.approx(1, abs=0.05)
     parts.noise_scheduler.register_to_config(prediction_type="v_prediction")
     signal = parts.noise_scheduler.alphas_cumprod.mean().item()  # without a picture the velocity is the noise's share
-    velocity = denoising_loss(parts, moments, text, generator).item()
+    velocity = denoising_loss(parts, Batch(moments, ("",) * 64), text, generator).item()
     assert velocity == pytest.approx(signal, abs=0.12)
 
 

@@ -6,17 +6,19 @@ from typing import Any
 
 import torch
 
+from trainer.methods.method import Batch
 from trainer.parts import Parts
 
 
-def denoising_loss(parts: Parts, moments: torch.Tensor, text: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def denoising_loss(parts: Parts, batch: Batch, text: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """The mean over the batch of w(t) * |target - unet(z_t, t, text)|^2, t uniform (Ho et al. 2020, eq. 14).
 
-    moments: [B, 2C, h, w], means and log variances of the latents; text: [B, tokens, width].
+    text: what the network is told, of each picture, [B, tokens, width]; the batch's captions count for nothing here.
+    Where the batch has masks, each square is multiplied by its own before the mean, as in kohya's trainers.
     The target is the noise, or the velocity (Salimans and Ho 2022) where the base was made so. w is
     `parts.timestep_weights`. Random numbers are drawn on the CPU, so that every device sees the same.
     """
-    latents = draw_latents(moments, generator).to(parts.device) * parts.vae.config.scaling_factor
+    latents = draw_latents(batch.moments, generator).to(parts.device) * parts.vae.config.scaling_factor
     noise = draw_noise(latents.shape, parts.noise_offset, generator).to(parts.device)
     scheduler = parts.noise_scheduler
     timesteps = torch.randint(0, scheduler.config.num_train_timesteps, latents.shape[:1], generator=generator)
@@ -26,7 +28,10 @@ def denoising_loss(parts: Parts, moments: torch.Tensor, text: torch.Tensor, gene
         predicted = parts.unet(noisy, timesteps, encoder_hidden_states=text, return_dict=False)[0]
     velocity = scheduler.config.prediction_type == "v_prediction"
     target = scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
-    losses = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+    squares = (predicted.float() - target).square()
+    if batch.masks is not None:
+        squares = squares * batch.masks.to(parts.device)
+    losses = squares.mean(dim=(1, 2, 3))
     loss: torch.Tensor = (parts.timestep_weights[timesteps] * losses).mean()
     return loss
 

@@ -41,7 +41,7 @@ class Full(Method):
         from trainer.methods.denoise import denoising_loss
 
         text = parts.encode_text(batch.captions, train=self.text_encoder)
-        return denoising_loss(parts, batch.moments, text, generator)
+        return denoising_loss(parts, batch, text, generator)
 
     def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
         """{"unet.conv_in.weight": tensor, ...}, rounded as the file holds them."""

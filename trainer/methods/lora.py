@@ -60,7 +60,7 @@ class Lora(Method):
         from trainer.methods.denoise import denoising_loss
 
         text = parts.encode_text(batch.captions, train=self.text_encoder)
-        return denoising_loss(parts, batch.moments, text, generator)
+        return denoising_loss(parts, batch, text, generator)
 
     def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
         """{"unet.mid_block.resnets.0.conv1.lora_A.weight": matrix, ...}"""
