@@ -115,8 +115,9 @@ def evaluate_run(run: Path, scheme: Path, library: Path | None, wish: Wish, show
     """
     config, job, of = read_run(run), load_job(scheme), models(run, wish.steps, wish.strengths)
     dataset, notes = _dataset(config)
-    captions = [one.caption for one in dataset.examples] if dataset else []
-    asked = prompts(job, captions, wish.count, wish.seed)
+    captions = [text for one in dataset.examples for text in one.captions] if dataset else []
+    told = config.build_method(str(run)).told
+    asked = [told(prompt) for prompt in prompts(job, captions, wish.count, wish.seed)]
     drawn = draw_all(run, asked, of, show, wish.seed, wish.batch_size)
     first = judge(run / FOLDER, job, show, drawn[of[0]])
     training = of_dataset(dataset, job) if dataset else []
@@ -132,7 +133,8 @@ def _dataset(config: Run) -> tuple[Dataset | None, list[str]]:
     """What the run was trained on; None where that is gone, which is said."""
     try:
         base = read_base(config.base)
-        return read_dataset(config.dataset, base.factor, config.training.resolution or base.size), []
+        side = config.training.resolution or base.size
+        return read_dataset(config.dataset, base.factor, side, how=config.training.reading), []
     except DatasetError as error:
         return None, [f"nothing is compared with the training pictures: {error}"]
 
