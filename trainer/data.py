@@ -27,6 +27,7 @@ def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list
                     vary_caption(examples[chosen].caption, training, view)
                     for view, chosen in enumerate(batch, number * size)
                 ),
+                torch.tensor([examples[chosen].cut for chosen in batch]),
             )
             for number, batch in islice(remaining, training.accumulate)
         ]

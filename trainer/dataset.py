@@ -39,6 +39,15 @@ class Example:
     size: Size
     caption: str
     scaled: Size | None = None
+    original: Size | None = None  # the picture's own; none: it is neither scaled nor cut
+
+    @property
+    def cut(self) -> tuple[int, int, int, int]:
+        """Height and width of the whole picture, and where what is trained on begins after scaling, top and left."""
+        whole = self.original or self.size
+        scaled = self.scaled or whole
+        left, top = ((have - want) // 2 for have, want in zip(scaled, self.size, strict=True))
+        return whole[1], whole[0], top, left
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +154,7 @@ def _example(path: Path, caption: str, factor: int, side: int | None) -> Example
                 width, height = height, width
     scaled, size = fitted((width, height), side, factor)
     sha256 = hashlib.sha256(data).hexdigest()
-    return Example(path, sha256, size, caption, None if scaled == (width, height) else scaled)
+    return Example(path, sha256, size, caption, None if scaled == (width, height) else scaled, (width, height))
 
 
 def _find_metadata(folder: Path) -> Path:

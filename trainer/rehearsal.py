@@ -10,9 +10,11 @@ from safetensors import SafetensorError, safe_open
 from trainer.base import Base
 from trainer.config import Run
 from trainer.dataset import Dataset
+from trainer.device import best_device, choose_dtype
 from trainer.errors import BaseModelError
 from trainer.folder import check_drawable, check_output
-from trainer.parts import Parts, best_device, check_fit, choose_dtype, load_frozen, skeleton
+from trainer.load import check_fit, load_frozen, skeleton
+from trainer.parts import Parts
 from trainer.samplers import scheduler
 
 

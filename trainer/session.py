@@ -125,7 +125,7 @@ class Session:
                 emphasis=preview.emphasis,
                 trained=step,
                 base=self.fingerprints["base"][:10],
-                model=self.parts.base.folder.name,
+                model=self.parts.base.name,
             )
             for number, prompt in enumerate(preview.prompts)
         ]

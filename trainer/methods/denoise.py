@@ -6,24 +6,26 @@ from typing import Any
 
 import torch
 
+from trainer.families import Text
+from trainer.methods.method import Batch
 from trainer.parts import Parts
 
 
-def denoising_loss(parts: Parts, moments: torch.Tensor, text: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def denoising_loss(parts: Parts, batch: Batch, text: Text, generator: torch.Generator) -> torch.Tensor:
     """The mean over the batch of w(t) * |target - unet(z_t, t, text)|^2, t uniform (Ho et al. 2020, eq. 14).
 
-    moments: [B, 2C, h, w], means and log variances of the latents; text: [B, tokens, width].
+    text: what the network is told, of each picture; the batch's captions count for nothing here.
     The target is the noise, or the velocity (Salimans and Ho 2022) where the base was made so. w is
     `parts.timestep_weights`. Random numbers are drawn on the CPU, so that every device sees the same.
     """
-    latents = draw_latents(moments, generator).to(parts.device) * parts.vae.config.scaling_factor
+    latents = draw_latents(batch.moments, generator).to(parts.device) * parts.vae.config.scaling_factor
     noise = torch.randn(latents.shape, generator=generator).to(parts.device)
     scheduler = parts.noise_scheduler
     timesteps = torch.randint(0, scheduler.config.num_train_timesteps, latents.shape[:1], generator=generator)
     timesteps = timesteps.to(parts.device)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     with parts.autocast():
-        predicted = parts.unet(noisy, timesteps, encoder_hidden_states=text, return_dict=False)[0]
+        predicted = parts.predict(noisy, timesteps, text, batch.cuts)
     velocity = scheduler.config.prediction_type == "v_prediction"
     target = scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
     losses = (predicted.float() - target).square().mean(dim=(1, 2, 3))

@@ -21,6 +21,7 @@ class Batch:
 
     moments: torch.Tensor  # [B, 2C, h, w]: means and log variances of the latents, on the CPU
     captions: tuple[str, ...]
+    cuts: torch.Tensor | None = None  # [B, 4]: whole height and width, and where the cut begins, top and left; pixels
 
 
 class Method(Options):
