@@ -16,12 +16,15 @@ from sorter.toml import BACKSLASHES, is_garbled, read_toml
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
 from trainer.samplers import STANDARD, check_steps, find_sampler
-from trainer.schedule import Stage, read_schedule
+from trainer.schedule import Shape, Stage, read_schedule
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Optimizer = Literal["adamw", "adamw-fused", "adamw-8bit", "prodigy", "adafactor"]
+LEAST_OF_PRODIGY = 0.1
+"""Prodigy multiplies the rate by its own estimate: 1 is meant, and what suits AdamW would hardly move anything."""
 
 
 class Training(Options):
@@ -32,13 +35,18 @@ class Training(Options):
     batch_size: Positive = 4  # pictures that go through the network at once
     accumulate: Positive = 1  # batches a step: a step sees batch_size x accumulate pictures
     learning_rate: float | str = 1e-4  # a number, or "0.001:200, 0.0001:300" (rate:last step that has it)
+    schedule: Shape = "constant"  # "linear" or "cosine": a single rate falls to nothing at the last step
     warmup: Count = 0  # steps over which the rate rises from nothing
+    optimizer: Optimizer = "adamw"
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0  # 0: gradients are not clipped
     caption_dropout: Share = 0.1  # share of views with an empty caption: what guidance steers away from
     shuffle_tags: bool = False  # at ",", all but the first keep_tags
     keep_tags: Count = 1
     min_snr_gamma: Annotated[float, Field(ge=0)] = 0.0  # 0: off; 5 is usual
+    noise_offset: Annotated[float, Field(ge=0)] = 0.0  # 0: off; 0.03 to 0.1 for very dark or light pictures
+    clip_skip: Positive = 1  # layer of the text encoder, from its end; 2 for most models of anime; previews, too
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0: off; 0.999: draw and ship a running average of the weights
     seed: Count = 0
     precision: Precision = "auto"
     checkpoint_every: Positive = 100
@@ -46,13 +54,17 @@ class Training(Options):
 
     @model_validator(mode="after")
     def _schedule_reaches_the_end(self) -> Self:
-        end = self.schedule[-1].until
+        end = self.stages[-1].until
         if end is not None and end < self.steps:
             raise ValueError(f"learning_rate: the schedule ends at step {end}, before steps = {self.steps}")
+        if self.schedule != "constant" and len(self.stages) > 1:
+            raise ValueError(f'schedule = "{self.schedule}" takes one learning_rate, and none after a step')
+        if self.optimizer == "prodigy" and max(stage.rate for stage in self.stages) < LEAST_OF_PRODIGY:
+            raise ValueError("optimizer prodigy finds the rate itself: write learning_rate = 1")
         return self
 
     @property
-    def schedule(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[Stage, ...]:
         """The learning rate, read."""
         return read_schedule(self.learning_rate)
 

@@ -15,6 +15,15 @@ from trainer.base import Base
 from trainer.config import Training
 from trainer.dataset import Dataset
 
+OPTIMIZERS = {
+    "adamw": "torch.optim.adamw.AdamW",
+    "adamw-fused": "torch.optim.adamw.AdamW",
+    "adamw-8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "prodigy": "prodigyopt.prodigy.Prodigy",
+    "adafactor": "transformers.optimization.Adafactor",
+}
+"""Ours -> kohya's: module and class."""
+
 
 def run_header(name: str, base: Base, digest: str, dataset: Dataset, training: Training, step: int) -> dict[str, str]:
     """All that does not depend on the method. name: the run's; digest: the base's fingerprint; step: after how many."""
@@ -82,12 +91,15 @@ def training_header(training: Training, pictures: int, step: int) -> dict[str, s
         "ss_gradient_accumulation_steps": training.accumulate,
         "ss_learning_rate": training.learning_rate,
         "ss_lr_warmup_steps": training.warmup,
-        "ss_optimizer": f"torch.optim.adamw.AdamW(weight_decay={training.weight_decay})",
+        "ss_lr_scheduler": training.schedule,
+        "ss_optimizer": f"{OPTIMIZERS[training.optimizer]}(weight_decay={training.weight_decay})",
         "ss_max_grad_norm": training.max_grad_norm,
         "ss_caption_dropout_rate": training.caption_dropout,
         "ss_shuffle_caption": training.shuffle_tags,
         "ss_keep_tokens": training.keep_tags,
         "ss_min_snr_gamma": training.min_snr_gamma or None,
+        "ss_noise_offset": training.noise_offset or None,
+        "ss_clip_skip": training.clip_skip if training.clip_skip > 1 else None,
         "ss_mixed_precision": {"fp32": "no", "auto": "auto"}.get(training.precision, training.precision),
         "ss_seed": training.seed,
         "ss_flip_aug": False,

@@ -19,7 +19,9 @@ TEXTS_KEPT = 2**30  # bytes; a text of Stable Diffusion XL is 77 tokens x 2048 n
 class Parts:
     """A base in its parts. Weights are fp32; the U-Net and the text encoders compute in `dtype`.
 
-    `timestep_weights`, [num_train_timesteps], says how much each timestep counts in the loss.
+    `timestep_weights`, [num_train_timesteps], says how much each timestep counts in the loss; `noise_offset`, how much
+    of the noise is one number for a whole channel; `clip_skip`, which layer of the text encoder captions are read from,
+    counted from its end.
     """
 
     base: Base
@@ -31,6 +33,8 @@ class Parts:
     device: torch.device
     dtype: torch.dtype
     timestep_weights: torch.Tensor
+    noise_offset: float = 0.0
+    clip_skip: int = 1
     _texts: dict[str, Text] = field(default_factory=dict, repr=False)
 
     @property
@@ -117,7 +121,7 @@ class Parts:
         ids = self.tokenizer(
             list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         ).input_ids
-        return self.encode_ids(ids)
+        return self.encode_ids(ids, self.clip_skip)
 
     def _filled(self, ids: torch.Tensor, tokenizer: Any) -> torch.Tensor:
         """The same texts filled up as another tokenizer does it: behind the first end of each."""

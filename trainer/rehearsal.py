@@ -14,7 +14,9 @@ from trainer.device import best_device, choose_dtype
 from trainer.errors import BaseModelError
 from trainer.folder import check_drawable, check_output
 from trainer.load import check_fit, load_frozen, skeleton
+from trainer.optimizers import check_optimizer
 from trainer.parts import Parts
+from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 
 
@@ -34,6 +36,8 @@ def rehearse(config: Run, base: Base, dataset: Dataset) -> Captions:
     choose_dtype(config.training.precision, torch.device(best_device()))
     parts = skeleton(base)
     check_fit(parts)
+    check_clip_skip(parts, config.training.clip_skip)
+    check_optimizer(config.training.optimizer)
     scheduler(parts, config.preview.sampler)
     _check_unet(base, parts)
     load_frozen(base)

@@ -29,6 +29,8 @@ from trainer.latents import encode
 from trainer.load import check_fit, load_parts, skeleton
 from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
+from trainer.optimizers import check_optimizer
+from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 from trainer.session import Session
 
@@ -68,7 +70,7 @@ def resume(
     config = begun = read_run(folder)
     if total is not None:
         training = config.training.model_copy(update={"steps": total})
-        end = training.schedule[-1].until
+        end = training.stages[-1].until
         if end is not None and end < total:
             raise ConfigError(f"{folder}: the learning_rate ends at step {end}, before step {total}")
         config = config.model_copy(update={"training": training})
@@ -99,11 +101,19 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     dataset = read_dataset(config.dataset, base.factor, config.training.resolution or base.size)
     bare = skeleton(base)
     check_fit(bare)
+    check_clip_skip(bare, config.training.clip_skip)
+    check_optimizer(config.training.optimizer)
     scheduler(bare, config.preview.sampler)
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
-    parts = replace(parts, timestep_weights=weights.to(parts.device))
+    training = config.training
+    parts = replace(
+        parts,
+        timestep_weights=weights.to(parts.device),
+        noise_offset=training.noise_offset,
+        clip_skip=training.clip_skip,
+    )
     method = config.build_method()
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)

@@ -50,7 +50,7 @@ def sample(
     if source:
         check_source(source, parts.base, steps)
         source = source.fitted((width, height))
-    _check_clip_skip(parts, clip_skip)
+    check_clip_skip(parts, clip_skip)
     pieces = [count_pieces(parts, prompt, negative) if emphasis else 1 for prompt in prompts]
     pipe = pipeline(parts, sampler, _kind(source))
     pictures: list[Image.Image] = []
@@ -130,7 +130,8 @@ def _texts(parts: Parts, prompts: Sequence[str], negative: str, emphasis: bool, 
     return said, unsaid
 
 
-def _check_clip_skip(parts: Parts, clip_skip: int) -> None:
+def check_clip_skip(parts: Parts, clip_skip: int) -> None:
+    """Raise ConfigError where the text encoder has not so many layers."""
     layers = parts.text_encoder.config.num_hidden_layers
     if not 1 <= clip_skip <= layers:
         raise ConfigError(f"clip skip {clip_skip}: the text encoder of this base has {layers} layers; 1 skips none")

@@ -101,6 +101,10 @@ class Session:
         )
 
     def _save_trained(self, folder: Path, name: str) -> None:
+        with self.state.averaged():
+            self._write_trained(folder, name)
+
+    def _write_trained(self, folder: Path, name: str) -> None:
         about = run_header(
             self.name,
             self.parts.base,
@@ -123,13 +127,15 @@ class Session:
                 guidance=preview.guidance,
                 sampler=preview.sampler,
                 emphasis=preview.emphasis,
+                clip_skip=self.config.training.clip_skip,
                 trained=step,
                 base=self.fingerprints["base"][:10],
                 model=self.parts.base.name,
             )
             for number, prompt in enumerate(preview.prompts)
         ]
-        pictures = draw(self.parts, drawn, preview.size)
+        with self.state.averaged():
+            pictures = draw(self.parts, drawn, preview.size)
         for number, (picture, about) in enumerate(zip(pictures, drawn, strict=True)):
             write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
             record.add_picture(number, picture, step)

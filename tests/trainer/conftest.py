@@ -145,8 +145,9 @@ def write_config(tmp_path: Path, base_folder: Path, dataset_folder: Path) -> Cal
 
     def write(output: str = "run", method: dict[str, Any] | None = None, preview: dict[str, Any] | None = None,
               base: Path = base_folder, **training: Any) -> Path:  # fmt: skip
+        method = method or {}
         tables = {
-            "method": {"use": "lora", "rank": 4, "alpha": 8.0, **(method or {})},
+            "method": method if "use" in method else {"use": "lora", "rank": 4, "alpha": 8.0, **method},
             "training": {
                 "steps": 4, "batch_size": 2, "learning_rate": 0.01, "checkpoint_every": 2, "warmup": 2, **training
             },

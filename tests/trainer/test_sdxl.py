@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from safetensors.torch import load_file
 
 import trainer
 from tests.trainer.test_formats import TARGETS, moved
-from tests.trainer.test_run import assert_same
 from trainer.base import read_base
 from trainer.config import read_config
 from trainer.errors import BaseModelError
@@ -25,7 +23,6 @@ from trainer.methods import Lora
 from trainer.parts import Parts
 from trainer.prompt import encode, parse, pieces
 from trainer.readback import answer, read_back
-from trainer.record import read_losses
 from trainer.sample import sample
 
 WriteConfig = Callable[..., Path]
@@ -108,9 +105,8 @@ def test_weights_count_in_both_encoders_and_not_in_the_pooled_text(parts: Parts)
     assert torch.equal(one.pooled, other.pooled)
     for encoder in (slice(0, 16), slice(16, 40)):  # each keeps its own mean
         assert not torch.allclose(one.states[..., encoder], other.states[..., encoder])
-        assert other.states[..., encoder].mean().item() == pytest.approx(
-            one.states[..., encoder].mean().item(), rel=1e-3
-        )
+        means = [text.states[..., encoder].mean().item() for text in (one, other)]
+        assert means[1] == pytest.approx(means[0], rel=1e-3)
     drawn = [np.asarray(sample(parts, ["word " * 9 + end], [3], steps=3)[0], int) for end in ("a", "b")]
     assert np.abs(drawn[0] - drawn[1]).max() > 0  # the second piece is read, too
 
@@ -203,23 +199,12 @@ def test_every_module_of_sdxl_has_its_original_name() -> None:
 def test_a_run_from_start_to_sample(write_config: WriteConfig, sdxl_folder: Path, tmp_path: Path) -> None:
     config = read_config(write_config(base=sdxl_folder, method={"text_encoder": True}))
     session = trainer.start(config)
-    frozen = {
-        f"{part}.{name}": tensor.clone()
-        for part, network in session.parts.networks.items()
-        for name, tensor in network.named_parameters()
-        if not tensor.requires_grad
-    }
     before = {name: parameter.detach().clone() for name, parameter in session.state.parameters.items()}
     list(session.run())
     assert {name.partition(".")[0] for name in before} == {"unet", "text_encoder", "text_encoder_2"}
-    now = {
-        f"{part}.{name}": tensor
-        for part, network in session.parts.networks.items()
-        for name, tensor in network.named_parameters()
-    }
-    assert [name for name, tensor in frozen.items() if not torch.equal(tensor, now[name])] == []
-    still = [name for name in before if torch.equal(before[name], now[name])]
-    assert still == []
+    still = {name for name, parameter in session.state.parameters.items() if torch.equal(before[name], parameter)}
+    # The last layer of the first one is not read.
+    assert {name.partition(".self_attn")[0] for name in still} == {"text_encoder.encoder.layers.1"}
     with safe_open(config.output / "trained" / "run.safetensors", "pt") as file:
         about, keys = file.metadata(), list(file.keys())
     assert (about["ss_base_model_version"], about["ss_v2"]) == ("sdxl_base_v1-0", "False")
@@ -231,20 +216,6 @@ def test_a_run_from_start_to_sample(write_config: WriteConfig, sdxl_folder: Path
     from trainer.recipe import Drawn
 
     assert trainer.draw(parts, [Drawn(prompt="mira", seed=0, steps=2, trained=step)])[0].size == (32, 32)
-
-
-def test_stopping_and_resuming_is_the_same_run_bit_for_bit(write_config: WriteConfig, sdxl_folder: Path) -> None:
-    keys = {
-        "base": sdxl_folder, "method": {"dropout": 0.2, "text_encoder": True}, "steps": 6, "accumulate": 2,
-        "shuffle_tags": True, "checkpoint_every": 3, "preview": {"every": 0},
-    }  # fmt: skip
-    whole, parts = (read_config(write_config(name, **keys)) for name in ("whole", "parts"))
-    list(trainer.start(whole).run())
-    list(itertools.islice(trainer.start(parts).run(), 2))
-    list(itertools.islice(trainer.resume(parts.output).run(), 4))
-    assert [progress.step for progress in trainer.resume(parts.output).run()] == [4, 5, 6]
-    assert_same(whole.output, parts.output, 6)
-    assert read_losses(whole.output) == read_losses(parts.output)
 
 
 def test_velocity_and_no_signal_at_the_end_are_read_from_the_scheduler(tmp_path: Path, make_sdxl: Any) -> None:
@@ -292,8 +263,8 @@ def test_a_folder_in_several_files_is_read(tmp_path: Path, make_sdxl: Any, sdxl_
     pipe.unet.save_pretrained(folder / "unet", max_shard_size="500KB")
     files = read_base(folder).weights("unet")
     assert len(files) > 1
-    one, other = (answer(load_parts(read_base(path), "fp32", "cpu")) for path in (folder, sdxl_folder))
-    assert torch.equal(one, other)
+    one, other = (load_parts(read_base(path), "fp32", "cpu").unet.state_dict() for path in (folder, sdxl_folder))
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
     files[0].unlink()
     with pytest.raises(BaseModelError, match=r"unet/diffusion_pytorch_model\.safetensors is missing"):
         read_base(folder)

@@ -98,6 +98,10 @@ class Family(ABC):
         return module
 
     @abstractmethod
+    def in_file(self, second: bool) -> Mapping[str, str]:
+        """What stands before the names of each text encoder's tensors in a single file. second: Stable Diffusion 2."""
+
+    @abstractmethod
     def versions(self, second: bool, velocity: bool) -> tuple[str, str]:
         """The base's version as kohya calls it (ss_base_model_version), and as modelspec does (architecture).
 

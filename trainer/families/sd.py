@@ -52,6 +52,10 @@ class StableDiffusion(Family):
         """The text alone."""
         return {"encoder_hidden_states": text.states}
 
+    def in_file(self, second: bool) -> Mapping[str, str]:
+        """CLIP in version 1, OpenCLIP in version 2."""
+        return {"text_encoder": "cond_stage_model.model." if second else "cond_stage_model.transformer."}
+
     def versions(self, second: bool, velocity: bool) -> tuple[str, str]:
         """Four of them."""
         version = f"sd_v{1 + second}{'_v' * velocity}"

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from trainer.families import ldm
 from trainer.families.family import Family, Network, Text
+from trainer.original import unet_module
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,14 @@ class StableDiffusionXL(Family):
 
     def lora_module(self, network: str, module: str, denoiser: Any) -> str:
         """sd-scripts trains these U-Nets in the names of the original code, and other tools read those first."""
-        return ldm.unet_module(module, denoiser.config) if network == "unet" else module
+        return unet_module(module, denoiser.config) if network == "unet" else module
+
+    def in_file(self, second: bool) -> Mapping[str, str]:
+        """CLIP, then OpenCLIP."""
+        return {
+            "text_encoder": "conditioner.embedders.0.transformer.",
+            "text_encoder_2": "conditioner.embedders.1.model.",
+        }
 
     def versions(self, second: bool, velocity: bool) -> tuple[str, str]:
         """There is one."""

@@ -5,7 +5,8 @@ Importing this reads options only; torch comes in when a method is prepared.
 
 from __future__ import annotations
 
+from trainer.methods.full import Full
 from trainer.methods.lora import Lora
 from trainer.methods.method import METHODS, Batch, Method
 
-__all__ = ["METHODS", "Batch", "Lora", "Method"]
+__all__ = ["METHODS", "Batch", "Full", "Lora", "Method"]

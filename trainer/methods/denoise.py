@@ -19,7 +19,7 @@ def denoising_loss(parts: Parts, batch: Batch, text: Text, generator: torch.Gene
     `parts.timestep_weights`. Random numbers are drawn on the CPU, so that every device sees the same.
     """
     latents = draw_latents(batch.moments, generator).to(parts.device) * parts.vae.config.scaling_factor
-    noise = torch.randn(latents.shape, generator=generator).to(parts.device)
+    noise = draw_noise(latents.shape, parts.noise_offset, generator).to(parts.device)
     scheduler = parts.noise_scheduler
     timesteps = torch.randint(0, scheduler.config.num_train_timesteps, latents.shape[:1], generator=generator)
     timesteps = timesteps.to(parts.device)
@@ -38,6 +38,13 @@ def draw_latents(moments: torch.Tensor, generator: torch.Generator) -> torch.Ten
     mean, log_variance = moments.chunk(2, dim=1)
     deviation = (0.5 * log_variance.clamp(-30, 20)).exp()  # the limits of the autoencoder itself
     return mean + deviation * torch.randn(mean.shape, generator=generator)
+
+
+def draw_noise(shape: torch.Size, offset: float, generator: torch.Generator) -> torch.Tensor:
+    """Noise of variance 1 a value, plus `offset` times one number a channel, [B, C, 1, 1], so that the network learns
+    to move the brightness of the whole (Guttenberg 2023, crosslabs.org/blog/diffusion-with-offset-noise)."""
+    noise = torch.randn(shape, generator=generator)
+    return noise + offset * torch.randn(*shape[:2], 1, 1, generator=generator) if offset else noise
 
 
 def min_snr_weights(noise_scheduler: Any, gamma: float) -> torch.Tensor:

@@ -107,6 +107,11 @@ class Lora(Method):
             )
             raise CheckpointError(f"{path}: {len(arrived)} of its {len(matrices)} matrices could be loaded: {why}")
 
+    @property
+    def is_lora(self) -> bool:
+        """It is."""
+        return True
+
     def notes(self, parts: Parts) -> list[str]:
         """Which modules sd-scripts would pass over."""
         unknown = unknown_to_kohya(parts.unet)

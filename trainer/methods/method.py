@@ -54,6 +54,17 @@ class Method(Options):
         files and would not arrive."""
         raise NotImplementedError
 
+    @property
+    def rounds(self) -> bool:
+        """Whether files hold what was trained in fewer bits; `trained` then gives it so, and pictures drawn with the
+        files differ by that."""
+        return False
+
+    @property
+    def is_lora(self) -> bool:
+        """Whether what comes out is put on top of a base, as `<lora:NAME:1>` in A1111's prompts."""
+        return False
+
     def notes(self, parts: Parts) -> list[str]:
         """Sentences about what comes out that whoever uses it should know; usually none."""
         return []
