@@ -38,8 +38,8 @@ def save_checkpoint(
 ) -> Path:
     """Save under `folder`, then remove all but the last `keep` (0: keep all). Returns the checkpoint's folder.
 
-    fingerprints: hashes by name: "base", "dataset", "pictures", which is "dataset" without the captions, and "scales",
-    what pictures are scaled to.
+    fingerprints: hashes by name: "base", "dataset", "pictures", which is "dataset" without the captions, "scales", what
+    pictures are scaled to, and "seen", how they are repeated and masked.
     """
     target = folder / f"step-{state.step:06d}"
     with whole_folder(target) as part:
@@ -149,6 +149,11 @@ def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str,
         raise CheckpointError(
             f"{checkpoint}: was trained on its pictures at other sizes than they are scaled to now, since earlier"
             " versions did not scale the large ones; start a new run"
+        )
+    if about.get("seen", "") != fingerprints.get("seen", ""):
+        raise CheckpointError(
+            f"{checkpoint}: was trained with other repeats, masks or further captions than the dataset has now;"
+            " put them back as they were, or start a new run"
         )
     for name in ("base", "dataset"):
         if about.get(name) == fingerprints[name]:

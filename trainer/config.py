@@ -13,6 +13,7 @@ from sorter.errors import OptionsError
 from sorter.files import read_file
 from sorter.plugins import Options, read_options
 from sorter.toml import BACKSLASHES, is_garbled, read_toml
+from trainer.dataset import Reading
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
 from trainer.samplers import STANDARD, check_steps, find_sampler
@@ -33,6 +34,10 @@ class Training(Options):
     steps: Positive = 1000
     resolution: Positive | None = None  # pixels, of a square with the area of a picture; none: the base's own
     batch_size: Positive = 4  # pictures that go through the network at once
+    buckets: bool = False  # scale each picture to the nearest of kohya's sizes around that, so that batches fill
+    enlarge: bool = False  # with buckets: small pictures, too
+    masked_loss: bool = True  # where the dataset has masks, only what is white in them is learnt
+    alpha_mask: bool = False  # what is transparent is not learnt; else it is black
     accumulate: Positive = 1  # batches a step: a step sees batch_size x accumulate pictures
     learning_rate: float | str = 1e-4  # a number, or "0.001:200, 0.0001:300" (rate:last step that has it)
     schedule: Shape = "constant"  # "linear" or "cosine": a single rate falls to nothing at the last step
@@ -42,7 +47,8 @@ class Training(Options):
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0  # 0: gradients are not clipped
     caption_dropout: Share = 0.1  # share of views with an empty caption: what guidance steers away from
     shuffle_tags: bool = False  # at ",", all but the first keep_tags
-    keep_tags: Count = 1
+    keep_tags: Count = 1  # tags that stay in front, and are never dropped
+    tag_dropout: Share = 0.0  # share of the other tags that is left out, of each view others
     min_snr_gamma: Annotated[float, Field(ge=0)] = 0.0  # 0: off; 5 is usual
     noise_offset: Annotated[float, Field(ge=0)] = 0.0  # 0: off; 0.03 to 0.1 for very dark or light pictures
     clip_skip: Positive = 1  # layer of the text encoder, from its end; 2 for most models of anime; previews, too
@@ -61,7 +67,14 @@ class Training(Options):
             raise ValueError(f'schedule = "{self.schedule}" takes one learning_rate, and none after a step')
         if self.optimizer == "prodigy" and max(stage.rate for stage in self.stages) < LEAST_OF_PRODIGY:
             raise ValueError("optimizer prodigy finds the rate itself: write learning_rate = 1")
+        if self.enlarge and not self.buckets:
+            raise ValueError("enlarge = true does nothing without buckets = true")
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """How the dataset is read."""
+        return Reading(self.buckets, self.enlarge, self.masked_loss, self.alpha_mask)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -108,7 +121,7 @@ class Run(Options):
     """A whole train.toml."""
 
     base: Path  # a diffusers Stable Diffusion folder
-    dataset: Path  # an exported imagefolder
+    dataset: Path  # an exported imagefolder, or kohya's folders
     output: Path  # the run folder: checkpoints, losses, previews
     cache: Path | None = None  # where encoded pictures are kept; none: ".latents" in the dataset
     method: dict[str, Any] = Field(default={"use": "lora"})

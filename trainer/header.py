@@ -31,7 +31,7 @@ def run_header(name: str, base: Base, digest: str, dataset: Dataset, training: T
         "ss_output_name": name,
         **base_header(base, digest),
         **dataset_header(dataset),
-        **training_header(training, len(dataset.examples), step),
+        **training_header(training, dataset.views, step),
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.title": name,
         "modelspec.implementation": "diffusers",
@@ -78,14 +78,14 @@ def dataset_header(dataset: Dataset) -> dict[str, str]:
     return header | ({"modelspec.trigger_phrase": trigger} if trigger else {})
 
 
-def training_header(training: Training, pictures: int, step: int) -> dict[str, str]:
-    """How it was trained."""
-    views = step * training.batch_size * training.accumulate
+def training_header(training: Training, views: int, step: int) -> dict[str, str]:
+    """How it was trained; views: of the dataset in a pass."""
+    seen = step * training.batch_size * training.accumulate
     values = {
         "ss_steps": step,
         "ss_max_train_steps": training.steps,
-        "ss_epoch": views // pictures,
-        "ss_num_epochs": -(-training.views // pictures),
+        "ss_epoch": seen // views,
+        "ss_num_epochs": -(-training.views // views),
         "ss_batch_size_per_device": training.batch_size,
         "ss_total_batch_size": training.batch_size * training.accumulate,
         "ss_gradient_accumulation_steps": training.accumulate,
@@ -97,6 +97,10 @@ def training_header(training: Training, pictures: int, step: int) -> dict[str, s
         "ss_caption_dropout_rate": training.caption_dropout,
         "ss_shuffle_caption": training.shuffle_tags,
         "ss_keep_tokens": training.keep_tags,
+        "ss_caption_tag_dropout_rate": training.tag_dropout,
+        "ss_masked_loss": training.masked_loss,
+        "ss_enable_bucket": training.buckets,
+        "ss_bucket_no_upscale": not training.enlarge,
         "ss_min_snr_gamma": training.min_snr_gamma or None,
         "ss_noise_offset": training.noise_offset or None,
         "ss_clip_skip": training.clip_skip if training.clip_skip > 1 else None,

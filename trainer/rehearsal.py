@@ -42,7 +42,7 @@ def rehearse(config: Run, base: Base, dataset: Dataset) -> Captions:
     _check_unet(base, parts)
     load_frozen(base)
     config.build_method().prepare(parts)
-    captions = [example.caption for example in dataset.examples]
+    captions = [caption for example in dataset.examples for caption in example.captions]
     return Captions(parts.too_long(captions), sum(not caption.strip() for caption in captions))
 
 

@@ -98,7 +98,8 @@ def resume(
 def _session(config: Run, on_progress: OnProgress) -> Session:
     base = read_base(config.base)
     check_drawable(config, base)
-    dataset = read_dataset(config.dataset, base.factor, config.training.resolution or base.size)
+    training = config.training
+    dataset = read_dataset(config.dataset, base.factor, training.resolution or base.size, how=training.reading)
     bare = skeleton(base)
     check_fit(bare)
     check_clip_skip(bare, config.training.clip_skip)
@@ -107,7 +108,6 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
-    training = config.training
     parts = replace(
         parts,
         timestep_weights=weights.to(parts.device),
@@ -123,5 +123,6 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "dataset": data.fingerprint(),
         "pictures": data.pictures(),
         "scales": data.scales(),
+        "seen": data.seen(),
     }
     return Session(config, method, parts, encoded, state, fingerprints)

@@ -44,7 +44,7 @@ class Session:
     @property
     def cut_captions(self) -> int:
         """How many captions are longer than the text encoder reads, so that their end is not learnt."""
-        return self.parts.too_long([example.caption for example in self.encoded.dataset.examples])
+        return self.parts.too_long([one for example in self.encoded.dataset.examples for one in example.captions])
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train to the end, or until `stop()` after a step; a checkpoint is saved in either case.

@@ -20,7 +20,7 @@ from sorter.errors import MissingExtra
 from trainer import read_base, read_config, read_losses
 from trainer.errors import ConfigError
 from trainer.methods.denoise import draw_noise
-from trainer.parts import load_parts
+from trainer.load import load_parts
 
 WriteConfig = Callable[..., Path]
 QUIET = {"preview": {"every": 0}, "checkpoint_every": 2}

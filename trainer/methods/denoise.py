@@ -14,7 +14,8 @@ from trainer.parts import Parts
 def denoising_loss(parts: Parts, batch: Batch, text: Text, generator: torch.Generator) -> torch.Tensor:
     """The mean over the batch of w(t) * |target - unet(z_t, t, text)|^2, t uniform (Ho et al. 2020, eq. 14).
 
-    text: what the network is told, of each picture; the batch's captions count for nothing here.
+    text: what the network is told, of each picture; the batch's captions count for nothing here. Where the batch has
+    masks, each square is multiplied by its own before the mean, as in kohya's trainers.
     The target is the noise, or the velocity (Salimans and Ho 2022) where the base was made so. w is
     `parts.timestep_weights`. Random numbers are drawn on the CPU, so that every device sees the same.
     """
@@ -28,7 +29,10 @@ def denoising_loss(parts: Parts, batch: Batch, text: Text, generator: torch.Gene
         predicted = parts.predict(noisy, timesteps, text, batch.cuts)
     velocity = scheduler.config.prediction_type == "v_prediction"
     target = scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
-    losses = (predicted.float() - target).square().mean(dim=(1, 2, 3))
+    squares = (predicted.float() - target).square()
+    if batch.masks is not None:
+        squares = squares * batch.masks.to(parts.device)
+    losses = squares.mean(dim=(1, 2, 3))
     loss: torch.Tensor = (parts.timestep_weights[timesteps] * losses).mean()
     return loss
 
