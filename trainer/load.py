@@ -41,6 +41,8 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
         tokenizers = load_tokenizers(base)
         networks = {name: _load(base, name).to(chosen) for name in base.family.networks}
         schedule = _schedule(base)
+    for tokenizer, name in zip(tokenizers, base.family.text_encoders, strict=True):
+        _find_end(networks[name], tokenizer.eos_token_id)
     for text in warned:
         warnings.warn(f"{base.path}: {text.splitlines()[0]}", LoaderWarning, stacklevel=2)
     schedule.alphas_cumprod = schedule.alphas_cumprod.to(chosen)
@@ -157,6 +159,14 @@ def _load(base: Base, name: str) -> Any:
     if lost := [*info["missing_keys"], *(str(name) for name, *_ in info["mismatched_keys"])]:
         raise ValueError(f"{name}: its weights lack {len(lost)} tensors that its config asks for, {lost[0]} first")
     return network.requires_grad_(False).eval()
+
+
+def _find_end(encoder: Any, number: int) -> None:
+    """Have the pooled text read at the token that ends it. As published, configurations lack its number, and it is
+    looked for at the largest one, which a token that is added behind it would be."""
+    for module in encoder.modules():
+        if hasattr(module, "eos_token_id"):
+            module.eos_token_id = number
 
 
 @contextmanager

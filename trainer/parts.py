@@ -11,6 +11,7 @@ import torch
 
 from trainer.base import Base
 from trainer.families.family import Text, stacked
+from trainer.words import spelt
 
 TEXTS_KEPT = 2**30  # bytes; a text of Stable Diffusion XL is 77 tokens x 2048 numbers x 4 bytes = 0.6 MB
 
@@ -110,7 +111,12 @@ class Parts:
 
     def too_long(self, captions: Sequence[str]) -> int:
         """How many captions have more tokens than the text encoders read, so that their end is not seen."""
-        return sum(len(ids) > self.tokenizer.model_max_length for ids in self.tokenizer(list(captions)).input_ids)
+        return sum(
+            len(ids) > self.tokenizer.model_max_length for ids in self.tokenizer(self._spelt(captions)).input_ids
+        )
+
+    def _spelt(self, captions: Sequence[str]) -> list[str]:
+        return [spelt(self.tokenizer, caption) for caption in captions]
 
     @torch.no_grad()
     def _encode_frozen(self, captions: Sequence[str]) -> Text:
@@ -119,7 +125,7 @@ class Parts:
     def _encode(self, captions: Sequence[str]) -> Text:
         length = self.tokenizer.model_max_length
         ids = self.tokenizer(
-            list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+            self._spelt(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         ).input_ids
         return self.encode_ids(ids, self.clip_skip)
 

@@ -14,7 +14,6 @@ from trainer.data import steps
 from trainer.dataset import Unreadable
 from trainer.drawing import draw
 from trainer.errors import Diverged, TrainingError
-from trainer.formats import file_stem
 from trainer.header import run_header
 from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
@@ -90,7 +89,7 @@ class Session:
     @property
     def name(self) -> str:
         """What the run's files are called."""
-        return file_stem(self.config.output.name)
+        return self.method.stem(self.config.output.name)
 
     def _save(self) -> None:
         def save_trained(folder: Path) -> None:

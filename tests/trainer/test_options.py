@@ -19,8 +19,8 @@ import trainer
 from sorter.errors import MissingExtra
 from trainer import read_base, read_config, read_losses
 from trainer.errors import ConfigError
-from trainer.methods.denoise import draw_noise
 from trainer.load import load_parts
+from trainer.methods.denoise import draw_noise
 
 WriteConfig = Callable[..., Path]
 QUIET = {"preview": {"every": 0}, "checkpoint_every": 2}

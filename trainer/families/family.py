@@ -68,6 +68,8 @@ class Family(ABC):
     tokenizers: ClassVar[tuple[str, ...]]  # the folders, in the order of the text encoders
     lora_prefixes: ClassVar[Mapping[str, str]]  # of the networks that a LoRA may change: kohya's names of them
 
+    embeddings: ClassVar[Mapping[str, str]]  # of the text encoders: what the file of an embedding calls their vectors
+
     @property
     def text_encoders(self) -> tuple[str, ...]:
         """Their folders, in order."""

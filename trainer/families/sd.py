@@ -33,6 +33,7 @@ class StableDiffusion(Family):
         "vae": Network("AutoencoderKL"),
         "text_encoder": Network("CLIPTextModel", "model"),
     }
+    embeddings: ClassVar[Mapping[str, str]] = {"text_encoder": "emb_params"}  # sd-scripts' word; any other will do
     tokenizers = ("tokenizer",)
     lora_prefixes: ClassVar[Mapping[str, str]] = {"unet": "lora_unet", "text_encoder": "lora_te"}
 

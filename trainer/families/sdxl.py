@@ -29,6 +29,7 @@ class StableDiffusionXL(Family):
         "text_encoder": Network("CLIPTextModel", "model"),
         "text_encoder_2": Network("CLIPTextModelWithProjection", "model"),
     }
+    embeddings: ClassVar[Mapping[str, str]] = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
     tokenizers = ("tokenizer", "tokenizer_2")
     lora_prefixes: ClassVar[Mapping[str, str]] = {
         "unet": "lora_unet",
