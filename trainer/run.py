@@ -30,6 +30,7 @@ from trainer.load import check_fit, load_parts, skeleton
 from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
+from trainer.prior import class_pictures
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 from trainer.session import Session
@@ -115,6 +116,8 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         clip_skip=training.clip_skip,
     )
     method = config.build_method()
+    wanted = method.prior
+    prior = class_pictures(parts, wanted, config.preview, config.latents, on_progress) if wanted else None
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
     data = encoded.dataset
@@ -124,5 +127,6 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "pictures": data.pictures(),
         "scales": data.scales(),
         "seen": data.seen(),
+        "class": prior.fingerprint if prior else "",
     }
-    return Session(config, method, parts, encoded, state, fingerprints)
+    return Session(config, method, parts, encoded, state, fingerprints, prior)

@@ -19,6 +19,7 @@ from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
 from trainer.methods import Method
 from trainer.parts import Parts
+from trainer.prior import ClassPictures
 from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
 from trainer.record import Record
@@ -34,6 +35,7 @@ class Session:
     encoded: Encoded
     state: State
     fingerprints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
+    prior: ClassPictures | None = None
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
@@ -43,7 +45,8 @@ class Session:
     @property
     def cut_captions(self) -> int:
         """How many captions are longer than the text encoder reads, so that their end is not learnt."""
-        return self.parts.too_long([one for example in self.encoded.dataset.examples for one in example.captions])
+        captions = [one for example in self.encoded.dataset.examples for one in example.captions]
+        return self.parts.too_long([self.method.told(caption) for caption in captions])
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train to the end, or until `stop()` after a step; a checkpoint is saved in either case.
@@ -73,7 +76,8 @@ class Session:
             if self.state.step >= training.steps:
                 # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
                 self._save()
-            batches = steps(self.encoded, training, self.state.step)
+            prior = self.prior.encoded if self.prior else None
+            batches = steps(self.encoded, training, self.state.step, prior)
             for progress in train(self.parts, self.method, batches, self.state, training):
                 record.add(progress)
                 last = progress.step == training.steps

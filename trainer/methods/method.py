@@ -24,6 +24,15 @@ class Batch:
     captions: tuple[str, ...]
     masks: torch.Tensor | None = None  # [B, 1, h, w], 0 to 1: what there is to learn; none: all of it
     cuts: torch.Tensor | None = None  # [B, 4]: whole height and width, and where the cut begins, top and left; pixels
+    prior: Batch | None = None  # as many of the pictures that the method asks for by its `prior`
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Pictures that the base draws before it is trained, and that are trained on beside the dataset's."""
+
+    prompt: str
+    pictures: int
 
 
 class Method(Options):
@@ -56,6 +65,10 @@ class Method(Options):
         files and would not arrive."""
         raise NotImplementedError
 
+    def told(self, caption: str) -> str:
+        """The longest text that the network is told of a picture with this caption."""
+        return caption
+
     def stem(self, run: str) -> str:
         """What the files are called in a run folder of this name."""
         return file_stem(run)
@@ -64,6 +77,11 @@ class Method(Options):
         """Options that name files in the folder of train.toml, as what is in them: a run goes on with what it began
         with. Raises ConfigError."""
         return {}
+
+    @property
+    def prior(self) -> Prior | None:
+        """What the base draws before; None: nothing."""
+        return None
 
     @property
     def rounds(self) -> bool:
