@@ -62,7 +62,7 @@ def add_loras(parts: Parts, files: Sequence[LoraFile]) -> None:
 def weigh_trained(parts: Parts, strength: float) -> None:
     """Let what was trained, a LoRA, count by this much; 1 is as it was trained."""
     pipe = pipeline(parts)
-    networks = (parts.unet, parts.text_encoder)
+    networks = parts.networks.values()
     names = list(dict.fromkeys(name for network in networks for name in getattr(network, "peft_config", {})))
     pipe.set_adapters(names, [strength] * len(names))
 

@@ -70,7 +70,7 @@ def draw_all(
     Only what is missing is drawn. Raises what `load_trained` raises, and OSError where a picture cannot be written.
     """
     config, base = read_run(run), read_base(read_run(run).base)
-    about = _about(config, base.fingerprint()[:10], base.folder.name)
+    about = _about(config, base.fingerprint()[:10], base.name)
     wanted = {model: _recipes(run, about, prompts, model, seed) for model in of}
     done, total = 0, len(of) * len(prompts)
     for model, recipes in wanted.items():
