@@ -1,4 +1,4 @@
-"""64 x 64 pictures to 16 x 16 latents and back: training, encoding, a look at the result."""
+"""96 x 96 pictures to 12 x 12 latents and back: training, encoding, a look at the result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import keep
+from .pictures import SIZE, Drawings
 
 if TYPE_CHECKING:
     import torch
 
-CHANNELS = 8
+CHANNELS = 16
+CELL = 8
+"""Pixels a latent, along one side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +40,24 @@ def rate(step: int, steps: int, top: float, warm: int = 100) -> float:
 
 
 def build() -> Any:
-    """An AutoencoderKL of about one million parameters."""
+    """An AutoencoderKL of about two million parameters."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(  # type: ignore[no-untyped-call]
         in_channels=3,
         out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(32, 48, 80),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(24, 48, 64, 96),
         layers_per_block=1,
         latent_channels=CHANNELS,
         norm_num_groups=8,
-        sample_size=64,
+        sample_size=SIZE,
     )
 
 
 def pixels(pictures: np.ndarray) -> torch.Tensor:
-    """(n, 64, 64, 3) uint8 to (n, 3, 64, 64) floats from -1 to 1."""
+    """(n, 96, 96, 3) uint8 to (n, 3, 96, 96) floats from -1 to 1."""
     import torch
 
     flat = torch.from_numpy(np.array(pictures))  # a copy: the set is mapped read-only
@@ -76,8 +79,8 @@ def recolour(batch: torch.Tensor, generator: np.random.Generator) -> torch.Tenso
     return torch.cat([strange, batch[half:]]).contiguous(memory_format=torch.channels_last)
 
 
-def _loss(vae: Any, batch: torch.Tensor) -> torch.Tensor:
-    """Distance of pixels and of their differences: the second keeps lines crisp."""
+def _loss(vae: Any, batch: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Distance of pixels and of their differences: the second keeps lines crisp. weights: (n, 1, h, w), of each pixel."""
     import torch
 
     with torch.autocast("cpu", torch.bfloat16):
@@ -85,12 +88,13 @@ def _loss(vae: Any, batch: torch.Tensor) -> torch.Tensor:
         decoded = vae.decode(posterior.sample()).sample
     decoded = decoded.float()
     error = decoded - batch
-    edges = (error[..., 1:, :] - error[..., :-1, :]).abs().mean() + (error[..., 1:] - error[..., :-1]).abs().mean()
-    loss: torch.Tensor = error.abs().mean() + 0.5 * edges + 1e-6 * posterior.kl().mean()
+    down = ((error[..., 1:, :] - error[..., :-1, :]).abs() * weights[..., 1:, :]).mean()
+    across = ((error[..., 1:] - error[..., :-1]).abs() * weights[..., 1:]).mean()
+    loss: torch.Tensor = (error.abs() * weights).mean() + 0.5 * (down + across) + 1e-6 * posterior.kl().mean()
     return loss
 
 
-def train(pictures: np.ndarray, work: Path, steps: int, batch: int, seed: int) -> Iterator[Progress]:
+def train(drawings: Drawings, work: Path, steps: int, batch: int, seed: int) -> Iterator[Progress]:
     """Trains or continues; leaves `vae.pt` in `work`."""
     import torch
 
@@ -109,9 +113,10 @@ def train(pictures: np.ndarray, work: Path, steps: int, batch: int, seed: int) -
         for group in optimiser.param_groups:
             group["lr"] = rate(step, steps, 1.5e-3)
         generator = np.random.default_rng((seed, step))
-        chosen = np.sort(generator.integers(0, len(pictures), batch))
+        chosen = np.sort(generator.integers(0, len(drawings.pictures), batch))
         generator.shuffle(chosen)
-        loss = _loss(vae, recolour(pixels(pictures[chosen]), generator))
+        weights = torch.from_numpy(drawings.weights(chosen, 1))[:, None]
+        loss = _loss(vae, recolour(pixels(drawings.pictures[chosen]), generator), weights)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
