@@ -13,27 +13,31 @@ if TYPE_CHECKING:
     from trainer.base import Base, read_base
     from trainer.config import Run, read_config, read_run
     from trainer.dataset import Dataset, read_dataset
+    from trainer.drawing import draw, load_trained
     from trainer.loop import Progress
     from trainer.methods import METHODS, Method
     from trainer.parts import Parts, load_parts
     from trainer.recipe import Drawn
     from trainer.record import read_losses
-    from trainer.run import Session, draw, load_trained, resume, start
+    from trainer.run import resume, start
     from trainer.sample import pipeline
     from trainer.samplers import SAMPLERS
+    from trainer.session import Session
 
 _HOMES = {
     "base": ("Base", "read_base"),
     "config": ("Run", "read_config", "read_run"),
     "dataset": ("Dataset", "read_dataset"),
+    "drawing": ("draw", "load_trained"),
     "loop": ("Progress",),
     "methods": ("METHODS", "Method"),
     "parts": ("Parts", "load_parts"),
     "recipe": ("Drawn",),
     "record": ("read_losses",),
-    "run": ("Session", "draw", "load_trained", "resume", "start"),
+    "run": ("resume", "start"),
     "sample": ("pipeline",),
     "samplers": ("SAMPLERS",),
+    "session": ("Session",),
 }
 
 __all__ = [

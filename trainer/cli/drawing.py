@@ -91,9 +91,9 @@ def sample(
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Draw PROMPT with the model that was trained in folder RUN."""
     need_torch()
+    from trainer.drawing import draw, load_trained, trained_lora
     from trainer.loras import add_loras, check_prompt, read_lora
     from trainer.recipe import Drawn, write_png
-    from trainer.run import draw, load_trained, trained_lora
     from trainer.samplers import check_steps, find_sampler
     from trainer.source import find_source, named
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainer.config import Run
     from trainer.dataset import Dataset
     from trainer.rehearsal import Captions
-    from trainer.run import Session
+    from trainer.session import Session
 
 
 @command

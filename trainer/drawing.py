@@ -1,0 +1,70 @@
+"""Pictures with what was trained in a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from trainer.base import read_base
+from trainer.checkpoint import find_checkpoint, step_of
+from trainer.config import Run, read_run
+from trainer.formats import file_stem
+from trainer.parts import Parts, load_parts
+from trainer.recipe import Drawn
+from trainer.sample import sample
+from trainer.source import Source
+
+
+def load_trained(folder: Path, step: int | None = None, device: str | None = None) -> tuple[Parts, int]:
+    """The parts as trained in a run folder at `step` (none: the last checkpoint), and that step. Step 0 is the base.
+
+    Raises CheckpointError where there is no such checkpoint.
+    """
+    config = read_run(folder)
+    checkpoint = None if step == 0 else find_checkpoint(folder / "checkpoints", step)
+    parts = load_parts(read_base(config.base), _drawing_precision(config), device)
+    if checkpoint is None:
+        return parts, 0
+    config.build_method(str(folder)).load(parts, checkpoint / "trained")
+    return parts, step_of(checkpoint)
+
+
+def trained_lora(folder: Path, step: int) -> dict[str, float]:
+    """The name of the LoRA that a run folder holds of `step`, as A1111 finds it, and its weight; none of step 0."""
+    config = read_run(folder)
+    if step == 0 or config.method["use"] != "lora":
+        return {}
+    name = file_stem(config.output.name)
+    return {name if step == config.training.steps else f"{name}-step{step:08d}": 1.0}
+
+
+def draw(
+    parts: Parts,
+    drawn: list[Drawn],
+    size: tuple[int, int] | None = None,
+    source: Source | None = None,
+    batch_size: int = 8,
+) -> list[Image.Image]:
+    """Draw the pictures that are described, so many at once; all but prompts and seeds are those of the first."""
+    if not drawn:
+        return []
+    return sample(
+        parts,
+        [picture.prompt for picture in drawn],
+        [picture.seed for picture in drawn],
+        steps=drawn[0].steps,
+        guidance=drawn[0].guidance,
+        sampler=drawn[0].sampler,
+        emphasis=drawn[0].emphasis,
+        clip_skip=drawn[0].clip_skip,
+        source=source,
+        batch_size=batch_size,
+        negative=drawn[0].negative,
+        size=size,
+    )
+
+
+def _drawing_precision(config: Run) -> str:
+    """fp16 is only for GPUs, and a run may be looked at on another machine."""
+    return "auto" if config.training.precision == "fp16" else config.training.precision

@@ -1,0 +1,142 @@
+"""A run that is ready for its next step, and the steps themselves: what is logged, drawn and saved, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sorter.files import whole_folder
+from trainer.checkpoint import checkpoints, save_checkpoint
+from trainer.config import Run
+from trainer.data import steps
+from trainer.dataset import Unreadable
+from trainer.drawing import draw
+from trainer.errors import Diverged, TrainingError
+from trainer.formats import file_stem
+from trainer.header import run_header
+from trainer.latents import Encoded
+from trainer.loop import Progress, State, train
+from trainer.methods import Method
+from trainer.parts import Parts
+from trainer.readback import read_back
+from trainer.recipe import Drawn, write_png
+from trainer.record import Record
+
+
+@dataclass
+class Session:
+    """A run that is ready for its next step: networks loaded, dataset checked, pictures encoded."""
+
+    config: Run
+    method: Method
+    parts: Parts
+    encoded: Encoded
+    state: State
+    fingerprints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
+
+    @property
+    def unreadable(self) -> tuple[Unreadable, ...]:
+        """The pictures that are left out."""
+        return self.encoded.dataset.unreadable
+
+    @property
+    def cut_captions(self) -> int:
+        """How many captions are longer than the text encoder reads, so that their end is not learnt."""
+        return self.parts.too_long([example.caption for example in self.encoded.dataset.examples])
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Train to the end, or until `stop()` after a step; a checkpoint is saved in either case.
+
+        Raises TrainingError when the loss diverges, CheckpointError when what was written is not what was trained;
+        what is in the run folder stays good.
+        """
+        config = self.config
+        try:
+            yield from self._steps(stop)
+            if self.state.step == config.training.steps:
+                with whole_folder(config.output / "trained") as part:
+                    self._save_trained(part, self.name)
+        except Diverged as error:
+            raise TrainingError(f"{error}; {self._advice()}") from None
+        except OSError as error:
+            said = f"{error.filename or config.output}: cannot be written: {error.strerror or error}"
+            raise TrainingError(
+                f"{said}; make room, and go on with `trainer resume {config.output}`; {self._saved()}"
+            ) from None
+
+    def _steps(self, stop: Callable[[], bool]) -> Iterator[Progress]:
+        config, training, preview = self.config, self.config.training, self.config.preview
+        with closing(Record(config.output, self.state.step)) as record:
+            if self.state.step == 0 and preview.every:
+                self._preview(record)
+            if self.state.step >= training.steps:
+                # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
+                self._save()
+            batches = steps(self.encoded, training, self.state.step)
+            for progress in train(self.parts, self.method, batches, self.state, training):
+                record.add(progress)
+                last = progress.step == training.steps
+                stopped = not last and stop()
+                if last or stopped or progress.step % training.checkpoint_every == 0:
+                    self._save()
+                if preview.every and progress.step % preview.every == 0:
+                    self._preview(record)
+                yield progress
+                if stopped:
+                    return
+
+    @property
+    def name(self) -> str:
+        """What the run's files are called."""
+        return file_stem(self.config.output.name)
+
+    def _save(self) -> None:
+        def save_trained(folder: Path) -> None:
+            self._save_trained(folder, f"{self.name}-step{self.state.step:08d}")
+
+        save_checkpoint(
+            self.config.output / "checkpoints", self.state, self.fingerprints, save_trained, self.config.training.keep
+        )
+
+    def _save_trained(self, folder: Path, name: str) -> None:
+        about = run_header(
+            self.name,
+            self.parts.base,
+            self.fingerprints["base"],
+            self.encoded.dataset,
+            self.config.training,
+            self.state.step,
+        )
+        self.method.save(self.parts, folder, name, about)
+        read_back(self.method, self.parts, folder)
+
+    def _preview(self, record: Record) -> None:
+        preview, step = self.config.preview, self.state.step
+        drawn = [
+            Drawn(
+                prompt=prompt,
+                seed=preview.seed + number,
+                negative=preview.negative,
+                steps=preview.steps,
+                guidance=preview.guidance,
+                sampler=preview.sampler,
+                emphasis=preview.emphasis,
+                trained=step,
+                base=self.fingerprints["base"][:10],
+                model=self.parts.base.folder.name,
+            )
+            for number, prompt in enumerate(preview.prompts)
+        ]
+        pictures = draw(self.parts, drawn, preview.size)
+        for number, (picture, about) in enumerate(zip(pictures, drawn, strict=True)):
+            write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
+            record.add_picture(number, picture, step)
+
+    def _saved(self) -> str:
+        saved = checkpoints(self.config.output / "checkpoints")
+        return f"the last good checkpoint is {saved[-1]}" if saved else "there is no checkpoint yet"
+
+    def _advice(self) -> str:
+        return f"{self._saved()}; try a lower learning_rate, or precision fp32 or bf16"
