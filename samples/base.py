@@ -33,7 +33,8 @@ def train_all(work: Path, *, pictures: int, vae_steps: int, steps: int, batch: i
     """Draws, trains the autoencoder, then the UNet with its text encoder; all kept in `work`."""
     work.mkdir(parents=True, exist_ok=True)
     drawings = draw_set(work, pictures, seed)
-    words.write_tokenizer(drawings.captions, work / "tokenizer")
+    if not (work / "tokenizer").exists():
+        words.write_tokenizer(drawings.captions, work / "tokenizer")
     for _ in reported("autoencoder", 50, autoencoder.train(drawings, work, vae_steps, 16, seed)):
         pass
     latents, scale = denoiser.encode(autoencoder.load(work), drawings.pictures, work)
@@ -47,8 +48,8 @@ def train_all(work: Path, *, pictures: int, vae_steps: int, steps: int, batch: i
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where drawings and checkpoints are kept.")
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="Where the finished model goes.")
 @click.option("--pictures", default=40_000, show_default=True)
-@click.option("--vae-steps", default=3000, show_default=True)
-@click.option("--steps", default=16_000, show_default=True, help="Of the UNet.")
+@click.option("--vae-steps", default=4100, show_default=True)
+@click.option("--steps", default=17_000, show_default=True, help="Of the UNet.")
 @click.option("--batch", default=32, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 def main(work: Path, to: Path, pictures: int, vae_steps: int, steps: int, batch: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""96 x 96 pictures to 12 x 12 latents and back: training, encoding, a look at the result."""
+"""64 x 64 pictures to 16 x 16 latents and back: training, encoding, a look at the result."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .pictures import SIZE, Drawings
 if TYPE_CHECKING:
     import torch
 
-CHANNELS = 16
-CELL = 8
+CHANNELS = 8
+CELL = 4
 """Pixels a latent, along one side."""
 
 
@@ -40,15 +40,15 @@ def rate(step: int, steps: int, top: float, warm: int = 100) -> float:
 
 
 def build() -> Any:
-    """An AutoencoderKL of about two million parameters."""
+    """An AutoencoderKL of about one million parameters."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(  # type: ignore[no-untyped-call]
         in_channels=3,
         out_channels=3,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(24, 48, 64, 96),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(32, 48, 80),
         layers_per_block=1,
         latent_channels=CHANNELS,
         norm_num_groups=8,
@@ -57,7 +57,7 @@ def build() -> Any:
 
 
 def pixels(pictures: np.ndarray) -> torch.Tensor:
-    """(n, 96, 96, 3) uint8 to (n, 3, 96, 96) floats from -1 to 1."""
+    """(n, 64, 64, 3) uint8 to (n, 3, 64, 64) floats from -1 to 1."""
     import torch
 
     flat = torch.from_numpy(np.array(pictures))  # a copy: the set is mapped read-only
@@ -80,7 +80,7 @@ def recolour(batch: torch.Tensor, generator: np.random.Generator) -> torch.Tenso
 
 
 def _loss(vae: Any, batch: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Distance of pixels and of their differences: the second keeps lines crisp. weights: (n, 1, h, w), of each pixel."""
+    """Distance of pixels and of their differences: the second keeps lines crisp. weights: (n, 1, h, w)."""
     import torch
 
     with torch.autocast("cpu", torch.bfloat16):

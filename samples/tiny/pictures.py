@@ -1,4 +1,4 @@
-"""The drawn training set: 96 x 96 pictures in one array, where the heads are, and the parts of their captions."""
+"""The drawn training set: 64 x 64 pictures in one array, where the heads are, and the parts of their captions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drawing import DIRECTIONS, EXPRESSIONS, PLACES, POSES, Act
 from drawing.scene import Shot, draw_shot_with_head
 from people import anyone
 
-SIZE = 96
+SIZE = 64
 CHUNK = 500
 
 
@@ -22,25 +22,25 @@ CHUNK = 500
 class Drawings:
     """The whole set."""
 
-    pictures: np.ndarray  # (n, 96, 96, 3) uint8, mapped from the disk
+    pictures: np.ndarray  # (n, 64, 64, 3) uint8, mapped from the disk
     heads: np.ndarray  # (n, 4) uint8: left, top, right, bottom in pixels
     captions: list[list[str]]
 
     def weights(self, numbers: np.ndarray, cell: int) -> np.ndarray:
         """How much each cell of `cell` pixels counts in the loss of these pictures, (n, side, side), one on average.
 
-        A face is a tenth of the picture and says a quarter of the caption, so a head counts four times.
+        A face is a tenth of the picture and says a quarter of the caption, so a head counts six times.
         """
         middles = np.arange(cell / 2, SIZE, cell)
         left, top, right, bottom = self.heads[numbers].astype(np.float32).T[..., None]
         across = (middles >= left - cell / 2) & (middles <= right + cell / 2)
         down = (middles >= top - cell / 2) & (middles <= bottom + cell / 2)
-        weights = 1.0 + 3.0 * (down[:, :, None] & across[:, None, :])
+        weights = 1.0 + 5.0 * (down[:, :, None] & across[:, None, :])
         return (weights / weights.mean((1, 2), keepdims=True)).astype(np.float32)
 
 
 def draw_one(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """One picture (96, 96, 3) uint8, its head's box and its caption in comma parts, the subject first."""
+    """One picture (64, 64, 3) uint8, its head's box and its caption in comma parts, the subject first."""
     random = Random(f"base-{seed}-{number}")
     look = anyone(random)
     act = Act(random.choice(POSES), random.choice(EXPRESSIONS), random.choice(DIRECTIONS))
@@ -50,7 +50,7 @@ def draw_one(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, list[str]]
         height=random.uniform(0.70, 0.98), aside=random.uniform(-0.09, 0.09), floor=random.uniform(0.86, 0.98),
     )  # fmt: skip
     # The backdrop is hazy so that the small autoencoder spends itself on the figure.
-    picture, head = draw_shot_with_head(shot, (SIZE, SIZE), random, oversample=4, haze=1.0)
+    picture, head = draw_shot_with_head(shot, (SIZE, SIZE), random, oversample=4, haze=0.7)
     box = np.clip(np.round(head), 0, SIZE).astype(np.uint8)
     return np.asarray(picture), box, [look.words, *act.words.split(", "), place]
 

@@ -30,6 +30,7 @@ AXES = {
 }
 BARS = {"pose": 0.90, "expression": 0.80, "direction": 0.95}
 FACING = {"left": "facing left", "right": "facing right", "front": "facing the viewer"}
+HEAD = 'folders = "{pose}/{expression}/{direction}"'
 GUIDANCE, STEPS, SAMPLER = 4.0, 25, "DDIM"
 """As samples/train.toml draws."""
 
@@ -42,7 +43,7 @@ def main() -> None:
         draw_real(folder, base)
         for axis in AXES:
             run("sorter", "fit", str(folder / "examples" / axis), "--to", str(folder / axis), "--group", "none")
-        (folder / "scheme.toml").write_text("\n".join(table(axis) for axis in AXES), encoding="utf-8")
+        (folder / "scheme.toml").write_text("\n".join([HEAD, *map(table, AXES)]), encoding="utf-8")
         draw_asked(folder / "drawn", base)
         scores = {part: judged(folder, part) for part in ("real", "drawn")}
     print(f"{base.name}: {DRAWN} pictures drawn with {SAMPLER}, {STEPS} steps, guidance {GUIDANCE:g}")
