@@ -10,11 +10,17 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from drawing import DIRECTIONS, EXPRESSIONS, PLACES, POSES, Act
+from drawing import DIRECTIONS, EXPRESSIONS, PLACES, POSES, Act, Look, Place
 from drawing.scene import Shot, draw_shot_with_head
 from people import anyone
+from PIL import Image
+
+from sorter.dataset.croppers.subject import HIGH
 
 SIZE = 64
+FRAME = (256, 144)
+HEADS = 2.4
+"""The side of a picture in heads, as in samples/scheme.toml."""
 CHUNK = 500
 
 
@@ -45,14 +51,28 @@ def draw_one(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, list[str]]
     look = anyone(random)
     act = Act(random.choice(POSES), random.choice(EXPRESSIONS), random.choice(DIRECTIONS))
     place = random.choice(PLACES)
-    shot = Shot(
-        look, act, place,
-        height=random.uniform(0.70, 0.98), aside=random.uniform(-0.09, 0.09), floor=random.uniform(0.86, 0.98),
-    )  # fmt: skip
+    picture, head = draw_framed(look, act, place, random)
+    return np.asarray(picture), head, [look.words, *act.words.split(", "), place]
+
+
+def draw_framed(look: Look, act: Act, place: Place, random: Random) -> tuple[Image.Image, np.ndarray]:
+    """A frame of the franchise's kind, cut about the head as samples/scheme.toml has it, and the head's box in that.
+
+    With heads of one size in one place, a small network learns faces from a tenth of the pictures. The cut is a little
+    off each time, as a locator's is.
+    """
+    height = random.uniform(0.58, 0.94)
+    aside, floor = random.uniform(-0.2, 0.2) * (1.3 - height), random.uniform(0.93, 0.98)
+    shot = Shot(look, act, place, height=height, aside=aside, floor=floor)
     # The backdrop is hazy so that the small autoencoder spends itself on the figure.
-    picture, head = draw_shot_with_head(shot, (SIZE, SIZE), random, oversample=4, haze=0.7)
-    box = np.clip(np.round(head), 0, SIZE).astype(np.uint8)
-    return np.asarray(picture), box, [look.words, *act.words.split(", "), place]
+    frame, head = draw_shot_with_head(shot, FRAME, random, oversample=3, haze=1.5)
+    side = min(FRAME[1], HEADS * max(head[2] - head[0], head[3] - head[1]) * random.uniform(0.96, 1.04))
+    left = (head[0] + head[2]) / 2 - side / 2 + side * random.uniform(-0.02, 0.02)
+    top = (head[1] + head[3]) / 2 - HIGH["mid"] * side + side * random.uniform(-0.02, 0.02)
+    left, top = (min(max(0.0, low), most - side) for low, most in zip((left, top), FRAME, strict=True))
+    box = (np.array(head) - (left, top, left, top)) * SIZE / side
+    picture = frame.resize((SIZE, SIZE), Image.Resampling.LANCZOS, (left, top, left + side, top + side))
+    return picture, np.clip(np.round(box), 0, SIZE).astype(np.uint8)
 
 
 def _chunk(job: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, list[list[str]]]:

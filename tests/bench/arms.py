@@ -66,17 +66,13 @@ class Act:
 def draw(act: Act, seed: str) -> Image.Image:
     """As samples/tiny draws the base's own pictures."""
     import drawing
-    from drawing.scene import Shot, draw_shot
     from lantern_bay import MIRA, TOBO
+    from tiny.pictures import draw_framed
 
     chance = Random(seed)
-    shot = Shot(
-        {"mira": MIRA, "tobo": TOBO}[act.character],
-        drawing.Act(act.pose, act.expression, act.direction),  # type: ignore[arg-type]
-        chance.choice(drawing.PLACES),
-        height=chance.uniform(0.70, 0.98), aside=chance.uniform(-0.09, 0.09), floor=chance.uniform(0.86, 0.98),
-    )  # fmt: skip
-    return draw_shot(shot, (64, 64), chance, oversample=4, haze=0.7)
+    look = {"mira": MIRA, "tobo": TOBO}[act.character]
+    shown = drawing.Act(act.pose, act.expression, act.direction)  # type: ignore[arg-type]
+    return draw_framed(look, shown, chance.choice(drawing.PLACES), chance)[0]
 
 
 def acts(count: int, seed: int, uneven: bool = False) -> list[Act]:
@@ -195,12 +191,9 @@ def report(work: Path, steps: Sequence[int]) -> Iterator[str]:
 
 def figures(score: dict[str, Any]) -> list[float]:
     axes = score["either"]["axes"]
-    of = {axis: axes[axis]["adherence"]["share"] for axis in Act.__dataclass_fields__}
-    new = [
-        axes[axis]["classes"][name]["adherence"]["share"]
-        for axis, name in zip(("pose", "expression"), NEW, strict=True)
-    ]
-    right = score["right"]["axes"]["direction"]["adherence"]["share"]
+    of = {axis: axes[axis]["share"] for axis in Act.__dataclass_fields__}
+    new = [axes[axis]["classes"][name]["share"] for axis, name in zip(("pose", "expression"), NEW, strict=True)]
+    right = score["right"]["axes"]["direction"]["share"]
     return [*of.values(), *new, score["either"]["all_right"]["share"], right]
 
 

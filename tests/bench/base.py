@@ -48,14 +48,14 @@ def main() -> None:
         scores = {part: judged(folder, part) for part in ("real", "drawn")}
     print(f"{base.name}: {DRAWN} pictures drawn with {SAMPLER}, {STEPS} steps, guidance {GUIDANCE:g}")
     for axis, bar in BARS.items():
-        real, drawn = (scores[part]["axes"][axis]["adherence"] for part in ("real", "drawn"))
+        real, drawn = (scores[part]["axes"][axis] for part in ("real", "drawn"))
         print(f"{axis:10} {shown(drawn)} (bar {bar:.2f}); real pictures {shown(real)}")
-        classes = {name: one["adherence"]["share"] for name, one in scores["drawn"]["axes"][axis]["classes"].items()}
+        classes = {name: one["share"] for name, one in scores["drawn"]["axes"][axis]["classes"].items()}
         print("           " + ", ".join(f"{name} {share:.2f}" for name, share in classes.items()))
 
 
 def shown(share: dict[str, Any]) -> str:
-    return f"{share['share']:.3f} [{share['interval'][0]:.2f}, {share['interval'][1]:.2f}]"
+    return f"{share['share']:.3f} [{share['low']:.2f}, {share['high']:.2f}]"
 
 
 def table(axis: str) -> str:
