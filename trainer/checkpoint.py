@@ -2,7 +2,8 @@
 
     trained/                what the method saves: what is loaded to draw
     parameters.safetensors  the trained parameters, exactly
-    optimizer.safetensors   the optimiser's two moments of each
+    optimizer.safetensors   the optimiser's two moments of each, or what else it keeps
+    average.safetensors     the running average of each, where one is asked for
     state.json              the step, and the hashes of base and dataset
 
 A machine that stops in the middle costs the steps since the last one.
@@ -13,21 +14,23 @@ from __future__ import annotations
 import json
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load, save_file
 
 from sorter.files import remove_folder, whole_folder
 from trainer.errors import CheckpointError, LoaderWarning
 from trainer.loop import State
+from trainer.optimizers import MOMENTS, numbers_of, put_back, tensors_of
 
 FORMAT = 1
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What torch's AdamW keeps of a parameter: the steps so far, and two moments of its shape."""
+AVERAGE = "average.safetensors"
+Tensors = dict[str, torch.Tensor]
 
 
 def save_checkpoint(
@@ -35,16 +38,20 @@ def save_checkpoint(
 ) -> Path:
     """Save under `folder`, then remove all but the last `keep` (0: keep all). Returns the checkpoint's folder.
 
-    fingerprints: hashes by name: "base", "dataset", "pictures", which is "dataset" without the captions, and "scales",
-    what pictures are scaled to.
+    fingerprints: hashes by name: "base", "dataset", "pictures", which is "dataset" without the captions, "scales", what
+    pictures are scaled to, and "seen", how they are repeated and masked.
     """
     target = folder / f"step-{state.step:06d}"
     with whole_folder(target) as part:
         (part / "trained").mkdir()
         save_trained(part / "trained")
-        (part / "parameters.safetensors").write_bytes(save(_plain(state.parameters)))
-        (part / "optimizer.safetensors").write_bytes(save(_plain(_moments(state))))
+        save_file(_plain(state.parameters), part / "parameters.safetensors")
+        save_file(_plain(tensors_of(state.optimizer, state.parameters)), part / "optimizer.safetensors")
+        if state.average is not None:
+            save_file(_plain(_average(state)), part / AVERAGE)
         about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **fingerprints}
+        if numbers := numbers_of(state.optimizer, state.parameters):
+            about["optimizer"] = numbers
         (part / "state.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
     for old in checkpoints(folder)[:-keep] if keep else []:
         remove_folder(old)
@@ -79,7 +86,7 @@ def find_checkpoint(folder: Path, step: int | None = None) -> Path:
 def load_checkpoint(checkpoint: Path, state: State, fingerprints: dict[str, str]) -> None:
     """Set `state` to what was saved. Raises CheckpointError where files are damaged, or base or dataset are others."""
     try:
-        about, parameters, moments = _read(checkpoint, state)
+        about, parameters, moments, average = _read(checkpoint, state)
     except ValueError as error:
         raise _damaged(checkpoint, str(error), state) from None
     if about.get("format") != FORMAT:
@@ -89,21 +96,27 @@ def load_checkpoint(checkpoint: Path, state: State, fingerprints: dict[str, str]
         # What another precision saved has no scale of its gradients: then it is found again.
         if about["scaler"]:
             state.scaler.load_state_dict(about["scaler"])
+        put_back(state.optimizer, state.parameters, moments, about.get("optimizer", {}))
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise _damaged(checkpoint, f"state.json: {type(error).__name__}: {error}", state) from None
     with torch.no_grad():
         for name, parameter in state.parameters.items():
             parameter.copy_(parameters[name])
-    state.optimizer.load_state_dict(_optimizer_state(state, moments))
+        for name, kept in _average(state).items():
+            kept.copy_(average[name])
     state.step = about["step"]
+    if state.average is not None:
+        state.average.optimization_step = state.step  # it is moved once a step
 
 
-def _read(checkpoint: Path, state: State) -> tuple[dict[str, Any], dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """What state.json says, the parameters, and the optimiser's moments. Raises ValueError where it is damaged."""
+def _read(checkpoint: Path, state: State) -> tuple[dict[str, Any], Tensors, Tensors, Tensors]:
+    """What state.json says, the parameters, the optimiser's state and the running average. Raises ValueError where it
+    is damaged."""
     try:
         about = json.loads((checkpoint / "state.json").read_text(encoding="utf-8"))
         parameters = load((checkpoint / "parameters.safetensors").read_bytes())
         moments = load((checkpoint / "optimizer.safetensors").read_bytes())
+        average = load((checkpoint / AVERAGE).read_bytes()) if state.average is not None else {}
     except (OSError, ValueError, RecursionError, SafetensorError) as error:
         raise ValueError(str(error)) from None
     if not isinstance(about, dict) or about.get("step") != step_of(checkpoint):
@@ -111,6 +124,15 @@ def _read(checkpoint: Path, state: State) -> tuple[dict[str, Any], dict[str, tor
     wanted = {name: one.shape for name, one in state.parameters.items()}
     if {name: one.shape for name, one in parameters.items()} != wanted:
         raise ValueError("it holds other parameters than this method trains")
+    if average.keys() != _average(state).keys() or any(one.shape != wanted[name] for name, one in average.items()):
+        raise ValueError(f"{AVERAGE} does not fit the parameters")
+    if isinstance(state.optimizer, torch.optim.AdamW):
+        _check_moments(moments, wanted)
+    return about, parameters, moments, average
+
+
+def _check_moments(moments: Tensors, wanted: dict[str, torch.Size]) -> None:
+    """Raise ValueError where they are not those of AdamW; other optimisers see to theirs as they take them."""
     there = {name.rpartition("/")[0] for name in moments}
     expected = {
         f"{name}/{key}": shape if key != "step" else torch.Size()
@@ -119,7 +141,6 @@ def _read(checkpoint: Path, state: State) -> tuple[dict[str, Any], dict[str, tor
     # An fp16 run may have skipped every update so far; then there are none yet.
     if {name: one.shape for name, one in moments.items()} != expected:
         raise ValueError("optimizer.safetensors does not fit the parameters")
-    return about, parameters, moments
 
 
 def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str, str]) -> None:
@@ -128,6 +149,16 @@ def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str,
         raise CheckpointError(
             f"{checkpoint}: was trained on its pictures at other sizes than they are scaled to now, since earlier"
             " versions did not scale the large ones; start a new run"
+        )
+    if about.get("seen", "") != fingerprints.get("seen", ""):
+        raise CheckpointError(
+            f"{checkpoint}: was trained with other repeats, masks or further captions than the dataset has now;"
+            " put them back as they were, or start a new run"
+        )
+    if about.get("class", "") != fingerprints.get("class", ""):
+        raise CheckpointError(
+            f"{checkpoint}: was trained beside other pictures of the class than there are now; put them back as they"
+            " were, or start a new run"
         )
     for name in ("base", "dataset"):
         if about.get(name) == fingerprints[name]:
@@ -160,22 +191,18 @@ def _is_whole(checkpoint: Path, state: State) -> bool:
 
 
 def _plain(tensors: dict[str, Any]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Of what several share, as the tables of 8-bit moments, each has its own in the file.
+    shared = {pointer for pointer, count in Counter(map(_pointer, plain.values())).items() if count > 1}
+    return {name: tensor.clone() if _pointer(tensor) in shared else tensor for name, tensor in plain.items()}
 
 
-def _moments(state: State) -> dict[str, torch.Tensor]:
-    """{"unet.conv.weight/exp_avg": tensor, ...}: the optimiser's own state, by the parameters' names."""
-    return {
-        f"{name}/{key}": value
-        for name, parameter in state.parameters.items()
-        for key, value in state.optimizer.state.get(parameter, {}).items()
-    }
+def _pointer(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
-def _optimizer_state(state: State, moments: dict[str, torch.Tensor]) -> dict[str, Any]:
-    numbers = {name: number for number, name in enumerate(state.parameters)}
-    by_number: dict[int, dict[str, torch.Tensor]] = {}
-    for full, value in moments.items():
-        name, _, key = full.rpartition("/")
-        by_number.setdefault(numbers[name], {})[key] = value
-    return {"state": by_number, "param_groups": state.optimizer.state_dict()["param_groups"]}
+def _average(state: State) -> Tensors:
+    """The running average, by the parameters' names; none where none is asked for."""
+    if state.average is None:
+        return {}
+    return dict(zip(state.parameters, state.average.shadow_params, strict=True))

@@ -13,15 +13,19 @@ from sorter.errors import OptionsError
 from sorter.files import read_file
 from sorter.plugins import Options, read_options
 from sorter.toml import BACKSLASHES, is_garbled, read_toml
+from trainer.dataset import Reading
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
 from trainer.samplers import STANDARD, check_steps, find_sampler
-from trainer.schedule import Stage, read_schedule
+from trainer.schedule import Shape, Stage, read_schedule
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Optimizer = Literal["adamw", "adamw-fused", "adamw-8bit", "prodigy", "adafactor"]
+LEAST_OF_PRODIGY = 0.1
+"""Prodigy multiplies the rate by its own estimate: 1 is meant, and what suits AdamW would hardly move anything."""
 
 
 class Training(Options):
@@ -30,15 +34,25 @@ class Training(Options):
     steps: Positive = 1000
     resolution: Positive | None = None  # pixels, of a square with the area of a picture; none: the base's own
     batch_size: Positive = 4  # pictures that go through the network at once
+    buckets: bool = False  # scale each picture to the nearest of kohya's sizes around that, so that batches fill
+    enlarge: bool = False  # with buckets: small pictures, too
+    masked_loss: bool = True  # where the dataset has masks, only what is white in them is learnt
+    alpha_mask: bool = False  # what is transparent is not learnt; else it is black
     accumulate: Positive = 1  # batches a step: a step sees batch_size x accumulate pictures
     learning_rate: float | str = 1e-4  # a number, or "0.001:200, 0.0001:300" (rate:last step that has it)
+    schedule: Shape = "constant"  # "linear" or "cosine": a single rate falls to nothing at the last step
     warmup: Count = 0  # steps over which the rate rises from nothing
+    optimizer: Optimizer = "adamw"
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: Annotated[float, Field(ge=0)] = 1.0  # 0: gradients are not clipped
     caption_dropout: Share = 0.1  # share of views with an empty caption: what guidance steers away from
     shuffle_tags: bool = False  # at ",", all but the first keep_tags
-    keep_tags: Count = 1
+    keep_tags: Count = 1  # tags that stay in front, and are never dropped
+    tag_dropout: Share = 0.0  # share of the other tags that is left out, of each view others
     min_snr_gamma: Annotated[float, Field(ge=0)] = 0.0  # 0: off; 5 is usual
+    noise_offset: Annotated[float, Field(ge=0)] = 0.0  # 0: off; 0.03 to 0.1 for very dark or light pictures
+    clip_skip: Positive = 1  # layer of the text encoder, from its end; 2 for most models of anime; previews, too
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0: off; 0.999: draw and ship a running average of the weights
     seed: Count = 0
     precision: Precision = "auto"
     checkpoint_every: Positive = 100
@@ -46,13 +60,28 @@ class Training(Options):
 
     @model_validator(mode="after")
     def _schedule_reaches_the_end(self) -> Self:
-        end = self.schedule[-1].until
+        end = self.stages[-1].until
         if end is not None and end < self.steps:
             raise ValueError(f"learning_rate: the schedule ends at step {end}, before steps = {self.steps}")
+        if self.schedule != "constant" and len(self.stages) > 1:
+            raise ValueError(f'schedule = "{self.schedule}" takes one learning_rate, and none after a step')
+        if self.optimizer == "prodigy" and max(stage.rate for stage in self.stages) < LEAST_OF_PRODIGY:
+            raise ValueError("optimizer prodigy finds the rate itself: write learning_rate = 1")
+        if self.enlarge and not self.buckets:
+            raise ValueError("enlarge = true does nothing without buckets = true")
         return self
 
+    def as_written(self) -> Training:
+        """The same with captions that are not varied."""
+        return self.model_copy(update={"caption_dropout": 0.0, "shuffle_tags": False, "tag_dropout": 0.0})
+
     @property
-    def schedule(self) -> tuple[Stage, ...]:
+    def reading(self) -> Reading:
+        """How the dataset is read."""
+        return Reading(self.buckets, self.enlarge, self.masked_loss, self.alpha_mask)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
         """The learning rate, read."""
         return read_schedule(self.learning_rate)
 
@@ -96,7 +125,7 @@ class Run(Options):
     """A whole train.toml."""
 
     base: Path  # a diffusers Stable Diffusion folder
-    dataset: Path  # an exported imagefolder
+    dataset: Path  # an exported imagefolder, or kohya's folders
     output: Path  # the run folder: checkpoints, losses, previews
     cache: Path | None = None  # where encoded pictures are kept; none: ".latents" in the dataset
     method: dict[str, Any] = Field(default={"use": "lora"})
@@ -141,7 +170,7 @@ class Run(Options):
             old, new = (one if isinstance(one, dict) else one.model_dump() for one in (mine, theirs))
             # Of previews, an older version had other defaults: only what is written counts.
             keys = dict.fromkeys(other.preview.model_fields_set if table == "preview" else [*old, *new])
-            found += [f"{table}.{key}" for key in keys if old.get(key) != new.get(key)]
+            found += [f"{table}.{key}" for key in keys if _differ(old.get(key), new.get(key))]
         return [name for name in found if name != "training.steps"]
 
     def _with_paths(self, change: Any) -> Run:
@@ -149,10 +178,11 @@ class Run(Options):
         return self.model_copy(update={name: change(path) for name, path in paths.items() if path is not None})
 
 
-def read_config(path: Path) -> Run:
+def read_config(path: Path, with_files: bool = True) -> Run:
     """Read and check a train.toml, the method's options included; relative paths are taken from its folder.
 
-    Raises ConfigError: one sentence with the file, the key and the nearest right name.
+    with_files: files that the method's options name are read, too. Raises ConfigError: one sentence with the file,
+    the key and the nearest right name.
     """
     try:
         values = read_toml(path, ConfigError)
@@ -162,7 +192,9 @@ def read_config(path: Path) -> Run:
         if isinstance(values.get(key), str) and is_garbled(values[key]):
             raise ConfigError(f"{path}: {key} = {values[key]!r}: {BACKSLASHES}")
     run = read_options(Run, values, str(path), ConfigError).against(path.parent)
-    run.build_method(str(path))
+    method = run.build_method(str(path))
+    if with_files:
+        run = run.model_copy(update={"method": {**run.method, **method.kept(path.parent)}})
     return run
 
 
@@ -186,6 +218,11 @@ def read_run(folder: Path) -> Run:
     run = read_options(Run, values, str(path), ConfigError).against(folder)
     run.build_method(str(path))
     return run
+
+
+def _differ(begun: object, written: object) -> bool:
+    """Lines that a file gave cannot be compared with its name, which may mean nothing in a run folder."""
+    return begun != written and not (isinstance(begun, list) and isinstance(written, str))
 
 
 def _relative(path: Path, start: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice
 
 import torch
@@ -14,34 +15,64 @@ from trainer.latents import Encoded
 from trainer.methods import Batch
 
 
-def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list[Batch]]:
-    """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end."""
-    examples, size = encoded.dataset.examples, training.batch_size
-    order = enumerate(batch_order([example.size for example in examples], size, training.seed))
-    remaining = islice(order, after * training.accumulate, None)
+def steps(encoded: Encoded, training: Training, after: int = 0, prior: Encoded | None = None) -> Iterator[list[Batch]]:
+    """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end.
+
+    prior: pictures of which each batch has as many beside its own, under their captions as they are.
+    """
+    batches = _batches(encoded, training, after * training.accumulate)
+    if prior is not None:
+        beside = _batches(prior, training.as_written(), after * training.accumulate)
+        batches = (replace(batch, prior=other) for batch, other in zip(batches, beside, strict=True))
     while True:
-        yield [
-            Batch(
-                torch.stack([encoded.moments[chosen] for chosen in batch]),
-                tuple(
-                    vary_caption(examples[chosen].caption, training, view)
-                    for view, chosen in enumerate(batch, number * size)
-                ),
-            )
-            for number, batch in islice(remaining, training.accumulate)
-        ]
+        yield list(islice(batches, training.accumulate))
 
 
-def batch_order(sizes: Sequence[Size], batch_size: int, seed: int) -> Iterator[list[int]]:
+def _batches(encoded: Encoded, training: Training, after: int) -> Iterator[Batch]:
+    """Those behind the first `after`, without end."""
+    examples, size = encoded.dataset.examples, training.batch_size
+    sizes, repeats = ([getattr(example, key) for example in examples] for key in ("size", "repeats"))
+    order = enumerate(batch_order(sizes, size, training.seed, repeats))
+    for number, chosen in islice(order, after, None):
+        yield _batch(encoded, training, chosen, number * size)
+
+
+def _batch(encoded: Encoded, training: Training, chosen: Sequence[int], view: int) -> Batch:
+    """The pictures of these numbers; `view` is how many were seen before them."""
+    examples = [encoded.dataset.examples[index] for index in chosen]
+    moments = torch.stack([encoded.moments[index] for index in chosen])
+    return Batch(
+        moments,
+        tuple(
+            vary_caption(example.caption, training, number, example.other_captions)
+            for number, example in enumerate(examples, view)
+        ),
+        masks=_masks([encoded.masks[index] for index in chosen], moments),
+        cuts=torch.tensor([example.cut for example in examples]),
+    )
+
+
+def _masks(masks: Sequence[torch.Tensor | None], like: torch.Tensor) -> torch.Tensor | None:
+    """What there is to learn of each picture of a batch, [B, 1, h, w], 0 to 1; None: all of all."""
+    if all(mask is None for mask in masks):
+        return None
+    whole = torch.full(like.shape[-2:], 255, dtype=torch.uint8)
+    return torch.stack([whole if mask is None else mask for mask in masks])[:, None].float() / 255
+
+
+def batch_order(
+    sizes: Sequence[Size], batch_size: int, seed: int, repeats: Sequence[int] | None = None
+) -> Iterator[list[int]]:
     """Which pictures make up each batch, without end. Pure.
 
     Every batch is full and holds pictures of one size (a bucket). Each bucket is gone through in a new random order
     pass after pass, a batch may reach into the next pass, and the next batch comes from the bucket that is furthest
-    behind. So no picture is left out, and in the long run all are seen equally often.
+    behind. So no picture is left out, and in the long run all are seen equally often; or, with `repeats`, each as many
+    times as often as it says.
     """
     buckets: dict[Size, list[int]] = {}
     for index, size in enumerate(sizes):
-        buckets.setdefault(size, []).append(index)
+        buckets.setdefault(size, []).extend([index] * (repeats[index] if repeats else 1))
     streams = {size: _shuffled(members, f"{seed} {size}") for size, members in buckets.items()}
     taken = dict.fromkeys(buckets, 0)
     while True:
@@ -50,16 +81,21 @@ def batch_order(sizes: Sequence[Size], batch_size: int, seed: int) -> Iterator[l
         yield list(islice(streams[behind], batch_size))
 
 
-def vary_caption(caption: str, training: Training, view: int) -> str:
-    """The caption as the network sees it at this view (pictures seen before it): dropped, or with its tags shuffled."""
+def vary_caption(caption: str, training: Training, view: int, others: Sequence[str] = ()) -> str:
+    """The caption as the network sees it at this view (pictures seen before it): dropped, or one of the picture's, with
+    its tags shuffled and some of them dropped."""
     chance = random.Random(f"{training.seed} {view}")
     if chance.random() < training.caption_dropout:
         return ""
-    if not training.shuffle_tags:
+    if others:
+        caption = chance.choice((caption, *others))
+    if not training.shuffle_tags and not training.tag_dropout:
         return caption
     tags = [tag.strip() for tag in caption.split(",")]
     kept, rest = tags[: training.keep_tags], tags[training.keep_tags :]
-    chance.shuffle(rest)
+    if training.shuffle_tags:
+        chance.shuffle(rest)
+    rest = [tag for tag in rest if not training.tag_dropout or chance.random() >= training.tag_dropout]
     return ", ".join(kept + rest)
 
 

@@ -1,4 +1,4 @@
-"""A dataset folder as it lies on the disk: metadata.jsonl and the pictures that it names. Loads no network."""
+"""A dataset folder as it lies on the disk: its pictures, their captions and masks. Loads no network."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ import json
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageChops, ImageOps
 
 from sorter.errors import DatasetError
 from sorter.files import read_file
-from sorter.text import is_text
-from trainer.buckets import SMALL, Size, fitted
+from trainer.buckets import SMALL, Cut, Size
+from trainer.rows import Part, Row, read_rows
 
-TRAIN = "train"
-"""The folder of the part that is trained on, of a dataset of which another part is held out."""
 BAD_PICTURE = (
     OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError, MemoryError,
     struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
@@ -32,13 +29,31 @@ BAD_PICTURE = (
 @dataclass(frozen=True, slots=True)
 class Example:
     """One captioned picture. `size` is what is trained on: the middle of the picture, in whole latents; `scaled` is
-    what the picture is scaled to before, where that is too large for the base."""
+    what the picture is scaled to before, where that is another size than its own."""
 
     path: Path
     sha256: str
     size: Size
     caption: str
     scaled: Size | None = None
+    other_captions: tuple[str, ...] = ()  # where it has several: each view has one of them
+    repeats: int = 1  # how often it is seen in a pass
+    mask: Path | None = None  # a picture of the same size, white where there is something to learn
+    alpha: bool = False  # whether its own transparency is its mask
+    original: Size | None = None  # the picture's own; none: it is neither scaled nor cut
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """All of them."""
+        return self.caption, *self.other_captions
+
+    @property
+    def cut(self) -> tuple[int, int, int, int]:
+        """Height and width of the whole picture, and where what is trained on begins after scaling, top and left."""
+        whole = self.original or self.size
+        scaled = self.scaled or whole
+        left, top = ((have - want) // 2 for have, want in zip(scaled, self.size, strict=True))
+        return whole[1], whole[0], top, left
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +66,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """The pictures of a dataset folder, in the order of metadata.jsonl."""
+    """The pictures of a dataset folder, in the order of its metadata.jsonl, or of its files."""
 
     folder: Path
     examples: tuple[Example, ...]
@@ -63,8 +78,25 @@ class Dataset:
         return dict(Counter(example.size for example in self.examples).most_common())
 
     @property
+    def views(self) -> int:
+        """How many pictures are seen in a pass, each as often as it is repeated."""
+        return sum(example.repeats for example in self.examples)
+
+    @property
+    def masked(self) -> int:
+        """How many pictures have a mask."""
+        return sum(example.mask is not None or example.alpha for example in self.examples)
+
+    def lonely(self, batch_size: int) -> int:
+        """How many pictures have a size of which there are too few views to fill a batch with different ones."""
+        views = Counter[Size]()
+        for example in self.examples:
+            views[example.size] += example.repeats
+        return sum(views[example.size] < batch_size for example in self.examples)
+
+    @property
     def scaled(self) -> int:
-        """How many pictures are scaled down."""
+        """How many pictures are scaled."""
         return sum(example.scaled is not None for example in self.examples)
 
     def scales(self) -> str:
@@ -72,6 +104,13 @@ class Dataset:
         if not self.scaled:
             return ""
         return hashlib.sha256(json.dumps([(one.sha256, one.scaled) for one in self.examples]).encode()).hexdigest()
+
+    def seen(self) -> str:
+        """One hash over how pictures are repeated, masked and captioned beside; empty where there is none of it."""
+        rows = [(one.repeats, one.mask and one.mask.name, one.alpha, one.other_captions) for one in self.examples]
+        if set(rows) <= {(1, None, False, ())}:
+            return ""
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def small(self, side: int) -> int:
         """How many pictures have less than SMALL of the area of the base's own, whose side is given."""
@@ -87,35 +126,48 @@ class Dataset:
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How pictures are cut (`Cut`), and whether masks are followed: the dataset's own, and each picture's alpha."""
+
+    buckets: bool = False
+    enlarge: bool = False
+    masks: bool = True
+    alpha: bool = False
+
+
+READ_PLAINLY = Reading()
+
+
 def read_dataset(
     folder: Path,
     factor: int,
     side: int | None = None,
     whole: bool = False,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
+    how: Reading = READ_PLAINLY,
+    part: Part = "train",
 ) -> Dataset:
-    """Read metadata.jsonl (`file_name`, `text`) and the header and hash of every picture that is not held out.
+    """Read what the folder names (`read_rows`), and the header and hash of every picture of that part.
 
-    factor: pixels a latent; sizes are cut down to multiples of it. side: of the base's own pictures, pixels; see
-    `fitted`. whole: decode the pictures, too, and not only their headers. A picture that cannot be read becomes an
-    Unreadable. Raises DatasetError where nothing is left, or a row points out of the folder.
+    factor: pixels a latent; sizes are cut down to multiples of it. side: of the base's own pictures, pixels; see `Cut`.
+    whole: decode the pictures, too, and not only their headers. A picture that cannot be read, or whose mask cannot,
+    becomes an Unreadable. Raises DatasetError where nothing is left to train on, or a row points out of the folder.
     """
     examples: list[Example] = []
     unreadable: list[Unreadable] = []
-    table = _find_metadata(folder)
-    rows = list(_rows(table))
-    for done, (where, row) in enumerate(rows, 1):
-        path = _place(table.parent, row, where)
-        caption = _text(row, "text", where).encode(errors="replace").decode()  # JSON can hold halves of characters
+    rows, cut = read_rows(folder, part), Cut(factor, side, how.buckets, how.enlarge)
+    for done, row in enumerate(rows, 1):
         try:
-            example = _example(path, caption, factor, side)
+            example = _example(row, cut, how)
             if whole:
-                open_picture(path, example.size, example.scaled)
+                open_picture(example.path, example.size, example.scaled)
+                open_mask(example)
             examples.append(example)
         except BAD_PICTURE as error:
-            unreadable.append(Unreadable(str(row["file_name"]), reason(error)))
+            unreadable.append(Unreadable(row.name, reason(error)))
         on_progress(done, len(rows))
-    if not examples:
+    if not examples and part == "train":
         why = f"none of its {len(unreadable)} pictures can be read" if unreadable else "it names no pictures"
         raise DatasetError(f"{folder}: there is nothing to train on: {why}")
     return Dataset(folder, tuple(examples), tuple(unreadable))
@@ -124,76 +176,71 @@ def read_dataset(
 def open_picture(path: Path, size: Size, scaled: Size | None = None) -> Image.Image:
     """The middle `size` of the picture, `scaled` before where that is given, as RGB, upright, on black where it is
     transparent."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(BytesIO(read_file(path))) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    picture = _opened(path).convert("RGBA")
     if scaled is not None:
         picture = picture.resize(scaled, Image.Resampling.LANCZOS)
     black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+    return _middle(Image.alpha_composite(black, picture).convert("RGB"), size)
+
+
+def open_mask(example: Example) -> Image.Image | None:
+    """What there is to learn of the picture as it is trained on, grey: white all of it, black nothing; None: all is.
+
+    A mask is read as kohya's trainers read one: its red channel. Raises ValueError where it has another size than the
+    picture.
+    """
+    if example.mask is None and not example.alpha:
+        return None
+    own = _opened(example.path)
+    whole = Image.new("L", own.size, 255)
+    if example.mask is not None:
+        mask = _opened(example.mask).convert("RGB").getchannel("R")
+        if mask.size != own.size:
+            raise ValueError("its mask is {}x{}, and the picture {}x{}".format(*mask.size, *own.size))
+        whole = mask
+    if example.alpha:
+        whole = ImageChops.multiply(whole, own.convert("RGBA").getchannel("A"))
+    if example.scaled is not None:
+        whole = whole.resize(example.scaled, Image.Resampling.BOX)
+    return _middle(whole, example.size)
+
+
+def _opened(path: Path) -> Image.Image:
+    """A picture, upright."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(BytesIO(read_file(path))) as opened:
+            return ImageOps.exif_transpose(opened)
+
+
+def _middle(picture: Image.Image, size: Size) -> Image.Image:
     left, top = ((have - want) // 2 for have, want in zip(picture.size, size, strict=True))
-    return Image.alpha_composite(black, picture).convert("RGB").crop((left, top, left + size[0], top + size[1]))
+    return picture.crop((left, top, left + size[0], top + size[1]))
 
 
-def _example(path: Path, caption: str, factor: int, side: int | None) -> Example:
-    data = read_file(path)
+def _example(row: Row, cut: Cut, how: Reading) -> Example:
+    data = read_file(row.path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(BytesIO(data)) as picture:
             width, height = picture.size
             if picture.getexif().get(0x0112, 1) >= 5:  # orientations 5 to 8 lie on their side
                 width, height = height, width
-    scaled, size = fitted((width, height), side, factor)
-    sha256 = hashlib.sha256(data).hexdigest()
-    return Example(path, sha256, size, caption, None if scaled == (width, height) else scaled)
-
-
-def _find_metadata(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: there is no such folder; dataset is a folder that `sorter export` wrote")
-    for path in (folder / "metadata.jsonl", folder / TRAIN / "metadata.jsonl"):
-        if path.is_file():
-            return path
-    raise DatasetError(f"{folder}: there is no metadata.jsonl in it; export it with --as imagefolder")
-
-
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        lines = read_file(path).decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8: {error}") from None
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{where}: not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise DatasetError(f"{where}: not a table with file_name and text")
-        yield where, row
-
-
-def _text(row: dict[str, Any], key: str, where: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str):
-        raise DatasetError(f'{where}: "{key}" is {"missing" if value is None else f"{value!r}, not text"}')
-    return value
-
-
-def _place(folder: Path, row: dict[str, Any], where: str) -> Path:
-    """Where the picture lies; it must be inside the folder by every system's reading of the name, links followed."""
-    name = _text(row, "file_name", where)
-    posix, windows = PurePosixPath(name), PureWindowsPath(name)
-    outside = posix.is_absolute() or windows.anchor or ".." in (*posix.parts, *windows.parts)
-    if "\0" in name or not is_text(name):
-        raise DatasetError(f"{where}: {json.dumps(name)} is no name of a file")
-    if outside or not name or not (folder / name).resolve().is_relative_to(folder.resolve()):
-        raise DatasetError(f'{where}: "{name}" lies outside the dataset folder')
-    return folder / name
+            transparent = picture.has_transparency_data
+    scaled, size = cut.of((width, height))
+    caption, *others = row.captions
+    return Example(
+        row.path,
+        hashlib.sha256(data).hexdigest(),
+        size,
+        caption,
+        None if scaled == (width, height) else scaled,
+        tuple(others),
+        row.repeats,
+        row.mask if how.masks else None,
+        how.alpha and transparent,
+        (width, height),
+    )
 
 
 def reason(error: BaseException) -> str:

@@ -10,7 +10,8 @@ from trainer.base import read_base
 from trainer.checkpoint import find_checkpoint, step_of
 from trainer.config import Run, read_run
 from trainer.formats import file_stem
-from trainer.parts import Parts, load_parts
+from trainer.load import load_parts
+from trainer.parts import Parts
 from trainer.recipe import Drawn
 from trainer.sample import sample
 from trainer.source import Source
@@ -33,7 +34,7 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
 def trained_lora(folder: Path, step: int) -> dict[str, float]:
     """The name of the LoRA that a run folder holds of `step`, as A1111 finds it, and its weight; none of step 0."""
     config = read_run(folder)
-    if step == 0 or config.method["use"] != "lora":
+    if step == 0 or not config.build_method(str(folder)).is_lora:
         return {}
     name = file_stem(config.output.name)
     return {name if step == config.training.steps else f"{name}-step{step:08d}": 1.0}

@@ -15,13 +15,14 @@ from trainer.base import Base
 from trainer.config import Training
 from trainer.dataset import Dataset
 
-ARCHITECTURES = {
-    "sd_v1": "stable-diffusion-v1",
-    "sd_v1_v": "stable-diffusion-v1",
-    "sd_v2": "stable-diffusion-v2-512",
-    "sd_v2_v": "stable-diffusion-v2-768-v",
+OPTIMIZERS = {
+    "adamw": "torch.optim.adamw.AdamW",
+    "adamw-fused": "torch.optim.adamw.AdamW",
+    "adamw-8bit": "bitsandbytes.optim.adamw.AdamW8bit",
+    "prodigy": "prodigyopt.prodigy.Prodigy",
+    "adafactor": "transformers.optimization.Adafactor",
 }
-"""kohya's name of a base's version -> modelspec's."""
+"""Ours -> kohya's: module and class."""
 
 
 def run_header(name: str, base: Base, digest: str, dataset: Dataset, training: Training, step: int) -> dict[str, str]:
@@ -30,7 +31,7 @@ def run_header(name: str, base: Base, digest: str, dataset: Dataset, training: T
         "ss_output_name": name,
         **base_header(base, digest),
         **dataset_header(dataset),
-        **training_header(training, len(dataset.examples), step),
+        **training_header(training, dataset.views, step),
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.title": name,
         "modelspec.implementation": "diffusers",
@@ -42,14 +43,14 @@ def base_header(base: Base, digest: str) -> dict[str, str]:
     """What it was trained on top of. A1111 tells the generations apart by ss_v2."""
     second = base.second_generation
     velocity = base.prediction == "v_prediction"
-    version = f"sd_v{1 + second}{'_v' * velocity}"
+    version, architecture = base.family.versions(second, velocity)
     return {
-        "ss_sd_model_name": base.folder.name,
+        "ss_sd_model_name": base.name,
         "ss_sd_model_hash": digest[:8],
         "ss_new_sd_model_hash": digest,
         "ss_v2": str(second),
         "ss_base_model_version": version,
-        "modelspec.architecture": ARCHITECTURES[version],
+        "modelspec.architecture": architecture,
         "modelspec.prediction_type": "v" if velocity else "epsilon",
     }
 
@@ -77,25 +78,32 @@ def dataset_header(dataset: Dataset) -> dict[str, str]:
     return header | ({"modelspec.trigger_phrase": trigger} if trigger else {})
 
 
-def training_header(training: Training, pictures: int, step: int) -> dict[str, str]:
-    """How it was trained."""
-    views = step * training.batch_size * training.accumulate
+def training_header(training: Training, views: int, step: int) -> dict[str, str]:
+    """How it was trained; views: of the dataset in a pass."""
+    seen = step * training.batch_size * training.accumulate
     values = {
         "ss_steps": step,
         "ss_max_train_steps": training.steps,
-        "ss_epoch": views // pictures,
-        "ss_num_epochs": -(-training.views // pictures),
+        "ss_epoch": seen // views,
+        "ss_num_epochs": -(-training.views // views),
         "ss_batch_size_per_device": training.batch_size,
         "ss_total_batch_size": training.batch_size * training.accumulate,
         "ss_gradient_accumulation_steps": training.accumulate,
         "ss_learning_rate": training.learning_rate,
         "ss_lr_warmup_steps": training.warmup,
-        "ss_optimizer": f"torch.optim.adamw.AdamW(weight_decay={training.weight_decay})",
+        "ss_lr_scheduler": training.schedule,
+        "ss_optimizer": f"{OPTIMIZERS[training.optimizer]}(weight_decay={training.weight_decay})",
         "ss_max_grad_norm": training.max_grad_norm,
         "ss_caption_dropout_rate": training.caption_dropout,
         "ss_shuffle_caption": training.shuffle_tags,
         "ss_keep_tokens": training.keep_tags,
+        "ss_caption_tag_dropout_rate": training.tag_dropout,
+        "ss_masked_loss": training.masked_loss,
+        "ss_enable_bucket": training.buckets,
+        "ss_bucket_no_upscale": not training.enlarge,
         "ss_min_snr_gamma": training.min_snr_gamma or None,
+        "ss_noise_offset": training.noise_offset or None,
+        "ss_clip_skip": training.clip_skip if training.clip_skip > 1 else None,
         "ss_mixed_precision": {"fp32": "no", "auto": "auto"}.get(training.precision, training.precision),
         "ss_seed": training.seed,
         "ss_flip_aug": False,

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 
 from sorter.errors import DatasetError
 from sorter.files import read_file, write
-from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_picture, reason
+from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_mask, open_picture, reason
 from trainer.parts import Parts
 
 ENCODED_AT_ONCE = 8
@@ -27,6 +27,7 @@ class Encoded:
     dataset: Dataset
     moments: tuple[torch.Tensor, ...]  # in the order of dataset.examples
     newly_encoded: int  # how many pictures were encoded now rather than read from the cache
+    masks: tuple[torch.Tensor | None, ...]  # in the same order: what there is to learn, [h, w], 0 to 255; None: all
 
 
 def encode(
@@ -40,6 +41,7 @@ def encode(
     """
     folder = cache / parts.base.hash_of("vae")[:16]
     encoded: dict[Example, torch.Tensor] = {}
+    masks: dict[Example, torch.Tensor | None] = {}
     broken: list[Unreadable] = []
     waiting: list[tuple[Example, torch.Tensor]] = []
     newly_encoded = 0
@@ -54,31 +56,43 @@ def encode(
 
     for done, example in enumerate(dataset.examples, 1):
         known = _read(folder / _name(example), parts, example)
-        if known is not None:
-            encoded[example] = known
+        try:
+            masks[example] = _mask(example, parts.base.factor)
+            pixels = _pixels(open_picture(example.path, example.size, example.scaled)) if known is None else None
+        except BAD_PICTURE as error:
+            broken.append(Unreadable(_file_name(dataset, example), reason(error)))
         else:
-            try:
-                pixels = _pixels(open_picture(example.path, example.size, example.scaled))
-            except BAD_PICTURE as error:
-                broken.append(Unreadable(_file_name(dataset, example), reason(error)))
-            else:
+            if known is not None:
+                encoded[example] = known
+            if pixels is not None:
                 if waiting and (waiting[0][0].size != example.size or len(waiting) == ENCODED_AT_ONCE):
                     encode_waiting()
                 waiting.append((example, pixels))
         on_progress(done, len(dataset.examples))
     if waiting:
         encode_waiting()
-    return _encoded(dataset, encoded, broken, newly_encoded)
+    return _encoded(dataset, encoded, masks, broken, newly_encoded)
 
 
 def _encoded(
-    dataset: Dataset, moments: dict[Example, torch.Tensor], broken: list[Unreadable], newly_encoded: int
-) -> Encoded:
+    dataset: Dataset, moments: dict[Example, torch.Tensor], masks: dict[Example, torch.Tensor | None],
+    broken: list[Unreadable], newly_encoded: int,
+) -> Encoded:  # fmt: skip
     examples = tuple(example for example in dataset.examples if example in moments)
-    if not examples:
+    if not examples and dataset.examples:
         raise DatasetError(f"{dataset.folder}: there is nothing to train on: none of its pictures can be read")
     whole = replace(dataset, examples=examples, unreadable=(*dataset.unreadable, *broken))
-    return Encoded(whole, tuple(moments[example] for example in examples), newly_encoded)
+    kept, to_learn = tuple(moments[example] for example in examples), tuple(masks[example] for example in examples)
+    return Encoded(whole, kept, newly_encoded, to_learn)
+
+
+def _mask(example: Example, factor: int) -> torch.Tensor | None:
+    """How much of each latent there is to learn, [h, w], 0 to 255: the mean of its pixels; None: all."""
+    mask = open_mask(example)
+    if mask is None:
+        return None
+    width, height = (length // factor for length in example.size)
+    return torch.from_numpy(np.array(mask.resize((width, height), Image.Resampling.BOX)))
 
 
 @torch.no_grad()

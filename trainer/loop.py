@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 
 from trainer.config import Training
 from trainer.errors import Diverged
 from trainer.methods import Batch, Method
+from trainer.optimizers import build_optimizer, effective_rate
 from trainer.parts import Parts
 from trainer.schedule import rate_at
 
@@ -34,16 +37,31 @@ class State:
     """What changes from step to step; saved whole, it is all that resuming needs."""
 
     parameters: dict[str, torch.nn.Parameter]
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler  # does nothing unless the precision is fp16
     step: int = 0
+    average: Any = None  # diffusers' EMAModel over the parameters, where one is asked for
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the parameters are their running average, where there is one: what is drawn, shipped and judged."""
+        if self.average is None:
+            yield
+            return
+        parameters = list(self.parameters.values())
+        self.average.store(parameters)
+        self.average.copy_to(parameters)
+        try:
+            yield
+        finally:
+            self.average.restore(parameters)
 
 
 def initial_state(parts: Parts, parameters: dict[str, torch.nn.Parameter], training: Training) -> State:
     """The state before the first step."""
-    optimizer = torch.optim.AdamW(parameters.values(), weight_decay=training.weight_decay)
+    optimizer = build_optimizer(parameters, training)
     scaler = torch.amp.GradScaler(parts.device.type, enabled=parts.dtype == torch.float16)
-    return State(parameters, optimizer, scaler)
+    return State(parameters, optimizer, scaler, average=_average(parameters, training.ema))
 
 
 def train(
@@ -55,9 +73,9 @@ def train(
     (seed, step), so a run that stops anywhere and goes on is the same run. Raises Diverged before a loss or a
     gradient that is not a number reaches the weights.
     """
-    stages = training.schedule
+    stages = training.stages
     for step, batches_of_step in enumerate(islice(batches, training.steps - state.step), state.step + 1):
-        rate = rate_at(step, stages, training.warmup)
+        rate = rate_at(step, stages, training.warmup, training.schedule, training.steps)
         generator = seeded(training.seed, step)
         loss = 0.0
         for batch in batches_of_step:
@@ -67,8 +85,20 @@ def train(
         if not math.isfinite(loss):
             raise Diverged(step, "loss")
         norm = _update(state, rate, training.max_grad_norm)
+        if state.average is not None:
+            state.average.step(state.parameters.values())
         state.step = step
-        yield Progress(step, training.steps, loss, rate, norm)
+        yield Progress(step, training.steps, loss, effective_rate(state.optimizer, rate), norm)
+
+
+def _average(parameters: dict[str, torch.nn.Parameter], decay: float) -> Any:
+    """None, or the running average: after n steps it keeps min(decay, n / (9 + n)) of itself, so that what it began
+    with is soon forgotten."""
+    if not decay:
+        return None
+    from diffusers.training_utils import EMAModel
+
+    return EMAModel(parameters.values(), decay=decay)
 
 
 def _update(state: State, rate: float, max_grad_norm: float) -> float:

@@ -10,9 +10,13 @@ from safetensors import SafetensorError, safe_open
 from trainer.base import Base
 from trainer.config import Run
 from trainer.dataset import Dataset
+from trainer.device import best_device, choose_dtype
 from trainer.errors import BaseModelError
 from trainer.folder import check_drawable, check_output
-from trainer.parts import Parts, best_device, check_fit, choose_dtype, load_frozen, skeleton
+from trainer.load import check_fit, load_frozen, skeleton
+from trainer.optimizers import check_optimizer
+from trainer.parts import Parts
+from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 
 
@@ -32,12 +36,15 @@ def rehearse(config: Run, base: Base, dataset: Dataset) -> Captions:
     choose_dtype(config.training.precision, torch.device(best_device()))
     parts = skeleton(base)
     check_fit(parts)
+    check_clip_skip(parts, config.training.clip_skip)
+    check_optimizer(config.training.optimizer)
     scheduler(parts, config.preview.sampler)
     _check_unet(base, parts)
     load_frozen(base)
-    config.build_method().prepare(parts)
-    captions = [example.caption for example in dataset.examples]
-    return Captions(parts.too_long(captions), sum(not caption.strip() for caption in captions))
+    method = config.build_method()
+    method.prepare(parts)
+    captions = [caption for example in dataset.examples for caption in example.captions]
+    return Captions(parts.too_long(list(map(method.told, captions))), sum(not caption.strip() for caption in captions))
 
 
 def _check_unet(base: Base, parts: Parts) -> None:

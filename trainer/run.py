@@ -26,9 +26,12 @@ from trainer.dataset import read_dataset
 from trainer.errors import ConfigError, RunError
 from trainer.folder import check_drawable, check_output, forget_after, say_differences, set_aside
 from trainer.latents import encode
+from trainer.load import check_fit, load_parts, skeleton
 from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
-from trainer.parts import check_fit, load_parts, skeleton
+from trainer.optimizers import check_optimizer
+from trainer.prior import class_pictures
+from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 from trainer.session import Session
 
@@ -68,7 +71,7 @@ def resume(
     config = begun = read_run(folder)
     if total is not None:
         training = config.training.model_copy(update={"steps": total})
-        end = training.schedule[-1].until
+        end = training.stages[-1].until
         if end is not None and end < total:
             raise ConfigError(f"{folder}: the learning_rate ends at step {end}, before step {total}")
         config = config.model_copy(update={"training": training})
@@ -96,15 +99,25 @@ def resume(
 def _session(config: Run, on_progress: OnProgress) -> Session:
     base = read_base(config.base)
     check_drawable(config, base)
-    dataset = read_dataset(config.dataset, base.factor, config.training.resolution or base.size)
+    training = config.training
+    dataset = read_dataset(config.dataset, base.factor, training.resolution or base.size, how=training.reading)
     bare = skeleton(base)
     check_fit(bare)
+    check_clip_skip(bare, config.training.clip_skip)
+    check_optimizer(config.training.optimizer)
     scheduler(bare, config.preview.sampler)
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
-    parts = replace(parts, timestep_weights=weights.to(parts.device))
+    parts = replace(
+        parts,
+        timestep_weights=weights.to(parts.device),
+        noise_offset=training.noise_offset,
+        clip_skip=training.clip_skip,
+    )
     method = config.build_method()
+    wanted = method.prior
+    prior = class_pictures(parts, wanted, config.preview, config.latents, on_progress) if wanted else None
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
     data = encoded.dataset
@@ -113,5 +126,7 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "dataset": data.fingerprint(),
         "pictures": data.pictures(),
         "scales": data.scales(),
+        "seen": data.seen(),
+        "class": prior.fingerprint if prior else "",
     }
-    return Session(config, method, parts, encoded, state, fingerprints)
+    return Session(config, method, parts, encoded, state, fingerprints, prior)

@@ -12,6 +12,10 @@ def oddities(answer: dict[str, Any]) -> list[str]:
     """What a person should know of before hours are spent."""
     said = {
         "scaled_down": "pictures have more than twice the area that is trained at, and are scaled down to it",
+        "scaled": "pictures are scaled to their buckets",
+        "masked": "pictures have masks: what is black in these is not learnt",
+        "lonely": "pictures have a size of which there are too few to fill a batch, and come several times in one; "
+        "buckets = true brings sizes together",
         "small": "pictures have less than a quarter of the area that is trained at",
         "cut_captions": "captions are longer than the text encoder reads; their end is not learnt",
         "empty_captions": "captions are empty",
@@ -26,6 +30,12 @@ def census(dataset: Dataset) -> list[str]:
     """The sizes of its pictures, and what is left out."""
     sizes = ", ".join(f"{count} of {width}x{height}" for (width, height), count in dataset.sizes.items())
     return [f"pictures  {sizes}", *left_out(dataset.unreadable)]
+
+
+def class_pictures(answer: dict[str, Any]) -> list[str]:
+    """How many pictures of the class there are, for a method that asks for them."""
+    made = answer["class_pictures"]
+    return [f"class     {made['drawn']} pictures drawn by the base, {made['kept']} there before"] if made else []
 
 
 def left_out(unreadable: tuple[Unreadable, ...]) -> list[str]:

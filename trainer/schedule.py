@@ -1,9 +1,12 @@
-"""Learning rates over steps: `1e-3`, or `"0.001:200, 0.0001:300"`. Pure: imports nothing heavy."""
+"""Learning rates over steps: `1e-3`, or `"0.001:200, 0.0001:300"`, and how they fall. Pure: imports nothing heavy."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
+
+Shape = Literal["constant", "linear", "cosine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,21 @@ def read_schedule(written: float | str) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def rate_at(step: int, stages: tuple[Stage, ...], warmup: int = 0) -> float:
-    """The learning rate of `step` (counted from 1), rising linearly from rate / warmup over the first steps."""
+def rate_at(
+    step: int, stages: tuple[Stage, ...], warmup: int = 0, shape: Shape = "constant", steps: int | None = None
+) -> float:
+    """The learning rate of `step` (counted from 1), rising linearly from rate / warmup over the first steps.
+
+    shape: how it falls after that, to reach zero one step after the last of `steps`: "linear", or "cosine", half a
+    period of it (Loshchilov and Hutter 2017, arXiv:1608.03983, without restarts).
+    """
     rate = next((stage.rate for stage in stages if stage.until is None or step <= stage.until), stages[-1].rate)
-    return rate * min(1.0, step / warmup) if warmup else rate
+    if step <= warmup:
+        return rate * min(1.0, step / warmup)
+    if shape == "constant" or steps is None:
+        return rate
+    done = (step - warmup - 1) / max(1, steps - warmup)
+    return rate * (1 - done if shape == "linear" else (1 + math.cos(math.pi * done)) / 2)
 
 
 def _rate(written: float | str) -> float:

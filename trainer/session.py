@@ -14,12 +14,12 @@ from trainer.data import steps
 from trainer.dataset import Unreadable
 from trainer.drawing import draw
 from trainer.errors import Diverged, TrainingError
-from trainer.formats import file_stem
 from trainer.header import run_header
 from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
 from trainer.methods import Method
 from trainer.parts import Parts
+from trainer.prior import ClassPictures
 from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
 from trainer.record import Record
@@ -35,6 +35,7 @@ class Session:
     encoded: Encoded
     state: State
     fingerprints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
+    prior: ClassPictures | None = None
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
@@ -44,7 +45,8 @@ class Session:
     @property
     def cut_captions(self) -> int:
         """How many captions are longer than the text encoder reads, so that their end is not learnt."""
-        return self.parts.too_long([example.caption for example in self.encoded.dataset.examples])
+        captions = [one for example in self.encoded.dataset.examples for one in example.captions]
+        return self.parts.too_long([self.method.told(caption) for caption in captions])
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train to the end, or until `stop()` after a step; a checkpoint is saved in either case.
@@ -74,7 +76,8 @@ class Session:
             if self.state.step >= training.steps:
                 # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
                 self._save()
-            batches = steps(self.encoded, training, self.state.step)
+            prior = self.prior.encoded if self.prior else None
+            batches = steps(self.encoded, training, self.state.step, prior)
             for progress in train(self.parts, self.method, batches, self.state, training):
                 record.add(progress)
                 last = progress.step == training.steps
@@ -90,7 +93,7 @@ class Session:
     @property
     def name(self) -> str:
         """What the run's files are called."""
-        return file_stem(self.config.output.name)
+        return self.method.stem(self.config.output.name)
 
     def _save(self) -> None:
         def save_trained(folder: Path) -> None:
@@ -101,6 +104,10 @@ class Session:
         )
 
     def _save_trained(self, folder: Path, name: str) -> None:
+        with self.state.averaged():
+            self._write_trained(folder, name)
+
+    def _write_trained(self, folder: Path, name: str) -> None:
         about = run_header(
             self.name,
             self.parts.base,
@@ -123,13 +130,15 @@ class Session:
                 guidance=preview.guidance,
                 sampler=preview.sampler,
                 emphasis=preview.emphasis,
+                clip_skip=self.config.training.clip_skip,
                 trained=step,
                 base=self.fingerprints["base"][:10],
-                model=self.parts.base.folder.name,
+                model=self.parts.base.name,
             )
             for number, prompt in enumerate(preview.prompts)
         ]
-        pictures = draw(self.parts, drawn, preview.size)
+        with self.state.averaged():
+            pictures = draw(self.parts, drawn, preview.size)
         for number, (picture, about) in enumerate(zip(pictures, drawn, strict=True)):
             write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
             record.add_picture(number, picture, step)

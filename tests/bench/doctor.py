@@ -18,7 +18,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from sorter.dataset.buckets import Buckets
+from sorter.buckets import Buckets
 
 SIZES = 10_000
 KINDS = (

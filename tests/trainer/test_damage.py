@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import trainer.cli
-from trainer.buckets import fitted
+from trainer.buckets import Cut
 from trainer.cli import cli
 
 WriteConfig = Callable[..., Path]
@@ -180,7 +180,7 @@ def test_a_base_of_which_there_are_only_16_bits_loads(
 def test_large_pictures_are_scaled_to_the_bases_area(
     picture: tuple[int, int], side: int, scaled: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    assert fitted(picture, side, 8) == (scaled, size)
+    assert Cut(8, side).of(picture) == (scaled, size)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -52,9 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--clip-skip",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Layer of the text encoder, from its end, as A1111 counts; 2 for most models of anime.",
+    help="Layer of the text encoder, from its end, as A1111 counts; 2 for most models of anime.  [default: as trained]",
 )
 @click.option(
     "--size",
@@ -91,6 +89,7 @@ def sample(
 ) -> tuple[dict[str, Any], str]:  # fmt: skip
     """Draw PROMPT with the model that was trained in folder RUN."""
     need_torch()
+    from trainer.config import read_run
     from trainer.drawing import draw, load_trained, trained_lora
     from trainer.loras import add_loras, check_prompt, read_lora
     from trainer.recipe import Drawn, write_png
@@ -100,13 +99,14 @@ def sample(
     options["sampler"] = find_sampler(options["sampler"])
     check_steps(options["sampler"], options["steps"])
     check_prompt(prompt)
+    options["clip_skip"] = options["clip_skip"] or read_run(run).training.clip_skip
     source = find_source(image, mask, strength)
     parts, trained = load_trained(run, 0 if base_only else step)
     added = [read_lora(text) for text in loras]
     add_loras(parts, added)
     options["loras"] = trained_lora(run, trained) | {lora.name: lora.weight for lora in added}
     options |= {"image": named(image), "mask": named(mask), "strength": strength}
-    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.folder.name}
+    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.name}
     about = Drawn(prompt, seed, trained=trained, **options)
     drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"

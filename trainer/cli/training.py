@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainer.cli.shared import command, config_argument, has_torch, need_torch, run_argument
-from trainer.say import census, left_out, oddities, unreadable
+from trainer.say import census, class_pictures, left_out, oddities, unreadable
 from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
@@ -32,10 +32,12 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
     base = read_base(run.base)
     side = run.training.resolution or base.size
     with Bar() as bar:
-        dataset = read_dataset(run.dataset, base.factor, side, True, partial(bar.show, "reading pictures"))
+        dataset = read_dataset(
+            run.dataset, base.factor, side, True, partial(bar.show, "reading pictures"), run.training.reading
+        )
     captions = _rehearse(run, base, dataset)
     pictures, training = len(dataset.examples), run.training
-    passes = training.views / pictures
+    passes = training.views / dataset.views
     answer = {
         "config": str(config),
         "method": run.method,
@@ -43,7 +45,11 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "pictures": pictures,
         "sizes": {f"{width}x{height}": count for (width, height), count in dataset.sizes.items()},
         "unreadable": unreadable(dataset.unreadable),
-        "scaled_down": dataset.scaled,
+        "repeated": dataset.views if dataset.views > pictures else 0,
+        "masked": dataset.masked,
+        "scaled_down": 0 if training.buckets else dataset.scaled,
+        "scaled": dataset.scaled if training.buckets else 0,
+        "lonely": dataset.lonely(training.batch_size),
         "small": dataset.small(side),
         "cut_captions": captions and captions.cut,
         "empty_captions": captions and captions.empty,
@@ -57,11 +63,19 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
     lines = [
         f"base      {run.base}, {base.size}x{base.size}, {base.prediction}",
         f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
-        f"training  {arithmetic} of {pictures} pictures = {passes:.3g} passes",
+        f"training  {arithmetic} of {_seen(dataset)} = {passes:.3g} passes",
         *census(dataset),
         *oddities(answer),
     ]
     return answer, "\n".join(lines)
+
+
+def _seen(dataset: Dataset) -> str:
+    """What is seen in a pass."""
+    pictures = len(dataset.examples)
+    if dataset.views == pictures:
+        return f"{pictures} pictures"
+    return f"{dataset.views} ({pictures} pictures, each as often as it is repeated)"
 
 
 @command
@@ -113,15 +127,18 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
         "pictures": len(session.encoded.dataset.examples),
         "encoded": session.encoded.newly_encoded,
         "cut_captions": session.cut_captions,
-        "scaled_down": session.encoded.dataset.scaled,
+        "scaled_down": 0 if session.config.training.buckets else session.encoded.dataset.scaled,
         "unreadable": unreadable(session.unreadable),
+        "class_pictures": session.prior and {"drawn": session.prior.newly_drawn, "kept": session.prior.kept},
     }
     if finished:
         summary = f"done: {total} steps; the trained weights are in {output / 'trained'}"
     else:
         summary = f"stopped after step {step} of {total}; continue with `trainer resume {output}`"
     noted = [f"note      {note}" for note in notes]
-    return answer, "\n".join([summary, *oddities(answer), *noted, *left_out(session.unreadable)])
+    return answer, "\n".join(
+        [summary, *oddities(answer), *class_pictures(answer), *noted, *left_out(session.unreadable)]
+    )
 
 
 def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:

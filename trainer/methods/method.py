@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sorter.plugins import Options, Registry
+from trainer.formats import file_stem
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +22,17 @@ class Batch:
 
     moments: torch.Tensor  # [B, 2C, h, w]: means and log variances of the latents, on the CPU
     captions: tuple[str, ...]
+    masks: torch.Tensor | None = None  # [B, 1, h, w], 0 to 1: what there is to learn; none: all of it
+    cuts: torch.Tensor | None = None  # [B, 4]: whole height and width, and where the cut begins, top and left; pixels
+    prior: Batch | None = None  # as many of the pictures that the method asks for by its `prior`
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Pictures that the base draws before it is trained, and that are trained on beside the dataset's."""
+
+    prompt: str
+    pictures: int
 
 
 class Method(Options):
@@ -52,6 +64,35 @@ class Method(Options):
         """Put what `save` wrote into fresh `parts`, to draw with them. Raises CheckpointError, too, for what is in the
         files and would not arrive."""
         raise NotImplementedError
+
+    def told(self, caption: str) -> str:
+        """The longest text that the network is told of a picture with this caption."""
+        return caption
+
+    def stem(self, run: str) -> str:
+        """What the files are called in a run folder of this name."""
+        return file_stem(run)
+
+    def kept(self, folder: Path) -> dict[str, Any]:
+        """Options that name files in the folder of train.toml, as what is in them: a run goes on with what it began
+        with. Raises ConfigError."""
+        return {}
+
+    @property
+    def prior(self) -> Prior | None:
+        """What the base draws before; None: nothing."""
+        return None
+
+    @property
+    def rounds(self) -> bool:
+        """Whether files hold what was trained in fewer bits; `trained` then gives it so, and pictures drawn with the
+        files differ by that."""
+        return False
+
+    @property
+    def is_lora(self) -> bool:
+        """Whether what comes out is put on top of a base, as `<lora:NAME:1>` in A1111's prompts."""
+        return False
 
     def notes(self, parts: Parts) -> list[str]:
         """Sentences about what comes out that whoever uses it should know; usually none."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from sorter.dataset.buckets import Buckets, Size
+from sorter.buckets import Buckets, Size
 from sorter.dataset.croppers.base import SMALL, Cropper, Pixels, croppers, kept_inside
 from sorter.records import Picture, Render, Verdict
 

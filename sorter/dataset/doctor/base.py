@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 from pydantic import Field
 
-from sorter.dataset.buckets import Fit
+from sorter.buckets import Fit
 from sorter.dataset.doctor import kinds
 from sorter.dataset.doctor.diagnosis import Diagnosis, Example
 from sorter.dataset.doctor.kinds import Kind

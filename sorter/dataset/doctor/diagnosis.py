@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sorter.dataset.buckets import Fit
+from sorter.buckets import Fit
 from sorter.dataset.doctor import kinds
 from sorter.dataset.doctor.kinds import Kind
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
-from sorter.dataset.buckets import Fit
+from sorter.buckets import Fit
 from sorter.dataset.doctor import kinds
 from sorter.dataset.doctor.base import Dataset, Seen, Source, Trainer, trainers
 from sorter.dataset.doctor.diagnosis import Diagnosis

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
-from sorter.dataset.buckets import Buckets, Fit
+from sorter.buckets import Buckets, Fit
 from sorter.dataset.doctor import kinds
 from sorter.dataset.doctor.base import VALIDATION, Dataset, Seen, Source, Trainer, below, trainers
 from sorter.dataset.doctor.diagnosis import Diagnosis

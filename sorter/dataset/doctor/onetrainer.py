@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import ClassVar
 
-from sorter.dataset.buckets import Fit, Size
+from sorter.buckets import Fit, Size
 from sorter.dataset.doctor import kinds
 from sorter.dataset.doctor.base import Dataset, Seen, Source, Trainer, below, trainers
 from sorter.dataset.doctor.diagnosis import Diagnosis

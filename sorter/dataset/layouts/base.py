@@ -19,7 +19,7 @@ AUTHOR = "caption_by"
 """The column that says who wrote a caption: "human", or the captioner, as `Captions.author` says."""
 TRAIN, VALIDATION = "train", "validation"
 """What Hugging Face's datasets call the two parts of a dataset; folders and files are named so."""
-OWN_COLUMNS = {"file_name", "text", "image", "mask", "repeats", AUTHOR}
+OWN_COLUMNS = {"file_name", "text", "image", "mask", "mask_file_name", "repeats", AUTHOR}
 """The columns of a table that are not axes; `image` and `mask` are made by those who read it."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sorter.dataset.layouts.base import TRAIN, VALIDATION, Item, Layout, is_balanced, layouts, parts, row
+from sorter.dataset.layouts.base import TRAIN, VALIDATION, Item, Layout, is_balanced, layouts, masks, parts, row
 from sorter.errors import DatasetError
 from sorter.records import Output, Text
 
@@ -16,15 +16,16 @@ METADATA = "metadata.jsonl"
 
 @layouts.add("imagefolder")
 class ImageFolder(Layout):
-    """Hugging Face's imagefolder: pictures beside a metadata.jsonl: file_name, text, caption_by, a column an axis."""
+    """Hugging Face's imagefolder: pictures and masks, and a metadata.jsonl: file_name, text, caption_by, each axis."""
 
     holds_out: ClassVar[bool] = True
-    has_masks: ClassVar[bool] = False
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
         for place, some, rows in _tables(list(items)):
             for item in some:
                 yield Output(place + item.name, item.render)
+            for stem, mask in masks(some).items():
+                yield Output(f"{place}{_mask(stem)}", mask)
             yield Output(place + METADATA, Text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)))
 
     def read_back(self, folder: Path, items: Iterable[Item]) -> None:
@@ -39,7 +40,15 @@ def _tables(items: list[Item]) -> Iterator[tuple[str, list[Item], list[dict[str,
     train, held_out = parts(items)
     for place, some in ((f"{TRAIN}/" if held_out else "", train), (f"{VALIDATION}/", held_out)):
         if some:
-            yield place, some, [{"file_name": item.name} | row(item, balanced) for item in some]
+            masked = masks(some)
+            # Of `mask_file_name`, the package datasets makes a column "mask" with the pictures.
+            named = [{"mask_file_name": _mask(item.stem)} if item.stem in masked else {} for item in some]
+            rows = [{"file_name": item.name} | row(item, balanced) for item in some]
+            yield place, some, [one | mask for one, mask in zip(rows, named, strict=True)]
+
+
+def _mask(stem: str) -> str:
+    return f"masks/{stem}.png"
 
 
 def _read_back(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -51,7 +60,8 @@ def _read_back(folder: Path, rows: list[dict[str, Any]]) -> None:
         raise _misread(folder, f"it cannot be read: {error}") from None
     if other := [name for name in wanted | there if wanted.get(name) != there.get(name)]:
         raise _misread(folder, f"{len(other)} of its rows are not what was exported, {other[0]} first")
-    if gone := [name for name in wanted if not (folder / name).is_file()]:
+    named = [*wanted, *(row["mask_file_name"] for row in rows if "mask_file_name" in row)]
+    if gone := [name for name in named if not (folder / name).is_file()]:
         raise _misread(folder, f"it names {len(gone)} pictures that are not there, {gone[0]} first")
 
 

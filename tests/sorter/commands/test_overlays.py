@@ -249,11 +249,20 @@ def test_a_picture_that_cannot_be_read_is_counted(
 def test_masks_for_a_trainer_without_them_are_refused(
     sorted_: Any, run_cli: Any, project: Path, dataset: Path, clean: list[Image.Image]
 ) -> None:
+    from sorter.dataset.layouts import Layout, layouts
+
+    class Bare(Layout):
+        has_masks = False
+
     library = sorted_({"a.jpg": clean[0]})
-    code, _, err = run_cli(
-        "export", library, "--to", dataset, "--doubtful", "--overlays", "mask", "--scheme", project / "scheme.toml"
-    )
-    assert code == 2 and "--as imagefolder has no masks; use --overlays cut" in err
+    scheme = ("--scheme", project / "scheme.toml")
+    layouts.add("bare")(Bare)
+    try:
+        how = ("--as", "bare", "--doubtful", "--overlays", "mask", *scheme)
+        code, _, err = run_cli("export", library, "--to", dataset, *how)
+    finally:
+        del layouts._known["bare"]
+    assert code == 2 and "--as bare has no masks; use --overlays cut" in err
     assert not dataset.exists()
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from sorter.dataset.buckets import Buckets
+from sorter.buckets import Buckets
 from sorter.dataset.croppers import croppers, framed
 from sorter.dataset.overlays import Clear
 from sorter.errors import OptionsError

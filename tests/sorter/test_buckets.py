@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sorter.dataset.buckets import Buckets, Fit
+from sorter.buckets import Buckets, Fit
 from sorter.records import Box
 
 
