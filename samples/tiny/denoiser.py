@@ -126,7 +126,8 @@ def _loss(
     with torch.autocast("cpu", torch.bfloat16):
         state = parts.text(parts.ids(captions))[0]
         found = parts.unet(noisy, moments, state).sample
-    return ((found.float() - target).square() * weights).mean()
+    loss: torch.Tensor = ((found.float() - target).square() * weights).mean()
+    return loss
 
 
 def train(

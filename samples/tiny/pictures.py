@@ -42,7 +42,8 @@ class Drawings:
         across = (middles >= left - cell / 2) & (middles <= right + cell / 2)
         down = (middles >= top - cell / 2) & (middles <= bottom + cell / 2)
         weights = 1.0 + 5.0 * (down[:, :, None] & across[:, None, :])
-        return (weights / weights.mean((1, 2), keepdims=True)).astype(np.float32)
+        balanced: np.ndarray = (weights / weights.mean((1, 2), keepdims=True)).astype(np.float32)
+        return balanced
 
 
 def draw_one(seed: int, number: int) -> tuple[np.ndarray, np.ndarray, list[str]]:

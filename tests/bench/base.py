@@ -107,7 +107,7 @@ def prompts() -> Iterator[str]:
 
 def draw_asked(to: Path, base: Path) -> None:
     from trainer.base import read_base
-    from trainer.parts import load_parts
+    from trainer.load import load_parts
     from trainer.sample import sample
 
     asked = list(prompts())
