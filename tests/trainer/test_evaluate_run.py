@@ -63,6 +63,7 @@ def test_checkpoints_and_base_draw_the_same_prompts_once(
         assert [Path(path).is_file() for path in one["pictures"]] == [True] * 4
         assert one["axes"]["direction"]["of"] == 4
         assert one["likeness"]["compared"] == 4
+        assert len(one["losses"]["training"]) == 4
         alone = invoke("evaluate", "--pictures", Path(one["pictures"][0]).parent, "--scheme", project / "scheme.toml",
                        "--json")  # fmt: skip
         pictures = json.loads(alone.stdout)
@@ -74,6 +75,7 @@ def test_checkpoints_and_base_draw_the_same_prompts_once(
     assert len(before) == 12
     assert evaluate() == answer
     assert {path: path.stat().st_mtime_ns for path in (run / "evaluation").rglob("*.png")} == before
+    assert sorted(one["gain"] for one in answer["captions"]) == [one["gain"] for one in answer["captions"]]
     assert evaluate(count=6)["prompts"][:4] == answer["prompts"]
     page = (run / "evaluation.html").read_text(encoding="utf-8")
     assert page.index("<img") < page.index("Asked and seen, step by step</h2>")
@@ -132,6 +134,24 @@ def replace(path: Path, picture: Image.Image) -> None:
         for key, text in before.info.items():
             chunks.add_itxt(key, text)
     picture.save(path, pnginfo=chunks)
+
+
+def test_a_rate_that_is_far_too_high_is_said(
+    tmp_path: Path, run: Path, project: Path, write_config: Callable[..., Path], write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset(tmp_path / "dataset" / "validation", [(f"new{n}.png", "mira, happy, facing left") for n in range(6)])
+    assert invoke("train", write_config("fast", learning_rate=1.0, warmup=0, max_grad_norm=0)).exit_code == 0
+    said = {}
+    for name in ("run", "fast"):
+        found = invoke("evaluate", tmp_path / name, "--scheme", project / "scheme.toml", "--count", 4, "--json")
+        answer = json.loads(found.stdout)
+        assert [len(one["losses"]["held_out"]) for one in answer["models"]] == [6] * 3
+        said[name] = [sign for sign in answer["overtrained"] if "the loss on held-out pictures rose again" in sign]
+    assert not said["run"]
+    assert said["fast"]
+    assert (
+        "overtrained: the loss on held-out pictures rose again" in (tmp_path / "fast" / "evaluation.html").read_text()
+    )
 
 
 def test_steps_gone_back_to_are_drawn_anew(run: Path, evaluate: Callable[..., Any]) -> None:
