@@ -23,6 +23,8 @@ from trainer.evaluate.losses import losses_of, some_of
 
 MOST = 200
 """Pictures that are looked at."""
+FEW = 0.25
+"""The share of all captions that may be wrong."""
 FILE = "captions.json"
 VERSION = "1"
 """Counted up when what is kept would come out otherwise."""
@@ -54,8 +56,9 @@ def by_gain(run: Path, config: Run, dataset: Dataset, model: Model, show: Show) 
 def _gains(run: Path, config: Run, dataset: Dataset, model: Model, show: Show) -> dict[str, float]:
     from trainer.drawing import load_trained
 
-    parts, _ = load_trained(run, model.step)
-    examples = some_of(dataset, MOST)
+    parts, told_of = load_trained(run, model.step)[0], config.build_method(str(run)).told
+    # What is told nothing of its caption has none to be judged.
+    examples = [one for one in some_of(dataset, MOST) if told_of(one.caption) != told_of("")]
     show("comparing captions", 0, 2)
     told = losses_of(parts, config, dataset, examples)
     show("comparing captions", 1, 2)
@@ -72,5 +75,6 @@ def _read(path: Path, key: str) -> dict[str, float] | None:
 
 
 def harmful(found: Sequence[Captioned]) -> list[Captioned]:
-    """Those whose captions make the loss no smaller."""
-    return [one for one in found if one.gain <= 0]
+    """Those whose captions make the loss no smaller; none where that is so of many, since little was learnt then."""
+    none = [one for one in found if one.gain <= 0]
+    return none if len(none) <= FEW * len(found) else []

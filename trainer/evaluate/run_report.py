@@ -11,7 +11,7 @@ from sorter.threads import in_step
 from trainer.evaluate.columns import Column
 from trainer.evaluate.drawing import FULL
 from trainer.evaluate.report import details, href, picture_of, shown_small, write_page
-from trainer.evaluate.run_text import headline, said, signs, table
+from trainer.evaluate.run_text import headline, length, said, signs, table
 from trainer.evaluate.runs import RunJudgement
 
 OPEN = 12
@@ -48,7 +48,7 @@ def _rows(found: RunJudgement, beside: Path) -> list[Section]:
 
     rows = list(in_step(row, numbers))
     crisp = any(isinstance(cell, Shown) and cell.data.startswith("data:image/png") for cell in rows[0])
-    texts = [headline(found) + ". Below each picture: what was asked for and is not seen, and what is seen instead."]
+    texts = [*length(found), "Below each picture: what was asked for and is not seen, and what is seen instead."]
     shown = Section("Same prompt, same seed", texts, head=head, rows=rows[:OPEN], crisp=crisp)
     if len(rows) <= OPEN:
         return [shown]

@@ -30,19 +30,25 @@ def too_many(found: RunJudgement) -> int:
     return max(0, found.last.model.step - found.best.model.step)
 
 
-def said(found: RunJudgement) -> list[str]:
-    """What a person should know, the most important first."""
-    best, last, base = found.best, found.last, found.base
+def length(found: RunJudgement) -> list[str]:
+    """Whether it was trained for too long, or too fast."""
+    best, last = found.best.model, found.last
     lines = [f"overtrained: {sign}" for sign in found.overtrained]
     if steps := too_many(found):
         how = f"{last.model} has {last.adherence:.0%}"
-        lines.append(f"{steps} steps too many: what came after {best.model} is no better; {how}")
+        lines.append(f"{steps} steps too many: what came after {best} is no better; {how}")
+    return lines
+
+
+def said(found: RunJudgement) -> list[str]:
+    """What a person should know, the most important first."""
+    best, base, lines = found.best, found.base, length(found)
     if best.made.mean.interval[0] <= base.adherence:
         lines.append(
             f"it cannot be told from the base, which has {base.adherence:.0%}, by so few pictures; more: --count"
         )
-    if found.config.training.steps > found.last.model.step:
-        lines.append(f"the run stands at step {found.last.model.step} of {found.config.training.steps}")
+    if (step := found.last.model.step) < (steps := found.config.training.steps):
+        lines.append(f"the run stands at step {step} of {steps}")
     copies = best.like.copies if best.like else []
     if copies:
         lines.append(f"{len(copies)} pictures of {best.model} are as like a training picture as copies are")

@@ -108,10 +108,21 @@ def evaluate_run(run: Path, scheme: Path, library: Path | None, wish: Wish, show
     trial = try_out(job, known, tuple(first.axes), lens_of(config.base, first.usual_size), show) if known else None
     judged = {model: judge(run / FOLDER, trial.job if trial else job, show, paths) for model, paths in drawn.items()}
     likes = _likes(drawn, training or known, new, trial, show)
-    losses = all_losses(run, config, dataset, held_out, of, show) if dataset else {}
-    columns = [Column(one, drawn[one], judged[one], likes.get(one), losses.get(one)) for one in of]
+    columns = [Column(one, drawn[one], judged[one], likes.get(one)) for one in of]
     found = RunJudgement(run, config, trial.job if trial else job, asked, columns, trial, notes)
-    return replace(found, captions=by_gain(run, config, dataset, found.last.model, show)) if dataset else found
+    return _with_losses(found, dataset, held_out, show) if dataset else found
+
+
+def _with_losses(found: RunJudgement, dataset: Dataset, held_out: Dataset | None, show: Show) -> RunJudgement:
+    """With the losses of each model, and what captions are worth; where they cannot be computed, that is said."""
+    of = [one.model for one in found.columns]
+    try:
+        losses = all_losses(found.run, found.config, dataset, held_out, of, show)
+        captions = by_gain(found.run, found.config, dataset, found.last.model, show)
+    except DatasetError as error:
+        return replace(found, notes=[*found.notes, f"losses are not compared: {error}"])
+    columns = [replace(one, losses=losses.get(one.model)) for one in found.columns]
+    return replace(found, columns=columns, captions=captions)
 
 
 def _datasets(config: Run) -> tuple[Dataset | None, Dataset | None, list[str]]:

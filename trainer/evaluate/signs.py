@@ -27,7 +27,9 @@ def difference(one: Mapping[K, float], other: Mapping[K, float]) -> tuple[float,
 def overtrained(columns: Sequence[Column]) -> list[str]:
     """Why the last of these models, of which the first is the base, is overtrained; nothing where it is not."""
     *before, last = columns
-    return [sign for sign in (_by_loss(before, last), _by_adherence(before[1:], last), *_by_looks(last)) if sign]
+    return [
+        sign for sign in (_by_loss(before, last), _by_adherence(before[1:], last), *_by_looks(before[0], last)) if sign
+    ]
 
 
 def _by_loss(before: Sequence[Column], last: Column) -> str:
@@ -56,8 +58,11 @@ def _by_adherence(before: Sequence[Column], last: Column) -> str:
     )
 
 
-def _by_looks(last: Column) -> list[str]:
-    return [f"{last.model}: {sign}" for sign in last.like.strong()] if last.like else []
+def _by_looks(base: Column, last: Column) -> list[str]:
+    """Contrast and saturation far above those of real pictures, which the base did not have."""
+    if last.like is None or base.like is None:
+        return []
+    return [f"{last.model}: {sign}" for sign in last.like.strong() if not base.like.strong()]
 
 
 def _mean(values: Mapping[str, float]) -> float:
