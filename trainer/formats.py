@@ -46,10 +46,15 @@ def kohya_name(full: str) -> tuple[str, str]:
     """A trained matrix's name -> its module's name and its own in the file."""
     part, _, rest = full.partition(".")
     module, matrix, weight = rest.rsplit(".", 2)
+    return module_name(part, module), f"{MATRICES[matrix]}.{weight}"
+
+
+def module_name(part: str, module: str) -> str:
+    """The name in the file of a module of "unet" or "text_encoder"."""
     # Up to version 4 of transformers, and in all other tools, the text model is a part of the encoder.
     if part == "text_encoder" and not module.startswith("text_model."):
         module = f"text_model.{module}"
-    return f"{PREFIXES[part]}_{module.replace('.', '_')}", f"{MATRICES[matrix]}.{weight}"
+    return f"{PREFIXES[part]}_{module.replace('.', '_')}"
 
 
 def unknown_to_kohya(unet: Any) -> list[str]:

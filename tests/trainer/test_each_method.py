@@ -30,6 +30,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "dreambooth": {
         "use": "dreambooth", "instance_prompt": "ox q", "class_prompt": "q", "class_pictures": 5, "lora": {"rank": 4}
     },
+    "lycoris": {"use": "lycoris", "kind": "loha", "rank": 4, "rank_dropout": 0.2, "text_encoder": True},
     "full": {"use": "full"},
     "full with text": {"use": "full", "text_encoder": True, "save_as": "fp32"},
 }  # fmt: skip
@@ -177,6 +178,6 @@ def pixels(path: Path) -> Any:
         return np.asarray(picture, int)
 
 
-LEARNT = {"lora": 0.95, "dreambooth": 0.95, "inversion": 0.9995, "full": 0.8, "full with text": 0.8}
+LEARNT = {"lora": 0.95, "lycoris": 0.9, "dreambooth": 0.95, "inversion": 0.9995, "full": 0.8, "full with text": 0.8}
 """The share of the loss of one picture that may be left. Networks that were never trained hardly heed a text."""
 PROMPTS = {"inversion": "(miratok:1.2) sad"}
