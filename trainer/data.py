@@ -48,6 +48,7 @@ def _batch(encoded: Encoded, training: Training, chosen: Sequence[int], view: in
             for number, example in enumerate(examples, view)
         ),
         masks=_masks([encoded.masks[index] for index in chosen], moments),
+        cuts=torch.tensor([example.cut for example in examples]),
     )
 
 

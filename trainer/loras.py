@@ -13,8 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from trainer.errors import LoraError
+from trainer.load import loading
 from trainer.lycoris_modules import attach, modules_in
-from trainer.parts import Parts, loading
+from trainer.parts import Parts
 from trainer.sample import pipeline
 
 DOWN = re.compile(r"[._]lora_down\.weight$|\.lora_A(?:\.\w+)?\.weight$|[._]lora\.down\.weight$")
@@ -50,8 +51,9 @@ def add_loras(parts: Parts, files: Sequence[LoraFile]) -> None:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise LoraError(f"{twice}: is the name of two LoRA files; call one of them otherwise")
     pipe = pipeline(parts)
-    networks = (parts.unet, parts.text_encoder)
-    trained = list(dict.fromkeys(name for network in networks for name in getattr(network, "peft_config", {})))
+    trained = list(
+        dict.fromkeys(name for network in parts.networks.values() for name in getattr(network, "peft_config", {}))
+    )
     added: dict[str, float] = {}
     for number, file in enumerate(files):
         names = _names(file.path)
@@ -72,7 +74,7 @@ def check_prompt(prompt: str) -> None:
 
 def _add_lycoris(parts: Parts, file: LoraFile) -> None:
     tensors = load_file(file.path)
-    said = f"{file.path}: does not fit the base {parts.base.folder}"
+    said = f"{file.path}: does not fit the base {parts.base.path}"
     try:
         arrived = attach(parts, tensors, file.weight)
     except (ValueError, LookupError, TypeError, AttributeError, RuntimeError) as error:
@@ -90,16 +92,16 @@ def _add(pipe: Any, parts: Parts, path: Path, adapter: str, names: Sequence[str]
         with loading():
             pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=adapter, local_files_only=True)
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, AttributeError, SafetensorError) as error:
-        raise LoraError(f"{path}: does not fit the base {parts.base.folder}: {_why(error)}") from None
+        raise LoraError(f"{path}: does not fit the base {parts.base.path}: {_why(error)}") from None
     arrived = sum(
         ".lora_A." in name
-        for network in (parts.unet, parts.text_encoder)
+        for network in parts.networks.values()
         if adapter in getattr(network, "peft_config", {})
         for name in get_peft_model_state_dict(network, adapter_name=adapter, save_embedding_layers=False)
     )
     if arrived < len(modules):
         raise LoraError(
-            f"{path}: does not fit the base {parts.base.folder}: {arrived} of its {len(modules)} modules could be"
+            f"{path}: does not fit the base {parts.base.path}: {arrived} of its {len(modules)} modules could be"
             f" loaded; the first is {modules[0]}; take a LoRA that was made for this kind of base"
         )
 

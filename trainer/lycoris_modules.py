@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sorter.errors import MissingExtra
-from trainer.formats import PREFIXES, module_name
+from trainer.formats import module_name
 
 if TYPE_CHECKING:
     import torch
@@ -33,25 +33,26 @@ def lycoris() -> Any:
 class Place(NamedTuple):
     """A layer, below any LoRA, and where it is."""
 
-    part: str  # "unet" or "text_encoder"
+    part: str  # the network's folder
     name: str  # in that network
     layer: Any
 
 
 def places(parts: Parts) -> dict[str, Place]:
-    """Every module of the two networks by its name in a file."""
-    return {
-        module_name(part, name): Place(part, name, getattr(module, "base_layer", module))
-        for part in PREFIXES
-        for name, module in getattr(parts, part).named_modules()
-        if name and ".base_layer" not in name
-    }
+    """Every layer with weights, of all networks that a LoRA may change, by its name in a file."""
+    found = {}
+    for part in parts.base.family.lora_prefixes:
+        for name, module in parts.networks[part].named_modules():
+            layer = getattr(module, "base_layer", module)
+            is_own = not {"base_layer", "lora_A", "lora_B", "lycoris"} & set(name.split("."))
+            if is_own and getattr(layer, "weight", None) is not None:
+                found[module_name(part, name, parts)] = Place(part, name, layer)
+    return found
 
 
 def kept(parts: Parts) -> dict[str, Any]:
     """What is held in each network that has any, by the network's name: modules by their names in a file."""
-    networks = {part: getattr(parts, part) for part in PREFIXES}
-    return {part: network.lycoris for part, network in networks.items() if hasattr(network, "lycoris")}
+    return {part: network.lycoris for part, network in parts.networks.items() if hasattr(network, "lycoris")}
 
 
 def modules_in(names: Iterable[str]) -> list[str]:
@@ -83,7 +84,7 @@ def add(parts: Parts, place: Place, module: Any, keep: bool = True) -> None:
     if tuple(module.get_weight(module.shape).shape) != tuple(place.layer.weight.shape):
         raise RuntimeError(f"{module.lora_name} is of another shape than the layer")
     module.to(parts.device).apply_to()
-    network = getattr(parts, place.part)
+    network = parts.networks[place.part]
     if keep:
         if not hasattr(network, "lycoris"):
             network.lycoris = torch.nn.ModuleDict()

@@ -17,11 +17,12 @@ import trainer
 from tests.trainer.test_formats import a1111_key, comfy_keys, compvis_modules, full_depth
 from trainer.base import read_base
 from trainer.errors import CheckpointError, ConfigError, LoraError
+from trainer.load import load_parts
 from trainer.loras import LoraFile, add_loras
 from trainer.lycoris_modules import lycoris
 from trainer.methods import Lora, Lycoris
 from trainer.methods.targets import PRESETS, chosen
-from trainer.parts import Parts, load_parts
+from trainer.parts import Parts
 from trainer.readback import answer, read_back
 
 WriteConfig = Callable[..., Path]

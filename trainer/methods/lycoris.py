@@ -38,7 +38,8 @@ class Lycoris(Method):
         """Add a module to each target; one of its matrices is zero, so that the base is unchanged at first."""
         package = lycoris()
         make = {"loha": package.LohaModule, "lokr": package.LokrModule}[self.kind]
-        wanted = {"unet": ends.chosen(self.targets, parts.unet), "text_encoder": ends.TEXT if self.text_encoder else ()}
+        wanted = {"unet": ends.chosen(self.targets, parts.unet)}
+        wanted |= dict.fromkeys(parts.text_encoders, ends.TEXT if self.text_encoder else ())
         options = {"rank_dropout": self.rank_dropout, "factor": self.factor}
         for name, place in places(parts).items():
             if f".{place.name}".endswith(tuple(f".{end}" for end in wanted[place.part])):
@@ -49,7 +50,7 @@ class Lycoris(Method):
                 add(parts, place, module)
         parameters: dict[str, torch.nn.Parameter] = {}
         for part, modules in kept(parts).items():
-            getattr(parts, part).train()  # or dropout would do nothing
+            parts.networks[part].train()  # or dropout would do nothing
             parameters |= {f"{part}.{name}": parameter for name, parameter in modules.named_parameters()}
         return parameters
 
