@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from trainer.methods import METHODS, Method
     from trainer.parts import Parts, load_parts
     from trainer.recipe import Drawn
-    from trainer.record import read_losses
+    from trainer.record import read_losses, read_validation
     from trainer.run import resume, start
     from trainer.sample import pipeline
     from trainer.samplers import SAMPLERS
@@ -33,7 +33,7 @@ _HOMES = {
     "methods": ("METHODS", "Method"),
     "parts": ("Parts", "load_parts"),
     "recipe": ("Drawn",),
-    "record": ("read_losses",),
+    "record": ("read_losses", "read_validation"),
     "run": ("resume", "start"),
     "sample": ("pipeline",),
     "samplers": ("SAMPLERS",),
@@ -60,6 +60,7 @@ __all__ = [
     "read_dataset",
     "read_losses",
     "read_run",
+    "read_validation",
     "resume",
     "start",
 ]

@@ -17,7 +17,7 @@ from trainer.methods import Batch
 def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list[Batch]]:
     """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end."""
     examples, size = encoded.dataset.examples, training.batch_size
-    sizes, repeats = ([getattr(example, key) for example in examples] for key in ("size", "repeats"))
+    sizes, repeats = [example.size for example in examples], [example.repeats for example in examples]
     order = enumerate(batch_order(sizes, size, training.seed, repeats))
     remaining = islice(order, after * training.accumulate, None)
     while True:
@@ -27,17 +27,19 @@ def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list
 
 
 def _batch(encoded: Encoded, training: Training, chosen: Sequence[int], view: int) -> Batch:
-    """The pictures of these numbers; `view` is how many were seen before them."""
+    """The pictures of these numbers, their captions varied; `view` is how many were seen before them."""
     examples = [encoded.dataset.examples[index] for index in chosen]
-    moments = torch.stack([encoded.moments[index] for index in chosen])
-    return Batch(
-        moments,
-        tuple(
-            vary_caption(example.caption, training, number, example.other_captions)
-            for number, example in enumerate(examples, view)
-        ),
-        masks=_masks([encoded.masks[index] for index in chosen], moments),
+    captions = (
+        vary_caption(example.caption, training, number, example.other_captions)
+        for number, example in enumerate(examples, view)
     )
+    return make_batch(encoded, chosen, tuple(captions))
+
+
+def make_batch(encoded: Encoded, chosen: Sequence[int], captions: tuple[str, ...]) -> Batch:
+    """The pictures of these numbers, all of one size, with a caption each."""
+    moments = torch.stack([encoded.moments[index] for index in chosen])
+    return Batch(moments, captions, masks=_masks([encoded.masks[index] for index in chosen], moments))
 
 
 def _masks(masks: Sequence[torch.Tensor | None], like: torch.Tensor) -> torch.Tensor | None:
