@@ -190,7 +190,7 @@ class Run(Options):
             old, new = (one if isinstance(one, dict) else one.model_dump() for one in (mine, theirs))
             # Of previews, an older version had other defaults: only what is written counts.
             keys = dict.fromkeys(other.preview.model_fields_set if table == "preview" else [*old, *new])
-            found += [f"{table}.{key}" for key in keys if old.get(key) != new.get(key)]
+            found += [f"{table}.{key}" for key in keys if _differ(old.get(key), new.get(key))]
         return [name for name in found if name != "training.steps"]
 
     def _with_paths(self, change: Any) -> Run:
@@ -198,10 +198,11 @@ class Run(Options):
         return self.model_copy(update={name: change(path) for name, path in paths.items() if path is not None})
 
 
-def read_config(path: Path) -> Run:
+def read_config(path: Path, with_files: bool = True) -> Run:
     """Read and check a train.toml, the method's options included; relative paths are taken from its folder.
 
-    Raises ConfigError: one sentence with the file, the key and the nearest right name.
+    with_files: files that the method's options name are read, too. Raises ConfigError: one sentence with the file,
+    the key and the nearest right name.
     """
     try:
         values = read_toml(path, ConfigError)
@@ -211,7 +212,9 @@ def read_config(path: Path) -> Run:
         if isinstance(values.get(key), str) and is_garbled(values[key]):
             raise ConfigError(f"{path}: {key} = {values[key]!r}: {BACKSLASHES}")
     run = read_options(Run, values, str(path), ConfigError).against(path.parent)
-    run.build_method(str(path))
+    method = run.build_method(str(path))
+    if with_files:
+        run = run.model_copy(update={"method": {**run.method, **method.kept(path.parent)}})
     return run
 
 
@@ -235,6 +238,11 @@ def read_run(folder: Path) -> Run:
     run = read_options(Run, values, str(path), ConfigError).against(folder)
     run.build_method(str(path))
     return run
+
+
+def _differ(begun: object, written: object) -> bool:
+    """Lines that a file gave cannot be compared with its name, which may mean nothing in a run folder."""
+    return begun != written and not (isinstance(begun, list) and isinstance(written, str))
 
 
 def _relative(path: Path, start: Path) -> Path:

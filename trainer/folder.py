@@ -71,7 +71,7 @@ def say_differences(folder: Path, config: Run) -> None:
     """RUN/train.toml is a copy; who has edited it is told that the run goes by what it was started with."""
     path = folder / "train.toml"
     try:
-        edited = read_config(path) if path.exists() else None
+        edited = read_config(path, with_files=False) if path.exists() else None
     except ConfigError as error:
         warnings.warn(f"{error}; the run goes on as it was started", LoaderWarning, stacklevel=2)
         return

@@ -15,6 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from trainer.base import Base
 from trainer.errors import BaseModelError, ConfigError, LoaderWarning
+from trainer.words import spelt
 
 untyped: Any = diffusers  # its annotations leave out most of what its classes have
 
@@ -89,7 +90,12 @@ class Parts:
 
     def too_long(self, captions: Sequence[str]) -> int:
         """How many captions have more tokens than the text encoder reads, so that their end is not seen."""
-        return sum(len(ids) > self.tokenizer.model_max_length for ids in self.tokenizer(list(captions)).input_ids)
+        return sum(
+            len(ids) > self.tokenizer.model_max_length for ids in self.tokenizer(self._spelt(captions)).input_ids
+        )
+
+    def _spelt(self, captions: Sequence[str]) -> list[str]:
+        return [spelt(self.tokenizer, caption) for caption in captions]
 
     @torch.no_grad()
     def _encode_frozen(self, captions: Sequence[str]) -> torch.Tensor:
@@ -98,7 +104,7 @@ class Parts:
     def _encode(self, captions: Sequence[str]) -> torch.Tensor:
         length = self.tokenizer.model_max_length
         ids = self.tokenizer(
-            list(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
+            self._spelt(captions), padding="max_length", truncation=True, max_length=length, return_tensors="pt"
         ).input_ids
         return self.encode_ids(ids, self.clip_skip)
 

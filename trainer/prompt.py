@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trainer.words import spelt
+
 if TYPE_CHECKING:
     import torch
 
@@ -73,7 +75,7 @@ def pieces(tokenizer: Any, words: Sequence[Words]) -> list[list[Token]]:
         for number, text in enumerate(BREAK.split(part.text)):
             if number:
                 found.append([])
-            for token in tokenizer(text, add_special_tokens=False).input_ids:
+            for token in tokenizer(spelt(tokenizer, text), add_special_tokens=False).input_ids:
                 if len(found[-1]) == room:
                     found.append([] if token == comma else _taken_from(found[-1], comma))
                 found[-1].append((token, part.weight))
@@ -82,7 +84,7 @@ def pieces(tokenizer: Any, words: Sequence[Words]) -> list[list[Token]]:
 
 def whole(tokenizer: Any, text: str) -> list[Token]:
     """The tokens of a text in which brackets are words, cut where the text encoder stops reading."""
-    ids = tokenizer(text, add_special_tokens=False).input_ids
+    ids = tokenizer(spelt(tokenizer, text), add_special_tokens=False).input_ids
     return [(token, 1.0) for token in ids[: tokenizer.model_max_length - 2]]
 
 

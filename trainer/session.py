@@ -15,7 +15,6 @@ from trainer.data import steps
 from trainer.dataset import Unreadable
 from trainer.drawing import draw
 from trainer.errors import Diverged, TrainingError
-from trainer.formats import file_stem
 from trainer.header import run_header
 from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
@@ -97,7 +96,7 @@ class Session:
     @property
     def name(self) -> str:
         """What the run's files are called."""
-        return file_stem(self.config.output.name)
+        return self.method.stem(self.config.output.name)
 
     def _save(self) -> None:
         def save_trained(folder: Path) -> None:

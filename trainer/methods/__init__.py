@@ -6,7 +6,8 @@ Importing this reads options only; torch comes in when a method is prepared.
 from __future__ import annotations
 
 from trainer.methods.full import Full
+from trainer.methods.inversion import Inversion
 from trainer.methods.lora import Lora
 from trainer.methods.method import METHODS, Batch, Method
 
-__all__ = ["METHODS", "Batch", "Full", "Lora", "Method"]
+__all__ = ["METHODS", "Batch", "Full", "Inversion", "Lora", "Method"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sorter.plugins import Options, Registry
+from trainer.formats import file_stem
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,15 @@ class Method(Options):
         """Put what `save` wrote into fresh `parts`, to draw with them. Raises CheckpointError, too, for what is in the
         files and would not arrive."""
         raise NotImplementedError
+
+    def stem(self, run: str) -> str:
+        """What the files are called in a run folder of this name."""
+        return file_stem(run)
+
+    def kept(self, folder: Path) -> dict[str, Any]:
+        """Options that name files in the folder of train.toml, as what is in them: a run goes on with what it began
+        with. Raises ConfigError."""
+        return {}
 
     @property
     def rounds(self) -> bool:

@@ -1,0 +1,196 @@
+"""Textual inversion: a word of one's own, and nothing else (Gal et al. 2022, arXiv:2208.01618)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from sorter.errors import first_line
+from sorter.files import read_file
+from trainer.errors import CheckpointError, ConfigError
+from trainer.formats import SUFFIX, find_file
+from trainer.methods.method import METHODS, Batch, Method
+from trainer.words import names_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from trainer.parts import Parts
+
+TEMPLATES = {
+    "subject": (
+        "[name], [filewords]",
+        "a picture of [name], [filewords]",
+        "an image of [name], [filewords]",
+        "a picture that shows [name], [filewords]",
+        "this is [name], [filewords]",
+    ),
+    "style": (
+        "[filewords], in the style of [name]",
+        "a picture in the style of [name], [filewords]",
+        "a drawing in the style of [name], [filewords]",
+        "[filewords], as [name] draws it",
+    ),
+}
+TENSOR = "emb_params"
+"""What sd-scripts calls the one tensor of the file; A1111, Forge, ComfyUI and diffusers take any name."""
+
+
+@METHODS.add("inversion")
+class Inversion(Method):
+    """Textual inversion: teaches a new word, whose file of some kB A1111 calls an embedding; rate 5e-3."""
+
+    token: str  # the new word: small letters, digits, "-" and "_"; also the file's name, by which A1111 calls it
+    vectors: Annotated[int, Field(gt=0)] = 4  # tokens that the word counts as in a prompt
+    initial_text: str = ""  # words that it starts from, of at most so many tokens; none: from the average word
+    templates: str | tuple[str, ...] = "subject"  # or "style", a text file, or lines; [filewords] is the caption
+
+    def prepare(self, parts: Parts) -> dict[str, torch.nn.Parameter]:
+        """Add the word's tokens behind the tokenizer's, and rows for them beside the text encoder's table."""
+        import torch
+
+        from trainer.methods.learnt_rows import LearntRows
+
+        self._check(parts)
+        table = parts.text_encoder.get_input_embeddings()
+        rows = torch.nn.Parameter(self._first_rows(parts.tokenizer, table.weight.detach()))
+        names = names_of(self.token, self.vectors)
+        parts.tokenizer.add_tokens(names)
+        first = parts.tokenizer.convert_tokens_to_ids(self.token)
+        parts.text_encoder.set_input_embeddings(LearntRows(table, rows, first))
+        return {f"text_encoder.{self.token}": rows}
+
+    def loss(self, parts: Parts, batch: Batch, generator: torch.Generator) -> torch.Tensor:
+        """The denoising loss of the pictures under a line of the templates each."""
+        import torch
+
+        from trainer.methods.denoise import denoising_loss
+
+        lines = self.lines()
+        chosen = torch.randint(len(lines), (len(batch.captions),), generator=generator).tolist()
+        texts = [
+            filled(lines[number], self.token, caption) for number, caption in zip(chosen, batch.captions, strict=True)
+        ]
+        return denoising_loss(parts, batch, parts.encode_text(texts, train=True), generator)
+
+    def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
+        """{"text_encoder.TOKEN": [vectors, width]}."""
+        from trainer.methods.learnt_rows import LearntRows
+
+        table = parts.text_encoder.get_input_embeddings()
+        if isinstance(table, LearntRows):
+            return {f"text_encoder.{self.token}": table.rows.detach()}
+        ids = parts.tokenizer.convert_tokens_to_ids(names_of(self.token, self.vectors))
+        return {f"text_encoder.{self.token}": table.weight.detach()[ids]}
+
+    def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
+        """Write NAME.safetensors, which A1111, Forge, ComfyUI and diffusers read as an embedding."""
+        from safetensors.torch import save_file
+
+        (rows,) = self.trained(parts).values()
+        legal = {key: value.encode(errors="replace").decode() for key, value in about.items()}
+        save_file({TENSOR: rows.float().cpu().contiguous()}, folder / f"{name}{SUFFIX}", legal)
+
+    def load(self, parts: Parts, folder: Path) -> None:
+        """Load the file as its users will, with diffusers."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from trainer.parts import loading
+        from trainer.sample import pipeline
+
+        path = find_file(folder)
+        try:
+            (rows,) = load_file(path).values()
+            with loading():
+                pipeline(parts).load_textual_inversion(str(path), token=self.token, local_files_only=True)
+        except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(f"{path}: cannot be loaded: {first_line(error)}") from None
+        if len(rows) != self.vectors:
+            raise CheckpointError(
+                f"{path}: cannot be loaded: it holds {len(rows)} vectors, and {self.vectors} were trained"
+            )
+
+    def stem(self, run: str) -> str:
+        """The word, by which A1111, Forge and ComfyUI call the file."""
+        return self.token
+
+    def kept(self, folder: Path) -> dict[str, Any]:
+        """The lines of the templates' file."""
+        if isinstance(self.templates, str) and self.templates not in TEMPLATES:
+            return {"templates": list(_lines_of(folder / self.templates))}
+        return {}
+
+    def notes(self, parts: Parts) -> list[str]:
+        """How it is called."""
+        return [f"write {self.token} in the prompts of A1111 and Forge, embedding:{self.token} in those of ComfyUI"]
+
+    def lines(self) -> tuple[str, ...]:
+        """The templates. Raises ConfigError where one does not name the word."""
+        if isinstance(self.templates, str):
+            found = TEMPLATES.get(self.templates) or _lines_of(Path(self.templates))
+        else:
+            found = self.templates
+        if not found:
+            raise ConfigError('[method] templates: there is no line in them; write some such as "a picture of [name]"')
+        if lacking := next((line for line in found if "[name]" not in line), None):
+            raise ConfigError(f'[method] templates: "{lacking}" has no [name] in it, where the word is to stand')
+        return found
+
+    def _check(self, parts: Parts) -> None:
+        self.lines()
+        token, tokenizer = self.token, parts.tokenizer
+        if not re.fullmatch(r"[\w-]+", token) or token != token.lower():
+            raise ConfigError(f'[method] token "{token}": is one word of small letters, digits, "-" and "_"')
+        known = tokenizer.get_vocab()
+        if token in known or f"{token}</w>" in known:
+            raise ConfigError(
+                f'[method] token "{token}": is a word that the base knows already, and would lose its meaning; take'
+                f' one that is none, such as "{token}-tok"'
+            )
+        room = tokenizer.model_max_length - 2
+        if self.vectors > room:
+            raise ConfigError(f"[method] vectors {self.vectors}: the text encoder reads {room} tokens of a text")
+        ids = self._initial(tokenizer)
+        if len(ids) > self.vectors:
+            raise ConfigError(
+                f'[method] initial_text "{self.initial_text}": has {len(ids)} tokens, and vectors is'
+                f" {self.vectors}: set vectors to {len(ids)} or more, or shorten the text"
+            )
+
+    def _initial(self, tokenizer: Any) -> list[int]:
+        ids: list[int] = tokenizer(self.initial_text, add_special_tokens=False).input_ids if self.initial_text else []
+        return ids
+
+    def _first_rows(self, tokenizer: Any, table: torch.Tensor) -> torch.Tensor:
+        """[vectors, width]: the rows of the initial text, the first ones repeated where it is shorter than the vectors;
+        without a text, numbers of the mean and the spread of all rows, drawn from torch's global generator."""
+        import torch
+
+        if ids := self._initial(tokenizer):
+            return table[[ids[number * len(ids) // self.vectors] for number in range(self.vectors)]].clone()
+        drawn = torch.randn(self.vectors, table.shape[1]).to(table.device)
+        return table.mean(dim=0) + table.std(dim=0) * drawn
+
+
+def filled(template: str, name: str, caption: str) -> str:
+    """The template with the word and the caption in it; an empty caption leaves no comma behind."""
+    text = template.replace("[name]", name).replace("[filewords]", caption)
+    return ", ".join(part for piece in text.split(",") if (part := piece.strip()))
+
+
+def _lines_of(path: Path) -> tuple[str, ...]:
+    try:
+        text = read_file(path).decode("utf-8-sig")
+    except OSError as error:
+        known = " or ".join(f'"{name}"' for name in TEMPLATES)
+        raise ConfigError(
+            f"[method] templates: {path}: cannot be read: {error.strerror}; they are {known}, lines, or a text file"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"[method] templates: {path}: is not UTF-8") from None
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
