@@ -160,6 +160,11 @@ def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str,
             f"{checkpoint}: was trained with other repeats, masks or further captions than the dataset has now;"
             " put them back as they were, or start a new run"
         )
+    if about.get("class", "") != fingerprints.get("class", ""):
+        raise CheckpointError(
+            f"{checkpoint}: was trained beside other pictures of the class than there are now; put them back as they"
+            " were, or start a new run"
+        )
     for name in ("base", "dataset"):
         if about.get(name) == fingerprints[name]:
             continue

@@ -80,6 +80,10 @@ class Training(Options):
             raise ValueError("enlarge = true does nothing without buckets = true")
         return self
 
+    def as_written(self) -> Training:
+        """The same with captions that are not varied."""
+        return self.model_copy(update={"caption_dropout": 0.0, "shuffle_tags": False, "tag_dropout": 0.0})
+
     @property
     def reading(self) -> Reading:
         """How the dataset is read."""

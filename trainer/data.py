@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count, islice
 
 import torch
@@ -14,16 +15,26 @@ from trainer.latents import Encoded
 from trainer.methods import Batch
 
 
-def steps(encoded: Encoded, training: Training, after: int = 0) -> Iterator[list[Batch]]:
-    """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end."""
+def steps(encoded: Encoded, training: Training, after: int = 0, prior: Encoded | None = None) -> Iterator[list[Batch]]:
+    """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end.
+
+    prior: pictures of which each batch has as many beside its own, under their captions as they are.
+    """
+    batches = _batches(encoded, training, after * training.accumulate)
+    if prior is not None:
+        beside = _batches(prior, training.as_written(), after * training.accumulate)
+        batches = (replace(batch, prior=other) for batch, other in zip(batches, beside, strict=True))
+    while True:
+        yield list(islice(batches, training.accumulate))
+
+
+def _batches(encoded: Encoded, training: Training, after: int) -> Iterator[Batch]:
+    """Those behind the first `after`, without end."""
     examples, size = encoded.dataset.examples, training.batch_size
     sizes, repeats = [example.size for example in examples], [example.repeats for example in examples]
     order = enumerate(batch_order(sizes, size, training.seed, repeats))
-    remaining = islice(order, after * training.accumulate, None)
-    while True:
-        yield [
-            _batch(encoded, training, batch, number * size) for number, batch in islice(remaining, training.accumulate)
-        ]
+    for number, chosen in islice(order, after, None):
+        yield _batch(encoded, training, chosen, number * size)
 
 
 def _batch(encoded: Encoded, training: Training, chosen: Sequence[int], view: int) -> Batch:

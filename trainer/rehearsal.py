@@ -39,9 +39,10 @@ def rehearse(config: Run, base: Base, dataset: Dataset) -> Captions:
     scheduler(parts, config.preview.sampler)
     _check_unet(base, parts)
     load_frozen(base)
-    config.build_method().prepare(parts)
+    method = config.build_method()
+    method.prepare(parts)
     captions = [caption for example in dataset.examples for caption in example.captions]
-    return Captions(parts.too_long(captions), sum(not caption.strip() for caption in captions))
+    return Captions(parts.too_long(list(map(method.told, captions))), sum(not caption.strip() for caption in captions))
 
 
 def _check_unet(base: Base, parts: Parts) -> None:

@@ -32,6 +32,7 @@ from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
 from trainer.parts import check_fit, load_parts, skeleton
+from trainer.prior import class_pictures
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 from trainer.session import Session
@@ -119,6 +120,8 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         clip_skip=training.clip_skip,
     )
     method = config.build_method()
+    wanted = method.prior
+    prior = class_pictures(parts, wanted, config.preview, config.latents, on_progress) if wanted else None
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
     data = encoded.dataset
@@ -128,6 +131,7 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "pictures": data.pictures(),
         "scales": data.scales(),
         "seen": data.seen(),
+        "class": prior.fingerprint if prior else "",
     }
     judged = encode(parts, held_out, config.latents) if held_out and held_out.examples else None
-    return Session(config, method, parts, encoded, state, fingerprints, judged)
+    return Session(config, method, parts, encoded, state, fingerprints, prior, judged)

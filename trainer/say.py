@@ -32,6 +32,12 @@ def census(dataset: Dataset) -> list[str]:
     return [f"pictures  {sizes}", *left_out(dataset.unreadable)]
 
 
+def class_pictures(answer: dict[str, Any]) -> list[str]:
+    """How many pictures of the class there are, for a method that asks for them."""
+    made = answer["class_pictures"]
+    return [f"class     {made['drawn']} pictures drawn by the base, {made['kept']} there before"] if made else []
+
+
 def left_out(unreadable: tuple[Unreadable, ...]) -> list[str]:
     """The pictures that are left out, each with its reason."""
     if not unreadable:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from sorter.files import whole_folder
 from trainer.checkpoint import checkpoints, save_checkpoint, step_of
 from trainer.config import Run
@@ -20,6 +22,7 @@ from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
 from trainer.methods import Method
 from trainer.parts import Parts
+from trainer.prior import ClassPictures
 from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
 from trainer.record import Record, best_step, read_validation
@@ -36,6 +39,7 @@ class Session:
     encoded: Encoded
     state: State
     fingerprints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
+    prior: ClassPictures | None = None
     held_out: Encoded | None = None  # pictures that are not trained on, where the dataset has such
 
     @property
@@ -46,7 +50,8 @@ class Session:
     @property
     def cut_captions(self) -> int:
         """How many captions are longer than the text encoder reads, so that their end is not learnt."""
-        return self.parts.too_long([one for example in self.encoded.dataset.examples for one in example.captions])
+        captions = [one for example in self.encoded.dataset.examples for one in example.captions]
+        return self.parts.too_long([self.method.told(caption) for caption in captions])
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Train to the end, or until `stop()` after a step; a checkpoint is saved in either case.
@@ -62,8 +67,9 @@ class Session:
                     self._save_trained(part, self.name)
         except Diverged as error:
             raise TrainingError(f"{error}; {self._advice()}") from None
-        except OSError as error:
-            said = f"{error.filename or config.output}: cannot be written: {error.strerror or error}"
+        except (OSError, SafetensorError) as error:  # the latter is how safetensors says that a disk is full
+            said = f"{getattr(error, 'filename', None) or config.output}: cannot be written: "
+            said += getattr(error, "strerror", None) or str(error)
             raise TrainingError(
                 f"{said}; make room, and go on with `trainer resume {config.output}`; {self._saved()}"
             ) from None
@@ -77,7 +83,8 @@ class Session:
             if self.state.step >= training.steps:
                 # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
                 self._save()
-            batches = steps(self.encoded, training, self.state.step)
+            prior = self.prior.encoded if self.prior else None
+            batches = steps(self.encoded, training, self.state.step, prior)
             for progress in train(self.parts, self.method, batches, self.state, training):
                 record.add(progress)
                 last = progress.step == training.steps

@@ -60,6 +60,12 @@ def _write_dataset(folder: Path, rows: list[tuple[str, str]], size: tuple[int, i
     return folder
 
 
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {_toml(inner)}" for key, inner in value.items()) + " }"
+    return json.dumps(value)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Networks this small only lose time when threads wait for each other."""
@@ -106,7 +112,7 @@ def write_config(tmp_path: Path, base_folder: Path, dataset_folder: Path) -> Cal
         }  # fmt: skip
         lines = [f"base = {json.dumps(str(base_folder))}", 'dataset = "dataset"', f"output = {json.dumps(output)}"]
         for table, values in tables.items():
-            lines += [f"[{table}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+            lines += [f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]
         path = tmp_path / "train.toml"
         path.write_text("\n".join(lines), encoding="utf-8")
         return path

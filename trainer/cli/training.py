@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainer.cli.shared import command, config_argument, has_torch, need_torch, run_argument
-from trainer.say import census, left_out, oddities, unreadable
+from trainer.say import census, class_pictures, left_out, oddities, unreadable
 from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
@@ -164,6 +164,7 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
         "cut_captions": session.cut_captions,
         "scaled_down": 0 if session.config.training.buckets else session.encoded.dataset.scaled,
         "unreadable": unreadable(session.unreadable),
+        "class_pictures": session.prior and {"drawn": session.prior.newly_drawn, "kept": session.prior.kept},
     }
     if finished:
         summary = f"done: {total} steps; the trained weights are in {output / 'trained'}"
@@ -172,7 +173,9 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
     noted = [f"note      {note}" for note in notes]
     if best:
         noted.append(f"best      step {best[0]}, by a loss of {best[1]:.4f} on what is held out")
-    return answer, "\n".join([summary, *oddities(answer), *noted, *left_out(session.unreadable)])
+    return answer, "\n".join(
+        [summary, *oddities(answer), *class_pictures(answer), *noted, *left_out(session.unreadable)]
+    )
 
 
 def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:

@@ -5,9 +5,10 @@ Importing this reads options only; torch comes in when a method is prepared.
 
 from __future__ import annotations
 
+from trainer.methods.dreambooth import Dreambooth
 from trainer.methods.full import Full
 from trainer.methods.inversion import Inversion
 from trainer.methods.lora import Lora
-from trainer.methods.method import METHODS, Batch, Method
+from trainer.methods.method import METHODS, Batch, Method, Prior
 
-__all__ = ["METHODS", "Batch", "Full", "Inversion", "Lora", "Method"]
+__all__ = ["METHODS", "Batch", "Dreambooth", "Full", "Inversion", "Lora", "Method", "Prior"]

@@ -115,6 +115,10 @@ class Inversion(Method):
                 f"{path}: cannot be loaded: it holds {len(rows)} vectors, and {self.vectors} were trained"
             )
 
+    def told(self, caption: str) -> str:
+        """The longest template with the word and the caption in it."""
+        return filled(max(self.lines(), key=len), self.token, caption)
+
     def stem(self, run: str) -> str:
         """The word, by which A1111, Forge and ComfyUI call the file."""
         return self.token

@@ -23,6 +23,15 @@ class Batch:
     moments: torch.Tensor  # [B, 2C, h, w]: means and log variances of the latents, on the CPU
     captions: tuple[str, ...]
     masks: torch.Tensor | None = None  # [B, 1, h, w], 0 to 1: what there is to learn; none: all of it
+    prior: Batch | None = None  # as many of the pictures that the method asks for by its `prior`
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Pictures that the base draws before it is trained, and that are trained on beside the dataset's."""
+
+    prompt: str
+    pictures: int
 
 
 class Method(Options):
@@ -55,6 +64,10 @@ class Method(Options):
         files and would not arrive."""
         raise NotImplementedError
 
+    def told(self, caption: str) -> str:
+        """The longest text that the network is told of a picture with this caption."""
+        return caption
+
     def stem(self, run: str) -> str:
         """What the files are called in a run folder of this name."""
         return file_stem(run)
@@ -63,6 +76,11 @@ class Method(Options):
         """Options that name files in the folder of train.toml, as what is in them: a run goes on with what it began
         with. Raises ConfigError."""
         return {}
+
+    @property
+    def prior(self) -> Prior | None:
+        """What the base draws before; None: nothing."""
+        return None
 
     @property
     def rounds(self) -> bool:
