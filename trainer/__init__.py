@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from trainer.config import Run, read_config, read_run
     from trainer.dataset import Dataset, read_dataset
     from trainer.drawing import draw, load_trained
+    from trainer.load import load_parts
     from trainer.loop import Progress
     from trainer.methods import METHODS, Method
-    from trainer.parts import Parts, load_parts
+    from trainer.parts import Parts
     from trainer.recipe import Drawn
     from trainer.record import read_losses, read_validation
     from trainer.run import resume, start
@@ -31,7 +32,8 @@ _HOMES = {
     "drawing": ("draw", "load_trained"),
     "loop": ("Progress",),
     "methods": ("METHODS", "Method"),
-    "parts": ("Parts", "load_parts"),
+    "load": ("load_parts",),
+    "parts": ("Parts",),
     "recipe": ("Drawn",),
     "record": ("read_losses", "read_validation"),
     "run": ("resume", "start"),

@@ -50,7 +50,9 @@ def _batch(encoded: Encoded, training: Training, chosen: Sequence[int], view: in
 def make_batch(encoded: Encoded, chosen: Sequence[int], captions: tuple[str, ...]) -> Batch:
     """The pictures of these numbers, all of one size, with a caption each."""
     moments = torch.stack([encoded.moments[index] for index in chosen])
-    return Batch(moments, captions, masks=_masks([encoded.masks[index] for index in chosen], moments))
+    masks = _masks([encoded.masks[index] for index in chosen], moments)
+    cuts = torch.tensor([encoded.dataset.examples[index].cut for index in chosen])
+    return Batch(moments, captions, masks=masks, cuts=cuts)
 
 
 def _masks(masks: Sequence[torch.Tensor | None], like: torch.Tensor) -> torch.Tensor | None:

@@ -40,11 +40,20 @@ class Example:
     repeats: int = 1  # how often it is seen in a pass
     mask: Path | None = None  # a picture of the same size, white where there is something to learn
     alpha: bool = False  # whether its own transparency is its mask
+    original: Size | None = None  # the picture's own; none: it is neither scaled nor cut
 
     @property
     def captions(self) -> tuple[str, ...]:
         """All of them."""
         return self.caption, *self.other_captions
+
+    @property
+    def cut(self) -> tuple[int, int, int, int]:
+        """Height and width of the whole picture, and where what is trained on begins after scaling, top and left."""
+        whole = self.original or self.size
+        scaled = self.scaled or whole
+        left, top = ((have - want) // 2 for have, want in zip(scaled, self.size, strict=True))
+        return whole[1], whole[0], top, left
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +239,7 @@ def _example(row: Row, cut: Cut, how: Reading) -> Example:
         row.repeats,
         row.mask if how.masks else None,
         how.alpha and transparent,
+        (width, height),
     )
 
 

@@ -10,7 +10,8 @@ from trainer.base import read_base
 from trainer.checkpoint import find_checkpoint, step_of
 from trainer.config import Run, read_run
 from trainer.formats import file_stem
-from trainer.parts import Parts, load_parts
+from trainer.load import load_parts
+from trainer.parts import Parts
 from trainer.recipe import Drawn
 from trainer.sample import sample
 from trainer.source import Source

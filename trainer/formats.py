@@ -1,6 +1,7 @@
 """The file of a LoRA, in the names that diffusers, kohya's sd-scripts, A1111, Forge and ComfyUI all read.
 
-A module is `lora_unet_` or `lora_te_` and its dotted name in diffusers with every dot an underscore; its tensors are
+A module is `lora_unet_` or `lora_te_` and its dotted name in diffusers with every dot an underscore; of SDXL it is
+`lora_te1_`, `lora_te2_`, and the U-Net's modules have the names of the original code. Its tensors are
 `.lora_down.weight`, `.lora_up.weight` and `.alpha`, and its weight changes by alpha / rank x up x down. The tables of
 the loaders that this rests on are written down in tests/trainer/test_formats.py.
 """
@@ -18,8 +19,9 @@ from trainer.errors import CheckpointError
 if TYPE_CHECKING:
     import torch
 
+    from trainer.parts import Parts
+
 SUFFIX = ".safetensors"
-PREFIXES = {"unet": "lora_unet", "text_encoder": "lora_te"}
 MATRICES = {"lora_A": "lora_down", "lora_B": "lora_up"}
 """peft's names, and kohya's."""
 
@@ -30,26 +32,28 @@ NOT_FOUND_BY_DIFFUSERS = ("checkpoint", "optimizer", "scheduler")
 """`load_lora_weights(folder)` passes over files with these in their names (lora_base.py, _best_guess_weight_name)."""
 
 
-def kohya_tensors(trained: Mapping[str, torch.Tensor], alpha: float) -> dict[str, torch.Tensor]:
+def kohya_tensors(trained: Mapping[str, torch.Tensor], alpha: float, parts: Parts) -> dict[str, torch.Tensor]:
     """{"unet.mid_block.resnets.0.conv1.lora_A.weight": matrix, ...} -> the tensors of the file, in fp32 on the CPU."""
     import torch
 
     tensors: dict[str, torch.Tensor] = {}
     for full, matrix in trained.items():
-        name, end = kohya_name(full)
+        name, end = kohya_name(full, parts)
         tensors[f"{name}.{end}"] = matrix.detach().float().cpu().contiguous()
         tensors[f"{name}.alpha"] = torch.tensor(alpha, dtype=torch.float32)
     return tensors
 
 
-def kohya_name(full: str) -> tuple[str, str]:
+def kohya_name(full: str, parts: Parts) -> tuple[str, str]:
     """A trained matrix's name -> its module's name and its own in the file."""
     part, _, rest = full.partition(".")
     module, matrix, weight = rest.rsplit(".", 2)
+    family = parts.base.family
     # Up to version 4 of transformers, and in all other tools, the text model is a part of the encoder.
-    if part == "text_encoder" and not module.startswith("text_model."):
+    if part in family.text_encoders and not module.startswith("text_model."):
         module = f"text_model.{module}"
-    return f"{PREFIXES[part]}_{module.replace('.', '_')}", f"{MATRICES[matrix]}.{weight}"
+    named = family.lora_module(part, module, parts.unet)
+    return f"{family.lora_prefixes[part]}_{named.replace('.', '_')}", f"{MATRICES[matrix]}.{weight}"
 
 
 def unknown_to_kohya(unet: Any) -> list[str]:

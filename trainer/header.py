@@ -15,14 +15,6 @@ from trainer.base import Base
 from trainer.config import Training
 from trainer.dataset import Dataset
 
-ARCHITECTURES = {
-    "sd_v1": "stable-diffusion-v1",
-    "sd_v1_v": "stable-diffusion-v1",
-    "sd_v2": "stable-diffusion-v2-512",
-    "sd_v2_v": "stable-diffusion-v2-768-v",
-}
-"""kohya's name of a base's version -> modelspec's."""
-
 OPTIMIZERS = {
     "adamw": "torch.optim.adamw.AdamW",
     "adamw-fused": "torch.optim.adamw.AdamW",
@@ -51,14 +43,14 @@ def base_header(base: Base, digest: str) -> dict[str, str]:
     """What it was trained on top of. A1111 tells the generations apart by ss_v2."""
     second = base.second_generation
     velocity = base.prediction == "v_prediction"
-    version = f"sd_v{1 + second}{'_v' * velocity}"
+    version, architecture = base.family.versions(second, velocity)
     return {
-        "ss_sd_model_name": base.folder.name,
+        "ss_sd_model_name": base.name,
         "ss_sd_model_hash": digest[:8],
         "ss_new_sd_model_hash": digest,
         "ss_v2": str(second),
         "ss_base_model_version": version,
-        "modelspec.architecture": ARCHITECTURES[version],
+        "modelspec.architecture": architecture,
         "modelspec.prediction_type": "v" if velocity else "epsilon",
     }
 

@@ -12,7 +12,8 @@ from peft import get_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
 
 from trainer.errors import LoraError
-from trainer.parts import Parts, loading
+from trainer.load import loading
+from trainer.parts import Parts
 from trainer.sample import pipeline
 
 DOWN = re.compile(r"[._]lora_down\.weight$|\.lora_A(?:\.\w+)?\.weight$|[._]lora\.down\.weight$")
@@ -48,8 +49,9 @@ def add_loras(parts: Parts, files: Sequence[LoraFile]) -> None:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise LoraError(f"{twice}: is the name of two LoRA files; call one of them otherwise")
     pipe = pipeline(parts)
-    networks = (parts.unet, parts.text_encoder)
-    trained = list(dict.fromkeys(name for network in networks for name in getattr(network, "peft_config", {})))
+    trained = list(
+        dict.fromkeys(name for network in parts.networks.values() for name in getattr(network, "peft_config", {}))
+    )
     added = [f"file_{number}" for number, _ in enumerate(files)]
     for adapter, file in zip(added, files, strict=True):
         _add(pipe, parts, file.path, adapter)
@@ -69,16 +71,16 @@ def _add(pipe: Any, parts: Parts, path: Path, adapter: str) -> None:
         with loading():
             pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=adapter, local_files_only=True)
     except (OSError, ValueError, KeyError, IndexError, RuntimeError, AttributeError, SafetensorError) as error:
-        raise LoraError(f"{path}: does not fit the base {parts.base.folder}: {_why(error)}") from None
+        raise LoraError(f"{path}: does not fit the base {parts.base.path}: {_why(error)}") from None
     arrived = sum(
         ".lora_A." in name
-        for network in (parts.unet, parts.text_encoder)
+        for network in parts.networks.values()
         if adapter in getattr(network, "peft_config", {})
         for name in get_peft_model_state_dict(network, adapter_name=adapter, save_embedding_layers=False)
     )
     if arrived < len(modules):
         raise LoraError(
-            f"{path}: does not fit the base {parts.base.folder}: {arrived} of its {len(modules)} modules could be"
+            f"{path}: does not fit the base {parts.base.path}: {arrived} of its {len(modules)} modules could be"
             f" loaded; the first is {modules[0]}; take a LoRA that was made for this kind of base"
         )
 

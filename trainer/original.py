@@ -1,8 +1,8 @@
-"""The names of Stable Diffusion 1 and 2 as they were published, in which A1111, Forge, ComfyUI and kohya's sd-scripts
-load a single file: `model.diffusion_model.`, `first_stage_model.` and `cond_stage_model.` before each network's own.
+"""The names of Stable Diffusion 1, 2 and XL as they were published, in which A1111, Forge, ComfyUI and kohya's
+sd-scripts load a single file: `model.diffusion_model.`, `first_stage_model.` and so on before each network's own.
 
 The names are those of CompVis' and Stability's `openaimodel.py` and `model.py`, and of OpenCLIP for the text encoder of
-version 2. Pure: tensors in, tensors out.
+version 2 and the second one of XL. Pure: tensors in, tensors out.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
-CLIP, OPEN_CLIP = "cond_stage_model.transformer.", "cond_stage_model.model."
 
 RESNET = {
     "norm1": "in_layers.0",
@@ -32,6 +31,8 @@ ENDS = {
     "time_embedding.linear_2": "time_embed.2",
     "conv_norm_out": "out.0",
     "conv_out": "out.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
 }
 ATTENTION = {"group_norm": "norm", "to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
 OPEN_CLIP_LAYER = {
@@ -60,6 +61,12 @@ def unet_names(names: Iterable[str]) -> dict[str, str]:
     each = len(first_level) + 1
     attending = {name.split(".")[1] for name in names if name.startswith("up_blocks.") and ".attentions." in name}
     return {name: UNET + _unet_name(name, each, attending) for name in names}
+
+
+def unet_module(module: str, config: Any) -> str:
+    """The same of a module, by the configuration of the U-Net, without `model.diffusion_model.`; KeyError, too."""
+    attending = {str(level) for level, kind in enumerate(config.up_block_types) if "CrossAttn" in kind}
+    return _unet_name(f"{module}.weight", config.layers_per_block + 1, attending).removesuffix(".weight")
 
 
 def _unet_name(name: str, each: int, attending: set[str]) -> str:
@@ -120,41 +127,49 @@ def vae_tensors(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def clip_tensors(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The text encoder of version 1: a part of transformers' own CLIP, up to its version 4."""
-    return {f"{CLIP}text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in weights.items()}
+    """The text encoder of version 1, and the first one of XL: a part of transformers' own CLIP, up to its version 4."""
+    return {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in weights.items()}
 
 
 def open_clip_tensors(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The text encoder of version 2, in OpenCLIP's names: q, k and v are one matrix.
+    """The text encoder of version 2, and the second one of XL, in OpenCLIP's names: q, k and v are one matrix.
 
-    What is read there is the answer of the last layer but one, so diffusers leaves the last one out, and the projection
-    behind it: a copy of the one before it, and a matrix of ones on the diagonal, take their places, as a strict reader
-    asks for them.
+    What is read of version 2 is the answer of the last layer but one, so diffusers leaves the last one out, and the
+    projection behind it: a copy of the one before it, and a matrix of ones on the diagonal, take their places, as a
+    strict reader asks for them.
     """
     import torch
 
     weights = {name.removeprefix("text_model."): tensor for name, tensor in weights.items()}
     layers = 1 + max(int(found[1]) for name in weights if (found := re.match(r"encoder\.layers\.(\d+)\.", name)))
     tensors = {name: weights[old] for old, name in OPEN_CLIP_ENDS.items()}
-    for number in range(layers + 1):
+    whole = "text_projection.weight" in weights
+    for number in range(layers if whole else layers + 1):
         old, new = f"encoder.layers.{min(number, layers - 1)}", f"transformer.resblocks.{number}"
         for end in ("weight", "bias"):
             joined = torch.cat([weights[f"{old}.self_attn.{one}_proj.{end}"] for one in "qkv"])
             tensors[f"{new}.attn.in_proj_{end}"] = joined
             tensors |= {f"{new}.{to}.{end}": weights[f"{old}.{one}.{end}"] for one, to in OPEN_CLIP_LAYER.items()}
-    tensors["text_projection"] = torch.eye(weights["final_layer_norm.weight"].shape[0])
+    if whole:
+        tensors["text_projection"] = weights["text_projection.weight"].T
+    else:
+        tensors["text_projection"] = torch.eye(weights["final_layer_norm.weight"].shape[0])
     tensors["logit_scale"] = torch.tensor(math.log(100))
-    return {OPEN_CLIP + name: tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def original_tensors(
-    unet: Mapping[str, torch.Tensor],
-    vae: Mapping[str, torch.Tensor],
-    text_encoder: Mapping[str, torch.Tensor],
-    second_generation: bool,
+    networks: Mapping[str, Mapping[str, torch.Tensor]], texts: Mapping[str, str]
 ) -> dict[str, torch.Tensor]:
-    """All of a Stable Diffusion by the names of a single file; nothing is copied but what changes its form."""
-    names = unet_names(unet)
-    text: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
-    text = open_clip_tensors if second_generation else clip_tensors
-    return {names[name]: tensor for name, tensor in unet.items()} | vae_tensors(vae) | text(text_encoder)
+    """All of a base by the names of a single file; nothing is copied but what changes its form.
+
+    networks: the state of each, by its folder in diffusers; texts: what stands before the names of each text encoder,
+    `Family.in_file`; OpenCLIP's ends in "model.".
+    """
+    names = unet_names(networks["unet"])
+    found = {names[name]: tensor for name, tensor in networks["unet"].items()} | vae_tensors(networks["vae"])
+    for network, prefix in texts.items():
+        read: Callable[[Mapping[str, torch.Tensor]], dict[str, torch.Tensor]]
+        read = open_clip_tensors if prefix.endswith(".model.") else clip_tensors
+        found |= {prefix + name: tensor for name, tensor in read(networks[network]).items()}
+    return found

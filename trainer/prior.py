@@ -80,7 +80,7 @@ def _recipe(parts: Parts, wanted: Prior, preview: Preview, seed: int) -> Drawn:
         emphasis=preview.emphasis,
         clip_skip=parts.clip_skip,
         base=parts.base.fingerprint(),
-        model=parts.base.folder.name,
+        model=parts.base.name,
     )
 
 

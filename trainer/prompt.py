@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from trainer.families.family import Text, joined
 from trainer.words import spelt
 
 if TYPE_CHECKING:
-    import torch
-
     from trainer.parts import Parts
 
 ROUND, SQUARE = 1.1, 1 / 1.1
@@ -88,38 +87,30 @@ def whole(tokenizer: Any, text: str) -> list[Token]:
     return [(token, 1.0) for token in ids[: tokenizer.model_max_length - 2]]
 
 
-def encode(parts: Parts, piece: Sequence[Token], clip_skip: int = 1) -> torch.Tensor:
-    """A piece -> [1, tokens, width]. Each token's vector is multiplied by its weight, and all by one number so that
-    their mean stays what it was, as A1111 does ("Original" among its kinds of emphasis)."""
+def encode(parts: Parts, piece: Sequence[Token], clip_skip: int = 1) -> Text:
+    """A piece as the text encoders read it, each token weighed."""
     import torch
 
     tokenizer = parts.tokenizer
     length = tokenizer.model_max_length
     ids = [tokenizer.bos_token_id, *(token for token, _ in piece), tokenizer.eos_token_id]
     ids += [tokenizer.pad_token_id] * (length - len(ids))
-    weights = torch.ones(length, device=parts.device)
+    weights = torch.ones(length)
     weights[1 : 1 + len(piece)] = torch.tensor([weight for _, weight in piece])
-    encoded = parts.encode_ids(torch.tensor([ids]), clip_skip)
-    if bool((weights == 1).all()):
-        return encoded
-    weighted = encoded * weights[:, None]
-    return weighted * (encoded.float().mean() / weighted.float().mean())
+    return parts.encode_ids(torch.tensor([ids]), clip_skip, weights)
 
 
-def encode_pairs(
-    parts: Parts, prompts: Sequence[str], negative: str, clip_skip: int = 1
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the prompts say and what the negative prompt says, [B, pieces x tokens, width] each; the prompts must have
-    the same `count_pieces`. The shorter is filled up with empty pieces."""
-    import torch
+def encode_pairs(parts: Parts, prompts: Sequence[str], negative: str, clip_skip: int = 1) -> tuple[Text, Text]:
+    """What the prompts say and what the negative prompt says, of pieces x tokens each; the prompts must have the same
+    `count_pieces`. The shorter is filled up with empty pieces."""
 
-    def encoded(text: str) -> torch.Tensor:
+    def encoded(text: str) -> Text:
         found = pieces(parts.tokenizer, parse(text))
         found += [[]] * (count - len(found))
-        return torch.cat([encode(parts, piece, clip_skip) for piece in found], dim=1)
+        return joined((encode(parts, piece, clip_skip) for piece in found), dim=1)
 
     count = count_pieces(parts, prompts[0], negative)
-    return torch.cat([encoded(prompt) for prompt in prompts]), encoded(negative).repeat(len(prompts), 1, 1)
+    return joined(encoded(prompt) for prompt in prompts), encoded(negative).repeat(len(prompts))
 
 
 def count_pieces(parts: Parts, prompt: str, negative: str) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 from trainer.errors import CheckpointError
+from trainer.load import load_parts
 from trainer.methods.method import Method
-from trainer.parts import Parts, load_parts
+from trainer.parts import Parts
 
 NAMED = 3  # of what was lost; the rest is counted
 OTHER_DEVICE = 0.01  # of the answer's spread: what another device's rounding may come to
@@ -42,9 +43,7 @@ def answer(parts: Parts) -> torch.Tensor:
     middle = torch.tensor([parts.noise_scheduler.config.num_train_timesteps // 2], device=parts.device)
     with torch.no_grad(), parts.evaluating():
         text = plain.encode_text(["a picture"], train=True)
-        answered = parts.unet(noise.to(parts.device), middle, encoder_hidden_states=text, return_dict=False)
-    predicted: torch.Tensor = answered[0]
-    return predicted.float().cpu()
+        return parts.predict(noise.to(parts.device), middle, text).float().cpu()
 
 
 def _compare(trained: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor], folder: Path) -> None:

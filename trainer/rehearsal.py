@@ -10,10 +10,12 @@ from safetensors import SafetensorError, safe_open
 from trainer.base import Base
 from trainer.config import Run
 from trainer.dataset import Dataset
+from trainer.device import best_device, choose_dtype
 from trainer.errors import BaseModelError
 from trainer.folder import check_drawable, check_output
+from trainer.load import check_fit, load_frozen, skeleton
 from trainer.optimizers import check_optimizer
-from trainer.parts import Parts, best_device, check_fit, choose_dtype, load_frozen, skeleton
+from trainer.parts import Parts
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 

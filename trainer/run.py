@@ -28,10 +28,10 @@ from trainer.dataset import read_dataset
 from trainer.errors import RunError
 from trainer.folder import check_drawable, check_output, forget_after, say_differences, set_aside
 from trainer.latents import encode
+from trainer.load import check_fit, load_parts, skeleton
 from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
-from trainer.parts import check_fit, load_parts, skeleton
 from trainer.prior import class_pictures
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from inspect import signature
 from itertools import groupby
 from typing import Any
 
@@ -10,7 +11,9 @@ import torch
 from PIL import Image
 
 from trainer.errors import ConfigError
-from trainer.parts import Parts, untyped
+from trainer.families.family import Text, joined
+from trainer.load import untyped
+from trainer.parts import Parts
 from trainer.prompt import count_pieces, encode, encode_pairs, whole
 from trainer.samplers import STANDARD, check_steps, find_sampler, scheduler
 from trainer.source import Source, check_source
@@ -56,8 +59,7 @@ def sample(
             said, unsaid = _texts(parts, [prompts[index] for index in batch], negative, emphasis, clip_skip)
             with parts.autocast():
                 latents = pipe(
-                    prompt_embeds=said,
-                    negative_prompt_embeds=unsaid,
+                    **_conditions(said, unsaid),
                     generator=[torch.Generator().manual_seed(seeds[index]) for index in batch],
                     **_drawn_from(source, (width, height), len(batch)),
                     num_inference_steps=steps,
@@ -69,27 +71,36 @@ def sample(
     return pictures
 
 
-def pipeline(parts: Parts, sampler: str = STANDARD, kind: str = "StableDiffusionPipeline") -> Any:
-    """The parts as a pipeline of diffusers, with a sampler of `SAMPLERS`; it shares the networks, and copies none."""
-    pipe = getattr(untyped, kind)(
-        vae=parts.vae,
-        text_encoder=parts.text_encoder,
-        tokenizer=parts.tokenizer,
-        unet=parts.unet,
+def pipeline(parts: Parts, sampler: str = STANDARD, drawn_from: str = "text") -> Any:
+    """The parts as a pipeline of diffusers, with a sampler of `SAMPLERS`; it shares the networks, and copies none.
+
+    drawn_from: "text", "image", or "mask".
+    """
+    kind = getattr(untyped, parts.base.family.pipelines[drawn_from])
+    more = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False,
+            "add_watermarker": False}  # fmt: skip
+    pipe = kind(
+        **parts.networks,
+        **dict(zip(parts.base.family.tokenizers, parts.tokenizers, strict=True)),
         scheduler=scheduler(parts, sampler),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
+        **{name: value for name, value in more.items() if name in signature(kind).parameters},
     )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def _kind(source: Source | None) -> str:
-    """The pipeline of diffusers that draws so."""
     if source is None:
-        return "StableDiffusionPipeline"
-    return "StableDiffusionImg2ImgPipeline" if source.mask is None else "StableDiffusionInpaintPipeline"
+        return "text"
+    return "image" if source.mask is None else "mask"
+
+
+def _conditions(said: Text, unsaid: Text) -> dict[str, torch.Tensor]:
+    """What a pipeline takes instead of prompts."""
+    states = {"prompt_embeds": said.states, "negative_prompt_embeds": unsaid.states}
+    if said.pooled is None or unsaid.pooled is None:
+        return states
+    return {**states, "pooled_prompt_embeds": said.pooled, "negative_pooled_prompt_embeds": unsaid.pooled}
 
 
 def _drawn_from(source: Source | None, size: tuple[int, int], count: int) -> dict[str, Any]:
@@ -108,14 +119,12 @@ def _batches(pieces: Sequence[int], most: int) -> Iterator[list[int]]:
         yield from (indices[start : start + most] for start in range(0, len(indices), most))
 
 
-def _texts(
-    parts: Parts, prompts: Sequence[str], negative: str, emphasis: bool, clip_skip: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What the prompts say and what the negative prompt says, [B, tokens, width] each."""
+def _texts(parts: Parts, prompts: Sequence[str], negative: str, emphasis: bool, clip_skip: int) -> tuple[Text, Text]:
+    """What the prompts say and what the negative prompt says."""
     if emphasis:
         return encode_pairs(parts, prompts, negative, clip_skip)
     said, unsaid = (
-        torch.cat([encode(parts, whole(parts.tokenizer, text), clip_skip) for text in texts])
+        joined(encode(parts, whole(parts.tokenizer, text), clip_skip) for text in texts)
         for texts in (prompts, [negative] * len(prompts))
     )
     return said, unsaid

@@ -74,14 +74,14 @@ def check_steps(name: str, steps: int) -> None:
 
 def scheduler(parts: Parts, name: str) -> Any:
     """A scheduler of diffusers over the base's own noise schedule. Raises ConfigError."""
-    from trainer.parts import untyped
+    from trainer.load import untyped
 
     sampler = SAMPLERS[find_sampler(name)]
     kind, base = getattr(untyped, sampler.scheduler), parts.noise_scheduler.config
     options = {key: value for key, value in sampler.options.items() if key in signature(kind).parameters}
     if base.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in signature(kind).parameters:
         raise ConfigError(
-            f"{parts.base.folder}: was trained down to pure noise (rescale_betas_zero_snr), where {name} does not"
+            f"{parts.base.path}: was trained down to pure noise (rescale_betas_zero_snr), where {name} does not"
             f" begin: take {STANDARD}, DDIM or DPM++ 2M"
         )
     return kind.from_config(base, **options)

@@ -159,7 +159,7 @@ class Session:
                 clip_skip=self.config.training.clip_skip,
                 trained=step,
                 base=self.fingerprints["base"][:10],
-                model=self.parts.base.folder.name,
+                model=self.parts.base.name,
             )
             for number, prompt in enumerate(preview.prompts)
         ]

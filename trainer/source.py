@@ -85,7 +85,7 @@ def check_source(source: Source, base: Base, steps: int) -> None:
         raise SourceError(f"strength {source.strength:g} of {steps} steps is less than one: take more of either")
     if source.mask is not None and base.channels != CHANNELS:
         raise BaseModelError(
-            f"{base.folder}: has latents of {base.channels} channels, and a mask can be drawn with on a base of"
+            f"{base.path}: has latents of {base.channels} channels, and a mask can be drawn with on a base of"
             f" {CHANNELS}, as Stable Diffusion 1 and 2 are; draw without --mask"
         )
 

@@ -18,11 +18,13 @@ from safetensors.torch import load_file, save_file
 
 import trainer
 from trainer import formats, header
-from trainer.base import read_base
+from trainer.base import Base, read_base
 from trainer.config import read_config
 from trainer.errors import CheckpointError, ConfigError
+from trainer.families import FAMILIES
+from trainer.load import load_parts
 from trainer.methods import Lora
-from trainer.parts import Parts, load_parts
+from trainer.parts import Parts
 from trainer.readback import answer, read_back
 from trainer.sample import pipeline
 
@@ -124,9 +126,9 @@ def full_depth(version: int) -> Parts:
     for network in networks.values():
         network.requires_grad_(False)
     nothing: Any = None
-    return Parts(
-        nothing, nothing, networks["text_encoder"], nothing, unet, nothing, torch.device("cpu"), torch.float32, nothing
-    )
+    base = Base(Path(), FAMILIES["StableDiffusionPipeline"], 8, 4, 512, "epsilon", version == 2)
+    encoders = {"text_encoder": networks["text_encoder"]}
+    return Parts(base, (), encoders, nothing, unet, nothing, torch.device("cpu"), torch.float32, nothing)
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 import trainer
 from trainer.base import read_base
 from trainer.errors import CheckpointError, ConfigError, LoaderWarning
+from trainer.load import load_parts
 from trainer.methods import Inversion
 from trainer.methods.inversion import TEMPLATES, filled
-from trainer.parts import Parts, load_parts
+from trainer.parts import Parts
 from trainer.prompt import parse, pieces
 from trainer.words import spelt
 
@@ -58,14 +59,14 @@ def test_prompts_read_the_word_as_all_of_its_tokens(parts: Parts) -> None:
 
 
 def test_the_answer_depends_on_the_rows_and_on_no_other_word_of_the_text(parts: Parts) -> None:
-    plain = parts.encode_text(["a b"], train=True)
+    plain = parts.encode_text(["a b"], train=True).states
     (rows,) = Inversion(token="miratok", vectors=2).prepare(parts).values()
-    assert torch.equal(parts.encode_text(["a b"], train=True), plain)
-    before = parts.encode_text(["a miratok b"], train=True)
+    assert torch.equal(parts.encode_text(["a b"], train=True).states, plain)
+    before = parts.encode_text(["a miratok b"], train=True).states
     with torch.no_grad():
         rows.add_(1)
-    assert torch.equal(parts.encode_text(["a b"], train=True), plain)
-    assert not torch.equal(parts.encode_text(["a miratok b"], train=True), before)
+    assert torch.equal(parts.encode_text(["a b"], train=True).states, plain)
+    assert not torch.equal(parts.encode_text(["a miratok b"], train=True).states, before)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -91,7 +92,7 @@ def test_diffusers_reads_the_file_and_its_text_is_the_same(write_config: WriteCo
     assert torch.equal(weights[: len(table)], table)
     prompt = pipe.maybe_convert_prompt("a miratok, sad", pipe.tokenizer)
     ids = pipe.tokenizer(prompt, padding="max_length", return_tensors="pt").input_ids
-    ours = session.parts.encode_text(["a miratok, sad"], train=True)
+    ours = session.parts.encode_text(["a miratok, sad"], train=True).states
     assert torch.equal(pipe.text_encoder(ids)[0], ours)
 
 

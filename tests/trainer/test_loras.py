@@ -16,8 +16,9 @@ from safetensors.torch import save_file
 from trainer.base import read_base
 from trainer.cli import cli
 from trainer.errors import LoraError
+from trainer.load import load_parts
 from trainer.loras import LoraFile, add_loras, read_lora
-from trainer.parts import Parts, load_parts
+from trainer.parts import Parts
 from trainer.sample import sample
 
 UNET = {

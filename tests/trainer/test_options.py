@@ -19,8 +19,8 @@ import trainer
 from sorter.errors import MissingExtra
 from trainer import read_base, read_config, read_losses
 from trainer.errors import ConfigError
+from trainer.load import load_parts
 from trainer.methods.denoise import draw_noise
-from trainer.parts import load_parts
 
 WriteConfig = Callable[..., Path]
 QUIET = {"preview": {"every": 0}, "checkpoint_every": 2}
@@ -137,13 +137,13 @@ def test_clip_skip_trains_and_draws_with_the_layer_before(write_config: WriteCon
     path = write_config(steps=2, clip_skip=2, preview={"every": 2})
     path.write_text(path.read_text().replace(path.read_text().splitlines()[0], f"base = '{two_layers.as_posix()}'"))
     session = trainer.start(read_config(path))
-    said = session.parts.encode_text(["mira"])
+    said = session.parts.encode_text(["mira"]).states
     plain = load_parts(read_base(two_layers))
     ids = plain.tokenizer(["mira"], padding="max_length", max_length=16, return_tensors="pt").input_ids
     layers = plain.text_encoder(ids, output_hidden_states=True).hidden_states
     norm = getattr(plain.text_encoder, "text_model", plain.text_encoder).final_layer_norm
     assert torch.allclose(said, norm(layers[-2]), atol=1e-6)
-    assert not torch.allclose(said, plain.encode_text(["mira"]), atol=1e-3)
+    assert not torch.allclose(said, plain.encode_text(["mira"]).states, atol=1e-3)
     list(session.run())
     run = session.config.output
     with safe_open(run / "trained" / "run.safetensors", "pt") as file:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 import torch
 
 from tests.trainer.test_formats import compvis_modules, full_depth
+from trainer.families import FAMILIES
 from trainer.original import original_tensors, unet_names, vae_names
 from trainer.parts import Parts
 
 VERSIONS = (1, 2)
+
+
+def in_file(networks: Sequence[Mapping[str, torch.Tensor]], version: int) -> dict[str, torch.Tensor]:
+    prefixes = FAMILIES["StableDiffusionPipeline"].in_file(version == 2)
+    return original_tensors(dict(zip(("unet", "vae", "text_encoder"), networks, strict=True)), prefixes)
 
 
 def autoencoder() -> Any:
@@ -51,7 +57,7 @@ def assert_equal(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.T
 def test_diffusers_reads_every_tensor_back(version: int) -> None:
     parts, vae = full_depth(version), autoencoder()
     networks = [network.state_dict() for network in (parts.unet, vae, parts.text_encoder)]
-    tensors = original_tensors(*networks, second_generation=version == 2)
+    tensors = in_file(networks, version)
     for found, wanted in zip(converted(parts, vae, tensors), networks, strict=True):
         assert len(wanted) > 100
         assert_equal(found, wanted)
@@ -62,10 +68,10 @@ def test_what_diffusers_reads_of_an_original_is_written_back_the_same(version: i
     """Other numbers under the original names, those of the layer that diffusers leaves out with them."""
     parts, vae = full_depth(version), autoencoder()
     networks = [network.state_dict() for network in (parts.unet, vae, parts.text_encoder)]
-    shapes = original_tensors(*networks, second_generation=version == 2)
+    shapes = in_file(networks, version)
     generator = torch.Generator().manual_seed(0)
     published = {name: torch.randn(tensor.shape, generator=generator) for name, tensor in shapes.items()}
-    again = original_tensors(*converted(parts, vae, published), second_generation=version == 2)
+    again = in_file(converted(parts, vae, published), version)
     unread = ("resblocks.23.", "text_projection", "logit_scale")
     assert again.keys() == published.keys()
     left = {name for name in published if any(word in name for word in unread)}
@@ -81,9 +87,7 @@ def test_every_layer_has_its_place_in_the_original(version: int) -> None:
     """By the table that ComfyUI's and A1111's names of LoRA are tested against: linear layers and convolutions."""
     unet, text = compvis_modules(version)
     parts = full_depth(version)
-    tensors = original_tensors(
-        parts.unet.state_dict(), {}, parts.text_encoder.state_dict(), second_generation=version == 2
-    )
+    tensors = in_file((parts.unet.state_dict(), {}, parts.text_encoder.state_dict()), version)
     modules = {re.sub(r"\.weight$|\.in_proj_weight$", "", name) for name in tensors}
     wanted = {f"model.diffusion_model.{name}" for name in unet} | {f"cond_stage_model.{name}" for name in text}
     assert len(wanted) > 300

@@ -20,9 +20,9 @@ from trainer.config import Training
 from trainer.data import batch_order, steps, vary_caption
 from trainer.dataset import Reading, open_mask, open_picture
 from trainer.errors import CheckpointError
+from trainer.load import load_parts
 from trainer.methods import Batch
 from trainer.methods.denoise import denoising_loss
-from trainer.parts import load_parts
 
 WriteConfig = Callable[..., Path]
 

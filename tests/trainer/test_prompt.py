@@ -17,7 +17,8 @@ from PIL import Image
 from trainer.base import read_base
 from trainer.cli import cli
 from trainer.errors import ConfigError
-from trainer.parts import Parts, load_parts
+from trainer.load import load_parts
+from trainer.parts import Parts
 from trainer.prompt import Words, encode, encode_pairs, parse, pieces
 from trainer.sample import sample
 
@@ -69,14 +70,14 @@ def test_any_text_can_be_read_and_escaped(text: str) -> None:
 def test_a_plain_prompt_is_encoded_as_ever(parts: Parts) -> None:
     with torch.no_grad():
         (piece,) = pieces(parts.tokenizer, parse("lbay mira, sad"))
-        assert torch.equal(encode(parts, piece), parts.encode_text(["lbay mira, sad"]))
+        assert torch.equal(encode(parts, piece).states, parts.encode_text(["lbay mira, sad"]).states)
 
 
 def test_a_weight_scales_its_tokens_and_keeps_the_mean(parts: Parts) -> None:
     with torch.no_grad():
-        plain = parts.encode_text(["lbay mira, sad"])
+        plain = parts.encode_text(["lbay mira, sad"]).states
         (piece,) = pieces(parts.tokenizer, parse("lbay mira, (sad:1.4)"))
-        weighted = encode(parts, piece)
+        weighted = encode(parts, piece).states
     ratio = (weighted / plain)[0, :, 0]
     (sad,) = [index for index, (_, weight) in enumerate(piece, start=1) if weight == 1.4]
     others = torch.cat([ratio[:sad], ratio[sad + 1 :]])
@@ -97,10 +98,10 @@ def test_long_prompts_are_read_in_pieces_that_end_at_commas(parts: Parts) -> Non
     assert [len(piece) for piece in pieces(tokenizer, parse(comma))] == [75, 2]
     assert [len(piece) for piece in pieces(tokenizer, parse("red BREAK blue (red BREAK blue)"))] == [1, 2, 1]
     with torch.no_grad():
-        said, unsaid = encode_pairs(parts, [long], "sad")
+        said, unsaid = (text.states for text in encode_pairs(parts, [long], "sad"))
         assert said.shape == unsaid.shape == (1, 154, parts.unet.config.cross_attention_dim)
-        assert torch.equal(unsaid[:, 77:], parts.encode_text([""]))
-        assert torch.allclose(said[:, :77], parts.encode_text(["red " * 70 + ","]), atol=1e-5)
+        assert torch.equal(unsaid[:, 77:], parts.encode_text([""]).states)
+        assert torch.allclose(said[:, :77], parts.encode_text(["red " * 70 + ","]).states, atol=1e-5)
 
 
 def test_the_end_of_a_long_prompt_counts_and_weights_too(parts: Parts) -> None:

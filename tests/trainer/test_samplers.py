@@ -18,7 +18,8 @@ from trainer.base import read_base
 from trainer.cli import cli
 from trainer.config import read_config, read_run
 from trainer.errors import ConfigError
-from trainer.parts import Parts, load_parts
+from trainer.load import load_parts
+from trainer.parts import Parts
 from trainer.recipe import Drawn, infotext, write_png, written_prompt
 from trainer.sample import sample
 from trainer.samplers import SAMPLERS, find_sampler

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw
 from trainer.base import read_base
 from trainer.cli import cli
 from trainer.errors import BaseModelError, ConfigError, SourceError
-from trainer.parts import Parts, load_parts
+from trainer.load import load_parts
+from trainer.parts import Parts
 from trainer.sample import pipeline, sample
 from trainer.samplers import SAMPLERS
 from trainer.source import Source, find_source, read_source
@@ -43,7 +44,7 @@ def right_half(width: int = 48, height: int = 32) -> Image.Image:
 
 def theirs(parts: Parts, kind: str, sampler: str, **options: Any) -> Any:
     """diffusers' own pipeline, read from the folder."""
-    pipe = getattr(diffusers, kind).from_pretrained(parts.base.folder, local_files_only=True, safety_checker=None)
+    pipe = getattr(diffusers, kind).from_pretrained(parts.base.path, local_files_only=True, safety_checker=None)
     pipe.to(torch.float32).set_progress_bar_config(disable=True)
     pipe.scheduler = pipeline(parts, sampler).scheduler  # which test_samplers.py compares
     generators = [torch.Generator().manual_seed(seed) for seed in (3, 4)]

@@ -106,7 +106,7 @@ def sample(
     add_loras(parts, added)
     options["loras"] = trained_lora(run, trained) | {lora.name: lora.weight for lora in added}
     options |= {"image": named(image), "mask": named(mask), "strength": strength}
-    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.folder.name}
+    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.name}
     about = Drawn(prompt, seed, trained=trained, **options)
     drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"

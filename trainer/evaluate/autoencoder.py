@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.base import read_base
-from trainer.parts import load_autoencoder
+from trainer.load import load_autoencoder
 
 Pixels = NDArray[np.uint8]
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import torch
 
+from trainer.families import Text
 from trainer.methods.method import Batch
 from trainer.parts import Parts
 
 
-def denoising_loss(parts: Parts, batch: Batch, text: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def denoising_loss(parts: Parts, batch: Batch, text: Text, generator: torch.Generator) -> torch.Tensor:
     """The mean over the batch of w(t) * |target - unet(z_t, t, text)|^2, t uniform (Ho et al. 2020, eq. 14).
 
-    text: what the network is told, of each picture, [B, tokens, width]; the batch's captions count for nothing here.
-    Where the batch has masks, each square is multiplied by its own before the mean, as in kohya's trainers.
+    text: what the network is told, of each picture; the batch's captions count for nothing here. Where the batch has
+    masks, each square is multiplied by its own before the mean, as in kohya's trainers.
     The target is the noise, or the velocity (Salimans and Ho 2022) where the base was made so. w is
     `parts.timestep_weights`. Random numbers are drawn on the CPU, so that every device sees the same.
     """
@@ -25,7 +26,7 @@ def denoising_loss(parts: Parts, batch: Batch, text: torch.Tensor, generator: to
     timesteps = timesteps.to(parts.device)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     with parts.autocast():
-        predicted = parts.unet(noisy, timesteps, encoder_hidden_states=text, return_dict=False)[0]
+        predicted = parts.predict(noisy, timesteps, text, batch.cuts)
     velocity = scheduler.config.prediction_type == "v_prediction"
     target = scheduler.get_velocity(latents, noise, timesteps) if velocity else noise
     squares = (predicted.float() - target).square()

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from trainer.parts import Parts
 
-NETWORKS = ("unet", "vae", "text_encoder")
-
 
 @METHODS.add("full")
 class Full(Method):
@@ -31,8 +29,8 @@ class Full(Method):
     def prepare(self, parts: Parts) -> dict[str, torch.nn.Parameter]:
         """Thaw the networks that are trained."""
         trained: dict[str, torch.nn.Parameter] = {}
-        for part in self._networks:
-            network = getattr(parts, part).requires_grad_(True).train()
+        for part in self._trained(parts):
+            network = parts.networks[part].requires_grad_(True).train()
             trained |= {f"{part}.{name}": parameter for name, parameter in network.named_parameters()}
         return trained
 
@@ -47,33 +45,33 @@ class Full(Method):
         """{"unet.conv_in.weight": tensor, ...}, rounded as the file holds them."""
         return {
             f"{part}.{name}": parameter.detach().to(self._dtype)
-            for part in self._networks
-            for name, parameter in getattr(parts, part).named_parameters()
+            for part in self._trained(parts)
+            for name, parameter in parts.networks[part].named_parameters()
         }
 
     def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
-        """Write NAME.safetensors with all three networks, which A1111, Forge, ComfyUI and sd-scripts load as a base."""
+        """Write NAME.safetensors with all networks, which A1111, Forge, ComfyUI and sd-scripts load as a base."""
         from safetensors.torch import save_file
 
-        unet, vae, text = (getattr(parts, part).state_dict() for part in NETWORKS)
-        tensors = original_tensors(unet, vae, text, parts.base.second_generation)
+        states = {part: network.state_dict() for part, network in parts.networks.items()}
+        tensors = original_tensors(states, parts.base.family.in_file(parts.base.second_generation))
         # A copy of each, since safetensors writes no two tensors that share their memory.
         held = {key: tensor.to("cpu", self._dtype, copy=True).contiguous() for key, tensor in tensors.items()}
         legal = {key: value.encode(errors="replace").decode() for key, value in about.items()}
         save_file(held, folder / f"{name}{SUFFIX}", {"format": "pt", **legal})
 
     def load(self, parts: Parts, folder: Path) -> None:
-        """Load the file with diffusers, all three networks of it, and check that those which were not trained are the
-        base's own."""
+        """Load the file with diffusers, all networks of it, and check that those which were not trained are the base's
+        own."""
         import torch
         from safetensors import SafetensorError
 
         path = find_file(folder)
         try:
             loaded = _loaded(parts, path)
-            for part in NETWORKS:
-                network, found = getattr(parts, part), getattr(loaded, part).state_dict()
-                if part not in self._networks:
+            for part, network in parts.networks.items():
+                found = getattr(loaded, part).state_dict()
+                if part not in self._trained(parts):
                     _check_frozen(part, network.state_dict(), found, self._dtype)
                 network.load_state_dict({name: tensor.to(torch.float32) for name, tensor in found.items()})
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
@@ -90,13 +88,12 @@ class Full(Method):
             return []
         return ["the base predicts velocity, which the file cannot say: put a .yaml of the base beside it for A1111"]
 
-    @property
-    def _networks(self) -> tuple[str, ...]:
-        return ("unet", "text_encoder") if self.text_encoder else ("unet",)
+    def _trained(self, parts: Parts) -> tuple[str, ...]:
+        return ("unet", *(parts.text_encoders if self.text_encoder else ()))
 
     @property
     def _dtype(self) -> torch.dtype:
-        from trainer.parts import DTYPES
+        from trainer.device import DTYPES
 
         return DTYPES[self.save_as]
 
@@ -106,17 +103,20 @@ def _loaded(parts: Parts, path: Path) -> Any:
     for on the hub, are those of `parts`."""
     import torch
 
-    from trainer.parts import loading, untyped
+    from trainer.load import loading, untyped
     from trainer.sample import pipeline
 
     with TemporaryDirectory() as name, loading():
         pipeline(parts).save_config(name)
-        for part in ("unet", "vae"):
-            getattr(parts, part).save_config(Path(name, part))
-        parts.text_encoder.config.save_pretrained(Path(name, "text_encoder"))
-        return untyped.StableDiffusionPipeline.from_single_file(
-            str(path), config=name, local_files_only=True, torch_dtype=torch.float32, tokenizer=parts.tokenizer,
-            scheduler=parts.noise_scheduler, safety_checker=None, feature_extractor=None,
+        for part, network in parts.networks.items():
+            if part in parts.text_encoders:
+                network.config.save_pretrained(Path(name, part))
+            else:
+                network.save_config(Path(name, part))
+        given = pipeline(parts).components.items()
+        return getattr(untyped, parts.base.family.pipelines["text"]).from_single_file(
+            str(path), config=name, local_files_only=True, torch_dtype=torch.float32,
+            **{key: value for key, value in given if key not in parts.networks},
         )  # fmt: skip
 
 

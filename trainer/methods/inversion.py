@@ -36,8 +36,6 @@ TEMPLATES = {
         "[filewords], as [name] draws it",
     ),
 }
-TENSOR = "emb_params"
-"""What sd-scripts calls the one tensor of the file; A1111, Forge, ComfyUI and diffusers take any name."""
 
 
 @METHODS.add("inversion")
@@ -50,19 +48,20 @@ class Inversion(Method):
     templates: str | tuple[str, ...] = "subject"  # or "style", a text file, or lines; [filewords] is the caption
 
     def prepare(self, parts: Parts) -> dict[str, torch.nn.Parameter]:
-        """Add the word's tokens behind the tokenizer's, and rows for them beside the text encoder's table."""
+        """Add the word's tokens behind the tokenizers', and rows for them beside each text encoder's table."""
         import torch
 
         from trainer.methods.learnt_rows import LearntRows
 
         self._check(parts)
-        table = parts.text_encoder.get_input_embeddings()
-        rows = torch.nn.Parameter(self._first_rows(parts.tokenizer, table.weight.detach()))
-        names = names_of(self.token, self.vectors)
-        parts.tokenizer.add_tokens(names)
-        first = parts.tokenizer.convert_tokens_to_ids(self.token)
-        parts.text_encoder.set_input_embeddings(LearntRows(table, rows, first))
-        return {f"text_encoder.{self.token}": rows}
+        trained = {}
+        for tokenizer, (part, encoder) in zip(parts.tokenizers, parts.text_encoders.items(), strict=True):
+            table = encoder.get_input_embeddings()
+            rows = torch.nn.Parameter(self._first_rows(tokenizer, table.weight.detach()))
+            tokenizer.add_tokens(names_of(self.token, self.vectors))
+            encoder.set_input_embeddings(LearntRows(table, rows, tokenizer.convert_tokens_to_ids(self.token)))
+            trained[f"{part}.{self.token}"] = rows
+        return trained
 
     def loss(self, parts: Parts, batch: Batch, generator: torch.Generator) -> torch.Tensor:
         """The denoising loss of the pictures under a line of the templates each."""
@@ -78,36 +77,42 @@ class Inversion(Method):
         return denoising_loss(parts, batch, parts.encode_text(texts, train=True), generator)
 
     def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
-        """{"text_encoder.TOKEN": [vectors, width]}."""
+        """{"text_encoder.TOKEN": [vectors, width]}, and the same of a second text encoder."""
         from trainer.methods.learnt_rows import LearntRows
 
-        table = parts.text_encoder.get_input_embeddings()
-        if isinstance(table, LearntRows):
-            return {f"text_encoder.{self.token}": table.rows.detach()}
         ids = parts.tokenizer.convert_tokens_to_ids(names_of(self.token, self.vectors))
-        return {f"text_encoder.{self.token}": table.weight.detach()[ids]}
+        tables = {part: encoder.get_input_embeddings() for part, encoder in parts.text_encoders.items()}
+        return {
+            f"{part}.{self.token}": table.rows.detach() if isinstance(table, LearntRows) else table.weight.detach()[ids]
+            for part, table in tables.items()
+        }
 
     def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
         """Write NAME.safetensors, which A1111, Forge, ComfyUI and diffusers read as an embedding."""
         from safetensors.torch import save_file
 
-        (rows,) = self.trained(parts).values()
+        keys = parts.base.family.embeddings
+        rows = {keys[name.partition(".")[0]]: tensor for name, tensor in self.trained(parts).items()}
+        held = {key: tensor.float().cpu().contiguous() for key, tensor in rows.items()}
         legal = {key: value.encode(errors="replace").decode() for key, value in about.items()}
-        save_file({TENSOR: rows.float().cpu().contiguous()}, folder / f"{name}{SUFFIX}", legal)
+        save_file(held, folder / f"{name}{SUFFIX}", legal)
 
     def load(self, parts: Parts, folder: Path) -> None:
         """Load the file as its users will, with diffusers."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from trainer.parts import loading
+        from trainer.load import loading
         from trainer.sample import pipeline
 
         path = find_file(folder)
         try:
-            (rows,) = load_file(path).values()
-            with loading():
-                pipeline(parts).load_textual_inversion(str(path), token=self.token, local_files_only=True)
+            tensors, pipe = load_file(path), pipeline(parts)
+            read = zip(parts.base.family.embeddings.items(), parts.tokenizers, strict=True)
+            for (part, key), tokenizer in read:
+                rows, places = tensors[key], {"text_encoder": parts.text_encoders[part], "tokenizer": tokenizer}
+                with loading():
+                    pipe.load_textual_inversion(rows, token=self.token, local_files_only=True, **places)
         except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{path}: cannot be loaded: {first_line(error)}") from None
         if len(rows) != self.vectors:

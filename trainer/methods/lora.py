@@ -12,7 +12,7 @@ from pydantic import Field
 
 from sorter.errors import nearest
 from trainer.errors import CheckpointError, ConfigError
-from trainer.formats import PREFIXES, SUFFIX, find_file, kohya_name, kohya_tensors, unknown_to_kohya, write_lora
+from trainer.formats import SUFFIX, find_file, kohya_name, kohya_tensors, unknown_to_kohya, write_lora
 from trainer.methods.method import METHODS, Batch, Method
 
 if TYPE_CHECKING:
@@ -44,8 +44,9 @@ class Lora(Method):
             raise ConfigError(f"[method] targets = {list(self.targets)}: {str(error).splitlines()[0]}") from None
         trained = {"unet": parts.unet}
         if self.text_encoder:
-            parts.text_encoder.add_adapter(LoraConfig(**self._peft_options(TEXT_TARGETS)))
-            trained["text_encoder"] = parts.text_encoder
+            for name, encoder in parts.text_encoders.items():
+                encoder.add_adapter(LoraConfig(**self._peft_options(TEXT_TARGETS)))
+                trained[name] = encoder
         for network in trained.values():
             network.train()  # or dropout would do nothing
         return {
@@ -67,8 +68,7 @@ class Lora(Method):
         from peft import get_peft_model_state_dict
 
         tensors: dict[str, torch.Tensor] = {}
-        for part in PREFIXES:
-            network = getattr(parts, part)
+        for part, network in parts.networks.items():
             for adapter in getattr(network, "peft_config", {}):
                 # Embeddings are never trained here; left to itself, peft asks a model hub whether they were.
                 state = get_peft_model_state_dict(network, adapter_name=adapter, save_embedding_layers=False)
@@ -77,7 +77,7 @@ class Lora(Method):
 
     def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
         """Write NAME.safetensors, which diffusers, sd-scripts, A1111, Forge and ComfyUI read."""
-        tensors = kohya_tensors(self.trained(parts), self._alpha)
+        tensors = kohya_tensors(self.trained(parts), self._alpha, parts)
         write_lora(folder / f"{name}{SUFFIX}", tensors, {**about, **self._header(tensors, about)})
 
     def load(self, parts: Parts, folder: Path) -> None:
@@ -85,7 +85,7 @@ class Lora(Method):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from trainer.parts import loading
+        from trainer.load import loading
         from trainer.sample import pipeline
 
         path = find_file(folder)
@@ -96,11 +96,11 @@ class Lora(Method):
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(f"{path}: cannot be loaded: {str(error).splitlines()[0]}") from None
         _own_memory(parts)
-        if not any(name.startswith(PREFIXES["text_encoder"]) for name in tensors):
+        if not any(name.startswith("lora_te") for name in tensors):
             # Of a part that was not trained, diffusers says that the file has nothing for it.
             warned = [text for text in warned if not text.startswith("No LoRA keys associated to CLIPTextModel")]
         matrices = [name for name in tensors if not name.endswith(".alpha")]
-        arrived = {".".join(kohya_name(name)) for name in self.trained(parts)}
+        arrived = {".".join(kohya_name(name, parts)) for name in self.trained(parts)}
         if warned or len(arrived) != len(matrices):
             why = _why_lost(
                 [name for name in matrices if name not in arrived], [line.splitlines()[0] for line in warned]
@@ -161,7 +161,7 @@ class Lora(Method):
 def _own_memory(parts: Parts) -> None:
     """Copy what was loaded out of the file's memory, where torch rounds small products otherwise since it begins at no
     multiple of a vector's length: in memory of its own the answer is that of training, bit for bit."""
-    for network in (parts.unet, parts.text_encoder):
+    for network in parts.networks.values():
         for name, parameter in network.named_parameters():
             if ".lora_" in name:
                 parameter.data = parameter.data.clone()

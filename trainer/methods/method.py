@@ -23,6 +23,7 @@ class Batch:
     moments: torch.Tensor  # [B, 2C, h, w]: means and log variances of the latents, on the CPU
     captions: tuple[str, ...]
     masks: torch.Tensor | None = None  # [B, 1, h, w], 0 to 1: what there is to learn; none: all of it
+    cuts: torch.Tensor | None = None  # [B, 4]: whole height and width, and where the cut begins, top and left; pixels
     prior: Batch | None = None  # as many of the pictures that the method asks for by its `prior`
 
 
