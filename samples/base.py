@@ -32,13 +32,14 @@ def reported(name: str, every: int, training: Iterable[Progress]) -> Iterator[Pr
 def train_all(work: Path, *, pictures: int, vae_steps: int, steps: int, batch: int, seed: int) -> None:
     """Draws, trains the autoencoder, then the UNet with its text encoder; all kept in `work`."""
     work.mkdir(parents=True, exist_ok=True)
-    drawn, captions = draw_set(work, pictures, seed)
-    words.write_tokenizer(captions, work / "tokenizer")
-    for _ in reported("autoencoder", 50, autoencoder.train(drawn, work, vae_steps, 16, seed)):
+    drawings = draw_set(work, pictures, seed)
+    if not (work / "tokenizer").exists():
+        words.write_tokenizer(drawings.captions, work / "tokenizer")
+    for _ in reported("autoencoder", 50, autoencoder.train(drawings, work, vae_steps, 16, seed)):
         pass
-    latents, scale = denoiser.encode(autoencoder.load(work), drawn, work)
+    latents, scale = denoiser.encode(autoencoder.load(work), drawings.pictures, work)
     log.info("latents %s, scaling factor %.4f", tuple(latents.shape), scale)
-    for progress in reported("unet", 50, denoiser.train(latents, captions, work, steps, batch, seed)):
+    for progress in reported("unet", 50, denoiser.train(latents, drawings, work, steps, batch, seed)):
         if progress.step % 1000 == 0:
             assemble.sheet(assemble.pipeline(work)).save(work / f"preview-{progress.step}.png")
 
@@ -46,9 +47,9 @@ def train_all(work: Path, *, pictures: int, vae_steps: int, steps: int, batch: i
 @click.command(help="Train the tiny base model on drawn pictures.")
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where drawings and checkpoints are kept.")
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="Where the finished model goes.")
-@click.option("--pictures", default=16_000, show_default=True)
+@click.option("--pictures", default=40_000, show_default=True)
 @click.option("--vae-steps", default=4100, show_default=True)
-@click.option("--steps", default=5500, show_default=True, help="Of the UNet.")
+@click.option("--steps", default=17_000, show_default=True, help="Of the UNet.")
 @click.option("--batch", default=32, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 def main(work: Path, to: Path, pictures: int, vae_steps: int, steps: int, batch: int, seed: int) -> None:

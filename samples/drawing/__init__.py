@@ -1,10 +1,12 @@
-"""A small drawing engine: chibi characters that stand, sit, wave and run in varied places."""
+"""A small drawing engine: chibi characters that stand, sit, wave, run and cheer in varied places."""
 
 from .figure import draw_figure
 from .look import (
     DIRECTION_WORDS,
     DIRECTIONS,
     EXPRESSIONS,
+    NEW_EXPRESSIONS,
+    NEW_POSES,
     PLACES,
     POSES,
     Act,
@@ -19,6 +21,8 @@ __all__ = [
     "DIRECTIONS",
     "DIRECTION_WORDS",
     "EXPRESSIONS",
+    "NEW_EXPRESSIONS",
+    "NEW_POSES",
     "PLACES",
     "POSES",
     "Act",

@@ -10,6 +10,7 @@ from .pen import Colour, Pen, Point, mix
 WHITE = (255, 255, 255)
 MOUTH = (150, 30, 50)
 TEAR = (80, 175, 250)
+BUBBLE = (190, 228, 252)
 
 
 def _arc(x: float, y: float, rx: float, ry: float, start: float, stop: float) -> list[Point]:
@@ -29,6 +30,8 @@ def _eye(pen: Pen, look: Look, mood: Expression, x: float, y: float, wide: float
     """One eye; `inner` is the side on which the nose lies (+1 right, -1 left)."""
     if mood == "happy":
         pen.stroke(_arc(x, y + 0.03, 0.046 * wide, 0.06, 190, 350), 0.026)
+    elif mood == "asleep":
+        pen.stroke(_arc(x, y - 0.01, 0.050 * wide, 0.05, 10, 170), 0.026)
     elif mood == "surprised":
         pen.oval(x, y - 0.004, 0.058 * wide, 0.076, WHITE, line=0.014)
         pen.oval(x - gaze, y, 0.021, 0.027, pen.ink, line=0)
@@ -60,6 +63,7 @@ def _brow(pen: Pen, mood: Expression, x: float, y: float, wide: float, inner: in
         "sad": (0.050, 0.075, 0.110, 0.022),
         "angry": (0.092, 0.060, 0.018, 0.032),
         "surprised": (0.105, 0.135, 0.120, 0.018),
+        "asleep": (0.060, 0.075, 0.085, 0.016),
     }[mood]
     half = 0.052 * wide
     pen.stroke([(x - inner * half, y - outer), (x, y - middle), (x + inner * half, y - inside)], width)
@@ -80,6 +84,10 @@ def _mouth(pen: Pen, mood: Expression, x: float, y: float, wide: float) -> None:
         teeth = [(x - half * 0.8, top), (x + half * 0.8, top), (x + half, low), (x - half, low)]
         pen.shape(teeth, WHITE, line=0.017)
         pen.stroke([(x - half * 0.9, y + 0.003), (x + half * 0.9, y + 0.003)], 0.010)
+    elif mood == "asleep":
+        pen.oval(x, y + 0.004, 0.022 * wide, 0.020, MOUTH, line=0.012)
+        # The bubble at the nose, as comics draw a sleeper.
+        pen.oval(x + 0.055, y - 0.030, 0.048, 0.052, BUBBLE, line=0.010)
     else:
         pen.oval(x, y + 0.016, 0.034 * wide, 0.050, MOUTH, line=0.016)
 

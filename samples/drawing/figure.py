@@ -135,9 +135,9 @@ class _Figure:
             self.pen.oval(x, y, 0.055, 0.035, (240, 236, 226), line=0.006)
         self.tail()
         draw_behind(self.head_pen(), self.look, self.stance.head, self.turned)
-        waves = self.stance.open_hand
+        raised = self.stance.raised
         sits = act.pose == "sitting"
-        if self.turned and not waves:
+        if self.turned and 0 not in raised:
             self.arm(0)
         if not sits:
             self.leg(0)
@@ -146,13 +146,14 @@ class _Figure:
         if sits:
             self.leg(0)
             self.leg(1)
-        if not self.turned and not waves:
+        if not self.turned and 0 not in raised:
             self.arm(0)
-        self.arm(1)
+        if 1 not in raised:
+            self.arm(1)
         self.scarf()
         self.head(act)
-        if waves:
-            self.arm(0, waves=True)
+        for number in raised:
+            self.arm(number, waves=True)
 
 
 def draw_figure(look: Look, act: Act, height: float, random: Random, *, oversample: int = 3) -> Image.Image:

@@ -7,14 +7,17 @@ from typing import Literal
 
 from .pen import Colour
 
-Pose = Literal["standing", "sitting", "waving", "running"]
-Expression = Literal["neutral", "happy", "sad", "angry", "surprised"]
+Pose = Literal["standing", "sitting", "waving", "running", "cheering"]
+Expression = Literal["neutral", "happy", "sad", "angry", "surprised", "asleep"]
 Direction = Literal["left", "right", "front"]
 Place = Literal["hills", "sea", "town", "room", "night"]
 
 POSES: tuple[Pose, ...] = ("standing", "sitting", "waving", "running")
 EXPRESSIONS: tuple[Expression, ...] = ("neutral", "happy", "sad", "angry", "surprised")
 DIRECTIONS: tuple[Direction, ...] = ("left", "right", "front")
+NEW_POSES: tuple[Pose, ...] = ("cheering",)
+NEW_EXPRESSIONS: tuple[Expression, ...] = ("asleep",)
+"""What the base model has never seen, so that it can be measured how well training teaches it."""
 PLACES: tuple[Place, ...] = ("hills", "sea", "town", "room", "night")
 
 DIRECTION_WORDS: dict[Direction, str] = {

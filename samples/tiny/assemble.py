@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import autoencoder, denoiser, keep
+from .pictures import SIZE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -85,9 +86,9 @@ def sheet(pipe: Any, prompts: tuple[str, ...] = PROMPTS, columns: int = 6, seed:
     pipe.set_progress_bar_config(disable=True)
     generators = [torch.Generator().manual_seed(seed + n) for n in range(len(prompts))]
     drawn = pipe(
-        list(prompts), width=64, height=64, num_inference_steps=30, guidance_scale=4.0, generator=generators
+        list(prompts), width=SIZE, height=SIZE, num_inference_steps=30, guidance_scale=4.0, generator=generators
     ).images
-    side = 128
+    side = 2 * SIZE
     whole = Image.new("RGB", (side * columns, side * -(-len(drawn) // columns)))
     for number, picture in enumerate(drawn):
         at = (number % columns * side, number // columns * side)

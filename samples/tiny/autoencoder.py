@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import keep
+from .pictures import SIZE, Drawings
 
 if TYPE_CHECKING:
     import torch
 
 CHANNELS = 8
+CELL = 4
+"""Pixels a latent, along one side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ def build() -> Any:
         layers_per_block=1,
         latent_channels=CHANNELS,
         norm_num_groups=8,
-        sample_size=64,
+        sample_size=SIZE,
     )
 
 
@@ -76,8 +79,8 @@ def recolour(batch: torch.Tensor, generator: np.random.Generator) -> torch.Tenso
     return torch.cat([strange, batch[half:]]).contiguous(memory_format=torch.channels_last)
 
 
-def _loss(vae: Any, batch: torch.Tensor) -> torch.Tensor:
-    """Distance of pixels and of their differences: the second keeps lines crisp."""
+def _loss(vae: Any, batch: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Distance of pixels and of their differences: the second keeps lines crisp. weights: (n, 1, h, w)."""
     import torch
 
     with torch.autocast("cpu", torch.bfloat16):
@@ -85,12 +88,13 @@ def _loss(vae: Any, batch: torch.Tensor) -> torch.Tensor:
         decoded = vae.decode(posterior.sample()).sample
     decoded = decoded.float()
     error = decoded - batch
-    edges = (error[..., 1:, :] - error[..., :-1, :]).abs().mean() + (error[..., 1:] - error[..., :-1]).abs().mean()
-    loss: torch.Tensor = error.abs().mean() + 0.5 * edges + 1e-6 * posterior.kl().mean()
+    down = ((error[..., 1:, :] - error[..., :-1, :]).abs() * weights[..., 1:, :]).mean()
+    across = ((error[..., 1:] - error[..., :-1]).abs() * weights[..., 1:]).mean()
+    loss: torch.Tensor = (error.abs() * weights).mean() + 0.5 * (down + across) + 1e-6 * posterior.kl().mean()
     return loss
 
 
-def train(pictures: np.ndarray, work: Path, steps: int, batch: int, seed: int) -> Iterator[Progress]:
+def train(drawings: Drawings, work: Path, steps: int, batch: int, seed: int) -> Iterator[Progress]:
     """Trains or continues; leaves `vae.pt` in `work`."""
     import torch
 
@@ -109,9 +113,10 @@ def train(pictures: np.ndarray, work: Path, steps: int, batch: int, seed: int) -
         for group in optimiser.param_groups:
             group["lr"] = rate(step, steps, 1.5e-3)
         generator = np.random.default_rng((seed, step))
-        chosen = np.sort(generator.integers(0, len(pictures), batch))
+        chosen = np.sort(generator.integers(0, len(drawings.pictures), batch))
         generator.shuffle(chosen)
-        loss = _loss(vae, recolour(pixels(pictures[chosen]), generator))
+        weights = torch.from_numpy(drawings.weights(chosen, 1))[:, None]
+        loss = _loss(vae, recolour(pixels(drawings.pictures[chosen]), generator), weights)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
