@@ -66,6 +66,14 @@ def add_loras(parts: Parts, files: Sequence[LoraFile]) -> None:
         pipe.set_adapters([*trained, *added], [1.0] * len(trained) + list(added.values()))
 
 
+def weigh_trained(parts: Parts, strength: float) -> None:
+    """Let what was trained, a LoRA, count by this much; 1 is as it was trained."""
+    pipe = pipeline(parts)
+    networks = parts.networks.values()
+    names = list(dict.fromkeys(name for network in networks for name in getattr(network, "peft_config", {})))
+    pipe.set_adapters(names, [strength] * len(names))
+
+
 def check_prompt(prompt: str) -> None:
     """Raises LoraError where a prompt names a LoRA as A1111 does: it would be read as words."""
     if found := IN_PROMPT.search(prompt):

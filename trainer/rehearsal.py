@@ -49,12 +49,13 @@ def rehearse(config: Run, base: Base, dataset: Dataset) -> Captions:
 
 def _check_unet(base: Base, parts: Parts) -> None:
     """Raise BaseModelError where the U-Net's file is damaged, or lacks tensors; loading it would take gigabytes."""
-    path = base.weights("unet")
-    try:
-        with safe_open(path, "pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise BaseModelError(f"{path}: is damaged: {error}; take it from the base again") from None
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in base.weights("unet"):
+        try:
+            with safe_open(path, "pt") as file:
+                shapes |= {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError, ValueError) as error:
+            raise BaseModelError(f"{path}: is damaged: {error}; take it from the base again") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in parts.unet.state_dict().items()}
     if lost := [name for name, shape in wanted.items() if shapes.get(name) != shape]:
         raise BaseModelError(f"{path}: lacks {len(lost)} tensors that its config asks for, {lost[0]} first")
