@@ -10,6 +10,7 @@ from trainer.evaluate.captions import harmful
 from trainer.evaluate.columns import Column
 from trainer.evaluate.runs import RunJudgement
 from trainer.evaluate.scores import Share
+from trainer.evaluate.signs import SURE, difference
 from trainer.evaluate.text import axis_json, judged_how, likeness_json, percent, share_json
 
 MUCH = 1.5
@@ -43,10 +44,10 @@ def length(found: RunJudgement) -> list[str]:
 def said(found: RunJudgement) -> list[str]:
     """What a person should know, the most important first."""
     best, base, lines = found.best, found.base, length(found)
-    if best.made.mean.interval[0] <= base.adherence:
-        lines.append(
-            f"it cannot be told from the base, which has {base.adherence:.0%}, by so few pictures; more: --count"
-        )
+    up, error = difference(best.scores, base.scores)
+    if up <= SURE * error:
+        few = "by so few pictures; more: --count"
+        lines.append(f"it cannot be told from the base, which has {base.adherence:.0%}, {few}")
     if (step := found.last.model.step) < (steps := found.config.training.steps):
         lines.append(f"the run stands at step {step} of {steps}")
     copies = best.like.copies if best.like else []
