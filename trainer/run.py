@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from sorter.files import clear_away, read_file, write
-from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint
 from trainer.config import Run, read_run
 from trainer.dataset import read_dataset
@@ -97,7 +96,7 @@ def resume(
 
 
 def _session(config: Run, on_progress: OnProgress) -> Session:
-    base = read_base(config.base)
+    base = config.open_base()
     check_drawable(config, base)
     training = config.training
     dataset = read_dataset(config.dataset, base.factor, training.resolution or base.size, how=training.reading)
