@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainer.methods import METHODS, Method
     from trainer.parts import Parts
     from trainer.recipe import Drawn
-    from trainer.record import read_losses
+    from trainer.record import read_losses, read_validation
     from trainer.run import resume, start
     from trainer.sample import pipeline
     from trainer.samplers import SAMPLERS
@@ -35,7 +35,7 @@ _HOMES = {
     "load": ("load_parts",),
     "parts": ("Parts",),
     "recipe": ("Drawn",),
-    "record": ("read_losses",),
+    "record": ("read_losses", "read_validation"),
     "run": ("resume", "start"),
     "sample": ("pipeline",),
     "samplers": ("SAMPLERS",),
@@ -62,6 +62,7 @@ __all__ = [
     "read_dataset",
     "read_losses",
     "read_run",
+    "read_validation",
     "resume",
     "start",
 ]

@@ -34,9 +34,11 @@ Tensors = dict[str, torch.Tensor]
 
 
 def save_checkpoint(
-    folder: Path, state: State, fingerprints: dict[str, str], save_trained: Callable[[Path], None], keep: int = 0
-) -> Path:
-    """Save under `folder`, then remove all but the last `keep` (0: keep all). Returns the checkpoint's folder.
+    folder: Path, state: State, fingerprints: dict[str, str], save_trained: Callable[[Path], None], keep: int = 0,
+    best: Callable[[list[int]], int | None] = lambda steps: None,
+) -> Path:  # fmt: skip
+    """Save under `folder`, then remove all but the last `keep` (0: keep all) and the best of their steps. Returns the
+    checkpoint's folder.
 
     fingerprints: hashes by name: "base", "dataset", "pictures", which is "dataset" without the captions, "scales", what
     pictures are scaled to, and "seen", how they are repeated and masked.
@@ -53,8 +55,11 @@ def save_checkpoint(
         if numbers := numbers_of(state.optimizer, state.parameters):
             about["optimizer"] = numbers
         (part / "state.json").write_text(json.dumps(about, indent=2), encoding="utf-8")
-    for old in checkpoints(folder)[:-keep] if keep else []:
-        remove_folder(old)
+    saved = checkpoints(folder)
+    kept = best([step_of(path) for path in saved])
+    for old in saved[:-keep] if keep else []:
+        if step_of(old) != kept:
+            remove_folder(old)
     return target
 
 

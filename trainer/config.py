@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from sorter.errors import OptionsError
 from sorter.files import read_file
@@ -19,13 +19,15 @@ from trainer.dataset import Reading
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
 from trainer.samplers import STANDARD, check_steps, find_sampler
-from trainer.schedule import Shape, Stage, read_schedule
+from trainer.schedule import Shape, Stage, auto_steps, read_schedule
 
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Optimizer = Literal["adamw", "adamw-fused", "adamw-8bit", "prodigy", "adafactor"]
+AUTO = 0
+"""The number of steps where they are still to be counted."""
 LEAST_OF_PRODIGY = 0.1
 """Prodigy multiplies the rate by its own estimate: 1 is meant, and what suits AdamW would hardly move anything."""
 
@@ -33,7 +35,7 @@ LEAST_OF_PRODIGY = 0.1
 class Training(Options):
     """How long, how fast, and what a batch looks like. One step is one update of the weights."""
 
-    steps: Positive = 1000
+    steps: Positive = 1000  # or "auto": by the number of pictures, as schedule.auto_views says
     resolution: Positive | None = None  # pixels, of a square with the area of a picture; none: the base's own
     batch_size: Positive = 4  # pictures that go through the network at once
     buckets: bool = False  # scale each picture to the nearest of kohya's sizes around that, so that batches fill
@@ -58,7 +60,14 @@ class Training(Options):
     seed: Count = 0
     precision: Precision = "auto"
     checkpoint_every: Positive = 100
-    keep: Count = 0  # checkpoints to keep, the last ones; 0: all
+    keep: Count = 0  # checkpoints to keep, the last ones and the best; 0: all
+    validation_every: Count | None = None  # steps; 0: never; none: at checkpoints; where pictures are held out
+
+    @field_validator("steps", mode="wrap")
+    @classmethod
+    def _steps_may_be_counted(cls, steps: Any, check: ValidatorFunctionWrapHandler) -> int:
+        found: int = AUTO if steps == "auto" else check(steps)
+        return found
 
     @model_validator(mode="after")
     def _schedule_reaches_the_end(self) -> Self:
@@ -159,6 +168,21 @@ class Run(Options):
     def latents(self) -> Path:
         """Where encoded pictures are kept."""
         return self.cache or self.dataset / ".latents"
+
+    def trained_with(self, where: str, **changes: Any) -> Run:
+        """The same with other keys in [training]. Raises ConfigError where they do not go together."""
+        if not changes:
+            return self
+        values = {**self.training.model_dump(), **changes}
+        return self.model_copy(update={"training": read_options(Training, values, where, ConfigError)})
+
+    def counted(self, pictures: int) -> Run:
+        """The same with steps = "auto" as a number, for so many pictures. Raises ConfigError."""
+        training = self.training
+        if training.steps != AUTO:
+            return self
+        steps = auto_steps(pictures, training.batch_size * training.accumulate)
+        return self.trained_with(f'steps = "auto", which comes to {steps}', steps=steps)
 
     def against(self, folder: Path) -> Run:
         """The same with relative paths taken from `folder`."""

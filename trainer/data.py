@@ -31,25 +31,28 @@ def steps(encoded: Encoded, training: Training, after: int = 0, prior: Encoded |
 def _batches(encoded: Encoded, training: Training, after: int) -> Iterator[Batch]:
     """Those behind the first `after`, without end."""
     examples, size = encoded.dataset.examples, training.batch_size
-    sizes, repeats = ([getattr(example, key) for example in examples] for key in ("size", "repeats"))
+    sizes, repeats = [example.size for example in examples], [example.repeats for example in examples]
     order = enumerate(batch_order(sizes, size, training.seed, repeats))
     for number, chosen in islice(order, after, None):
         yield _batch(encoded, training, chosen, number * size)
 
 
 def _batch(encoded: Encoded, training: Training, chosen: Sequence[int], view: int) -> Batch:
-    """The pictures of these numbers; `view` is how many were seen before them."""
+    """The pictures of these numbers, their captions varied; `view` is how many were seen before them."""
     examples = [encoded.dataset.examples[index] for index in chosen]
-    moments = torch.stack([encoded.moments[index] for index in chosen])
-    return Batch(
-        moments,
-        tuple(
-            vary_caption(example.caption, training, number, example.other_captions)
-            for number, example in enumerate(examples, view)
-        ),
-        masks=_masks([encoded.masks[index] for index in chosen], moments),
-        cuts=torch.tensor([example.cut for example in examples]),
+    captions = (
+        vary_caption(example.caption, training, number, example.other_captions)
+        for number, example in enumerate(examples, view)
     )
+    return make_batch(encoded, chosen, tuple(captions))
+
+
+def make_batch(encoded: Encoded, chosen: Sequence[int], captions: tuple[str, ...]) -> Batch:
+    """The pictures of these numbers, all of one size, with a caption each."""
+    moments = torch.stack([encoded.moments[index] for index in chosen])
+    masks = _masks([encoded.masks[index] for index in chosen], moments)
+    cuts = torch.tensor([encoded.dataset.examples[index].cut for index in chosen])
+    return Batch(moments, captions, masks=masks, cuts=cuts)
 
 
 def _masks(masks: Sequence[torch.Tensor | None], like: torch.Tensor) -> torch.Tensor | None:

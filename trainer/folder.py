@@ -13,9 +13,12 @@ from trainer.base import Base
 from trainer.checkpoint import checkpoints, step_of
 from trainer.config import Run, read_config
 from trainer.errors import ConfigError, LoaderWarning, RunError
+from trainer.record import LOGS
 
 PREVIEWS = re.compile(r"step-(\d{6,})")
 """What the previews of a step lie in."""
+DRAWN = ("previews", "evaluation")
+"""The folders of these."""
 
 
 def check_output(config: Run) -> None:
@@ -59,8 +62,9 @@ def set_aside(config: Run, step: int, all_of_it: bool) -> None:
         return
     aside = next(place for number in count(1) if not (place := folder / f"aside-{number}").exists())
     write(aside / "run.json", config.model_copy(update={"output": aside}).to_json().encode())
-    if all_of_it and (folder / "losses.csv").exists():
-        write(aside / "losses.csv", read_file(folder / "losses.csv"))
+    for name in LOGS:
+        if all_of_it and (folder / name).exists():
+            write(aside / name, read_file(folder / name))
     for path in (*later, *(_previews_after(folder, step) if all_of_it else []), *trained):
         _move(path, aside / path.relative_to(folder))
 
@@ -81,7 +85,7 @@ def say_differences(folder: Path, config: Run) -> None:
 
 
 def _previews_after(folder: Path, step: int) -> list[Path]:
-    found = ((path, PREVIEWS.fullmatch(path.name)) for path in (folder / "previews").glob("step-*"))
+    found = ((path, PREVIEWS.match(path.name)) for place in DRAWN for path in (folder / place).glob("step-*"))
     return [path for path, match in found if match and int(match[1]) > step]
 
 

@@ -1,4 +1,4 @@
-"""The log of a run: losses.csv and TensorBoard."""
+"""The log of a run: losses.csv, validation.csv and TensorBoard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import os
 import sys
 import time
+from collections.abc import Sequence
 from io import BytesIO, FileIO, StringIO
 from itertools import count
 from pathlib import Path
@@ -18,7 +19,9 @@ from PIL import Image
 from sorter.files import write
 from trainer.loop import Progress
 
-COLUMNS = ("step", "loss", "learning_rate")
+LOSSES, VALIDATION = "losses.csv", "validation.csv"
+LOGS = {LOSSES: ("step", "loss", "learning_rate"), VALIDATION: ("step", "loss")}
+"""The files of a log, and their columns."""
 
 
 class Record:
@@ -28,9 +31,11 @@ class Record:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        path = folder / "losses.csv"
-        _cut(path, step)
-        self._losses = open(path, "ab", buffering=0)  # noqa: SIM115
+        _cut(folder / LOSSES, step)
+        if (folder / VALIDATION).exists():
+            _cut(folder / VALIDATION, step)
+        self._folder = folder
+        self._losses = open(folder / LOSSES, "ab", buffering=0)  # noqa: SIM115
         try:
             self._board = _Board(folder / "tensorboard", step)
         except BaseException:
@@ -43,6 +48,15 @@ class Record:
         _append(self._losses, f"{progress.step},{loss:.6g},{rate:.6g}\n".encode())
         self._board.add_number("loss", loss, progress.step)
         self._board.add_number("learning_rate", rate, progress.step)
+
+    def add_validation(self, step: int, loss: float) -> None:
+        """Write down the loss on what is held out."""
+        path = self._folder / VALIDATION
+        if not path.exists():
+            _cut(path, step)
+        with open(path, "ab", buffering=0) as file:
+            _append(file, f"{step},{loss:.6g}\n".encode())
+        self._board.add_number("validation_loss", loss, step)
 
     def add_picture(self, number: int, picture: Image.Image, step: int) -> None:
         """Show one preview."""
@@ -116,26 +130,40 @@ def _append(file: FileIO, data: bytes) -> None:
 
 def read_losses(folder: Path) -> list[tuple[int, float, float]]:
     """Step, loss and learning rate of every step in a run folder's log."""
-    path = folder / "losses.csv"
+    return [(step, loss, rate) for step, loss, rate in _rows(folder / LOSSES)]
+
+
+def read_validation(folder: Path) -> list[tuple[int, float]]:
+    """Step and loss on what is held out, as often as it was taken."""
+    return [(step, loss) for step, loss in _rows(folder / VALIDATION)]
+
+
+def best_step(folder: Path, among: Sequence[int]) -> int | None:
+    """The step of these with the lowest loss on what is held out, the first of equals; none where none was taken."""
+    known = [(loss, step) for step, loss in read_validation(folder) if step in among]
+    return min(known)[1] if known else None
+
+
+def _rows(path: Path) -> list[tuple[Any, ...]]:
     if not path.is_file():
         return []
     rows = csv.reader(path.read_text(encoding="utf-8", errors="replace").splitlines()[1:])
     # A machine that stops may leave half a line.
-    return [found for row in rows if (found := _loss(row)) is not None]
+    return [found for row in rows if (found := _numbers(row, len(LOGS[path.name]))) is not None]
 
 
-def _loss(row: list[str]) -> tuple[int, float, float] | None:
+def _numbers(row: list[str], columns: int) -> tuple[Any, ...] | None:
     try:
-        step, loss, rate = row
-        return int(step), float(loss), float(rate)
-    except ValueError:
+        numbers = (int(row[0]), *map(float, row[1:]))
+    except (ValueError, IndexError):
         return None
+    return numbers if len(numbers) == columns else None
 
 
 def _cut(path: Path, step: int) -> None:
-    kept = [row for row in read_losses(path.parent) if row[0] <= step]
+    kept = [row for row in _rows(path) if row[0] <= step]
     out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows((number, f"{loss:.6g}", f"{rate:.6g}") for number, loss, rate in kept)
+    writer.writerow(LOGS[path.name])
+    writer.writerows((number, *(f"{value:.6g}" for value in values)) for number, *values in kept)
     write(path, out.getvalue().encode())

@@ -3,6 +3,7 @@
     train.toml     the configuration as it was given
     run.json       the same with all defaults; resuming reads this
     losses.csv     step,loss,learning_rate
+    validation.csv step,loss on what is held out, where the dataset has such
     tensorboard/   the same, and the previews
     previews/      step-000000/00.png ...
     checkpoints/   step-000100/ ...
@@ -16,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from sorter.files import clear_away, read_file, write
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint
 from trainer.config import Run, read_run
 from trainer.dataset import read_dataset
-from trainer.errors import ConfigError, RunError
+from trainer.errors import RunError
 from trainer.folder import check_drawable, check_output, forget_after, say_differences, set_aside
 from trainer.latents import encode
 from trainer.load import check_fit, load_parts, skeleton
@@ -50,6 +52,7 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
     output = config.output
     check_output(config)
     session = _session(config, on_progress)
+    config = session.config  # where steps = "auto", it knows how many
     clear_away(output)  # what a start that was cut off left
     write(output / "run.json", config.to_json().encode())
     if source is not None:
@@ -58,22 +61,20 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
 
 
 def resume(
-    folder: Path, total: int | None = None, on_progress: OnProgress = _show_nothing, step: int | None = None
-) -> Session:
+    folder: Path, total: int | None = None, on_progress: OnProgress = _show_nothing, step: int | None = None,
+    learning_rate: float | str | None = None,
+) -> Session:  # fmt: skip
     """Continue from the last checkpoint of a run folder, or from step 0 where there is none yet.
 
-    total: another number of steps in all. step: go back to the checkpoint of this step, 0 to the beginning; what came
-    after it is moved into `aside-1`. A run that stopped between its last checkpoint and `trained` writes only
-    `trained`. Raises RunError where the run is at its end, CheckpointError where a checkpoint is damaged, or base or
-    pictures have changed.
+    total: another number of steps in all; learning_rate: another one, from here on; both stay in run.json. step: go
+    back to the checkpoint of this step, 0 to the beginning; what came after it is moved into `aside-1`. A run that
+    stopped between its last checkpoint and `trained` writes only `trained`. Raises RunError where the run is at its
+    end, CheckpointError where a checkpoint is damaged, or base or pictures have changed, ConfigError where what is
+    changed does not fit the rest.
     """
     config = begun = read_run(folder)
-    if total is not None:
-        training = config.training.model_copy(update={"steps": total})
-        end = training.stages[-1].until
-        if end is not None and end < total:
-            raise ConfigError(f"{folder}: the learning_rate ends at step {end}, before step {total}")
-        config = config.model_copy(update={"training": training})
+    changes = {key: value for key, value in (("steps", total), ("learning_rate", learning_rate)) if value is not None}
+    config = config.trained_with(str(folder), **changes)
     say_differences(folder, config)
     folders = checkpoints(folder / "checkpoints")
     chosen = (
@@ -87,7 +88,7 @@ def resume(
             f"{folder}: all {config.training.steps} steps are done; give `--steps` a larger number to train on"
         )
     set_aside(begun, session.state.step, step is not None)
-    if total is not None:
+    if changes:
         write(folder / "run.json", config.to_json().encode())
     forget_after(folder, session.state.step)
     for place in (folder, folder / "checkpoints"):
@@ -99,12 +100,15 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     base = config.open_base()
     check_drawable(config, base)
     training = config.training
-    dataset = read_dataset(config.dataset, base.factor, training.resolution or base.size, how=training.reading)
+    read = partial(read_dataset, config.dataset, base.factor, training.resolution or base.size, how=training.reading)
+    dataset = read()
+    held_out = read(part="validation") if training.validation_every != 0 else None
     bare = skeleton(base)
     check_fit(bare)
     check_clip_skip(bare, config.training.clip_skip)
     check_optimizer(config.training.optimizer)
     scheduler(bare, config.preview.sampler)
+    config = config.counted(len(dataset.examples))
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
@@ -128,4 +132,5 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "seen": data.seen(),
         "class": prior.fingerprint if prior else "",
     }
-    return Session(config, method, parts, encoded, state, fingerprints, prior)
+    judged = encode(parts, held_out, config.latents) if held_out and held_out.examples else None
+    return Session(config, method, parts, encoded, state, fingerprints, prior, judged)

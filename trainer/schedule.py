@@ -36,6 +36,21 @@ def read_schedule(written: float | str) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def auto_views(pictures: int) -> float:
+    """How often each of so many pictures is to be seen: 284 times of 10, 238 of 50, 200 of 100, 83 of 1,000, and
+    towards 50 of thousands.
+
+    50 + 250 / (1 + pictures / 150): a rule of thumb among those who train characters, 200 to 300 for tens of pictures
+    and 50 for thousands, with nothing sudden in between.
+    """
+    return 50 + 250 / (1 + pictures / 150)
+
+
+def auto_steps(pictures: int, views_of_step: int) -> int:
+    """The steps that this takes, with so many views a step: the batch times the batches that are accumulated."""
+    return max(1, math.ceil(pictures * auto_views(pictures) / views_of_step))
+
+
 def rate_at(
     step: int, stages: tuple[Stage, ...], warmup: int = 0, shape: Shape = "constant", steps: int | None = None
 ) -> float:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from sorter.files import whole_folder
-from trainer.checkpoint import checkpoints, save_checkpoint
+from trainer.checkpoint import checkpoints, save_checkpoint, step_of
 from trainer.config import Run
 from trainer.data import steps
 from trainer.dataset import Unreadable
@@ -22,7 +25,8 @@ from trainer.parts import Parts
 from trainer.prior import ClassPictures
 from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
-from trainer.record import Record
+from trainer.record import Record, best_step, read_validation
+from trainer.validation import validation_loss
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Session:
     state: State
     fingerprints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
     prior: ClassPictures | None = None
+    held_out: Encoded | None = None  # pictures that are not trained on, where the dataset has such
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
@@ -62,8 +67,9 @@ class Session:
                     self._save_trained(part, self.name)
         except Diverged as error:
             raise TrainingError(f"{error}; {self._advice()}") from None
-        except OSError as error:
-            said = f"{error.filename or config.output}: cannot be written: {error.strerror or error}"
+        except (OSError, SafetensorError) as error:  # the latter is how safetensors says that a disk is full
+            said = f"{getattr(error, 'filename', None) or config.output}: cannot be written: "
+            said += getattr(error, "strerror", None) or str(error)
             raise TrainingError(
                 f"{said}; make room, and go on with `trainer resume {config.output}`; {self._saved()}"
             ) from None
@@ -73,6 +79,7 @@ class Session:
         with closing(Record(config.output, self.state.step)) as record:
             if self.state.step == 0 and preview.every:
                 self._preview(record)
+            self._validate(record)
             if self.state.step >= training.steps:
                 # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
                 self._save()
@@ -82,7 +89,10 @@ class Session:
                 record.add(progress)
                 last = progress.step == training.steps
                 stopped = not last and stop()
-                if last or stopped or progress.step % training.checkpoint_every == 0:
+                saving = last or stopped or progress.step % training.checkpoint_every == 0
+                if saving or (training.validation_every and progress.step % training.validation_every == 0):
+                    self._validate(record)
+                if saving:
                     self._save()
                 if preview.every and progress.step % preview.every == 0:
                     self._preview(record)
@@ -99,9 +109,25 @@ class Session:
         def save_trained(folder: Path) -> None:
             self._save_trained(folder, f"{self.name}-step{self.state.step:08d}")
 
-        save_checkpoint(
-            self.config.output / "checkpoints", self.state, self.fingerprints, save_trained, self.config.training.keep
-        )
+        output, keep = self.config.output, self.config.training.keep
+        best = partial(best_step, output)
+        save_checkpoint(output / "checkpoints", self.state, self.fingerprints, save_trained, keep, best)
+
+    def _validate(self, record: Record) -> None:
+        """Take the loss on what is held out, unless it is known."""
+        known = {step for step, _ in read_validation(self.config.output)}
+        if self.held_out is None or self.config.training.validation_every == 0 or self.state.step in known:
+            return
+        with self.state.averaged():
+            loss = validation_loss(self.parts, self.method, self.held_out, self.config.training.batch_size)
+        record.add_validation(self.state.step, loss)
+
+    @property
+    def best(self) -> tuple[int, float] | None:
+        """The checkpoint that does best on what is held out: its step, and that loss."""
+        output = self.config.output
+        step = best_step(output, [step_of(path) for path in checkpoints(output / "checkpoints")])
+        return None if step is None else (step, dict(read_validation(output))[step])
 
     def _save_trained(self, folder: Path, name: str) -> None:
         with self.state.averaged():

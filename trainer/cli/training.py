@@ -34,8 +34,12 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         dataset = read_dataset(
             run.dataset, base.factor, side, True, partial(bar.show, "reading pictures"), run.training.reading
         )
+    pictures = len(dataset.examples)
+    counting = _auto(run, pictures)
+    run = run.counted(pictures)
     captions = _rehearse(run, base, dataset)
-    pictures, training = len(dataset.examples), run.training
+    training = run.training
+    held_out = read_dataset(run.dataset, base.factor, side, how=training.reading, part="validation")
     passes = training.views / dataset.views
     answer = {
         "config": str(config),
@@ -54,6 +58,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "empty_captions": captions and captions.empty,
         "steps": training.steps,
         "views": training.views,
+        "held_out": len(held_out.examples),
         "passes": round(passes, 2),
         "output": str(run.output),
     }
@@ -63,10 +68,34 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         f"base      {run.base}, {base.size}x{base.size}, {base.prediction}",
         f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
         f"training  {arithmetic} of {_seen(dataset)} = {passes:.3g} passes",
+        *counting,
         *census(dataset),
+        *_held_out(run, held_out),
         *oddities(answer),
     ]
     return answer, "\n".join(lines)
+
+
+def _auto(run: Run, pictures: int) -> list[str]:
+    """The arithmetic of steps = "auto", where that is asked for."""
+    from trainer.schedule import auto_views
+
+    training = run.training
+    if training.steps:
+        return []
+    each, of_step = auto_views(pictures), training.batch_size * training.accumulate
+    counted = run.counted(pictures).training.steps
+    said = f"{pictures} pictures x {each:.0f} views each = {pictures * each:.0f} views / {of_step} a step"
+    return [f"steps     auto: {said} = {counted} steps"]
+
+
+def _held_out(run: Run, held_out: Dataset) -> list[str]:
+    """Whether a validation loss is taken, and when."""
+    every = run.training.validation_every
+    if not held_out.examples or every == 0:
+        return []
+    when = "at each checkpoint" if every is None else f"every {every} steps and at each checkpoint"
+    return [f"held out  {len(held_out.examples)} pictures, whose loss is taken {when}", *left_out(held_out.unreadable)]
 
 
 def _seen(dataset: Dataset) -> str:
@@ -85,8 +114,12 @@ def train(config: Path) -> tuple[dict[str, Any], str]:
     from trainer.config import read_config
     from trainer.run import start
 
+    run = read_config(config)
     with Bar() as bar:
-        return _train(start(read_config(config), config, bar.show), bar)
+        session = start(run, config, bar.show)
+        said = _auto(run, len(session.encoded.dataset.examples))
+        answer, text = _train(session, bar)
+        return answer, "\n".join([*said, text])
 
 
 @command
@@ -99,13 +132,14 @@ def train(config: Path) -> tuple[dict[str, Any], str]:
     type=click.IntRange(min=0),
     help="Go back to the checkpoint of this step, 0 to the beginning.  [default: the last]",
 )
-def resume(run: Path, steps: int | None, step: int | None) -> tuple[dict[str, Any], str]:
+@click.option("--learning-rate", help='Another one from here on, as in train.toml: 5e-5, or "1e-4:2000, 1e-5".')
+def resume(run: Path, steps: int | None, step: int | None, learning_rate: str | None) -> tuple[dict[str, Any], str]:
     """Continue the run in folder RUN from its last checkpoint."""
     need_torch()
     from trainer.run import resume as resume_run
 
     with Bar() as bar:
-        return _train(resume_run(run, steps, bar.show, step), bar)
+        return _train(resume_run(run, steps, bar.show, step, learning_rate), bar)
 
 
 def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
@@ -115,7 +149,7 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
             bar.show(f"training, loss {progress.loss:.4f}", progress.step, total)
     step = session.state.step
     finished = step == total
-    notes = session.method.notes(session.parts)
+    notes, best = session.method.notes(session.parts), session.best
     answer = {
         "run": str(output),
         "step": step,
@@ -123,6 +157,7 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
         "finished": finished,
         "loss": progress and progress.loss,  # none where only `trained` was still to be written
         "notes": notes,
+        "best": best and {"step": best[0], "validation_loss": best[1]},
         "pictures": len(session.encoded.dataset.examples),
         "encoded": session.encoded.newly_encoded,
         "cut_captions": session.cut_captions,
@@ -135,6 +170,8 @@ def _train(session: Session, bar: Bar) -> tuple[dict[str, Any], str]:
     else:
         summary = f"stopped after step {step} of {total}; continue with `trainer resume {output}`"
     noted = [f"note      {note}" for note in notes]
+    if best:
+        noted.append(f"best      step {best[0]}, by a loss of {best[1]:.4f} on what is held out")
     return answer, "\n".join(
         [summary, *oddities(answer), *class_pictures(answer), *noted, *left_out(session.unreadable)]
     )
