@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from trainer.errors import LoraError
 from trainer.load import loading
-from trainer.lycoris_modules import attach, modules_in
+from trainer.lycoris_modules import attach, kept, modules_in
 from trainer.parts import Parts
 from trainer.sample import pipeline
 
@@ -67,11 +67,14 @@ def add_loras(parts: Parts, files: Sequence[LoraFile]) -> None:
 
 
 def weigh_trained(parts: Parts, strength: float) -> None:
-    """Let what was trained, a LoRA, count by this much; 1 is as it was trained."""
-    pipe = pipeline(parts)
+    """Let what was trained, a LoRA or LyCORIS, count by this much; 1 is as it was trained."""
+    for modules in kept(parts).values():
+        for module in modules.values():
+            module.multiplier = strength
     networks = parts.networks.values()
     names = list(dict.fromkeys(name for network in networks for name in getattr(network, "peft_config", {})))
-    pipe.set_adapters(names, [strength] * len(names))
+    if names:
+        pipeline(parts).set_adapters(names, [strength] * len(names))
 
 
 def check_prompt(prompt: str) -> None:

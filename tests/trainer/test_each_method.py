@@ -155,6 +155,11 @@ def test_previews_and_samples_draw_with_it(config: Any, name: str) -> None:
     preview = pixels(run.output / "previews" / "step-000004" / "00.png")
     assert np.abs(drawn - preview).max() <= 3
     assert np.abs(drawn - plain).max() > 3
+    with Image.open(json.loads(trained.stdout)["pictures"][0]) as picture:
+        recipe = picture.info["parameters"]
+    kind = {"lora": "lora", "lycoris": "lora", "dreambooth": "lora", "full": "base"}.get(METHODS[name]["use"])
+    assert ("<lora:run:1>" in recipe) == (kind == "lora")
+    assert ("Model: run," in recipe) == (kind == "base")
 
 
 @each

@@ -18,7 +18,7 @@ from tests.trainer.test_formats import a1111_key, comfy_keys, compvis_modules, f
 from trainer.base import read_base
 from trainer.errors import CheckpointError, ConfigError, LoraError
 from trainer.load import load_parts
-from trainer.loras import LoraFile, add_loras
+from trainer.loras import LoraFile, add_loras, weigh_trained
 from trainer.lycoris_modules import lycoris
 from trainer.methods import Lora, Lycoris
 from trainer.methods.targets import PRESETS, chosen
@@ -94,6 +94,18 @@ def test_the_file_says_what_was_trained_by_the_arithmetic_of_its_readers(
     torch.testing.assert_close(answer(merged), answer(parts), rtol=1e-3, atol=1e-3)
     assert not torch.allclose(plain, answer(parts), atol=0.05)
     read_back(method, parts, tmp_path)
+
+
+@each
+def test_what_was_trained_counts_by_its_strength(fresh: Callable[[], Parts], tmp_path: Path, name: str) -> None:
+    method, parts = Lycoris(**KINDS[name]), fresh()
+    moved(method, parts)
+    method.save(parts, tmp_path, "mira", {})
+    read, merged = fresh(), fresh()
+    method.load(read, tmp_path)
+    weigh_trained(read, 0.5)
+    merge(merged, load_file(tmp_path / "mira.safetensors"), 0.5)
+    torch.testing.assert_close(answer(read), answer(merged), rtol=1e-3, atol=1e-3)
 
 
 @each

@@ -86,7 +86,7 @@ def sample(
     """Draw PROMPT with the model that was trained in folder RUN."""
     need_torch()
     from trainer.config import read_run
-    from trainer.drawing import draw, load_trained, trained_lora
+    from trainer.drawing import draw, load_trained, trained_base, trained_lora
     from trainer.loras import add_loras, check_prompt, read_lora
     from trainer.recipe import Drawn, write_png
     from trainer.samplers import check_steps, find_sampler
@@ -102,7 +102,7 @@ def sample(
     add_loras(parts, added)
     options["loras"] = trained_lora(run, trained) | {lora.name: lora.weight for lora in added}
     options |= {"image": named(image), "mask": named(mask), "strength": strength}
-    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.name}
+    options |= {"base": parts.base.fingerprint()[:10], "model": trained_base(run, trained) or parts.base.name}
     about = Drawn(prompt, seed, trained=trained, **options)
     drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"
