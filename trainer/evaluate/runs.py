@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sorter.commands.job import Job, load_job
 from sorter.errors import DatasetError
-from trainer.base import read_base
 from trainer.config import Run, read_run
 from trainer.dataset import Dataset, read_dataset
 from trainer.evaluate.captions import Captioned, by_gain
@@ -127,16 +126,17 @@ def _with_losses(found: RunJudgement, dataset: Dataset, held_out: Dataset | None
 
 def _datasets(config: Run) -> tuple[Dataset | None, Dataset | None, list[str]]:
     """What the run was trained on, and what was held out; None where that is gone, which is said of the first."""
-    base = read_base(config.base)
+    base = config.open_base()
     side, how = config.training.resolution or base.size, config.training.reading
     try:
         training = read_dataset(config.dataset, base.factor, side, how=how)
     except DatasetError as error:
         return None, None, [f"nothing is compared with the training pictures: {error}"]
     try:
-        return training, read_dataset(config.dataset, base.factor, side, how=how, part="validation"), []
+        held_out = read_dataset(config.dataset, base.factor, side, how=how, part="validation")
     except DatasetError:
         return training, None, []
+    return training, held_out if held_out.examples else None, []
 
 
 def _likes(
