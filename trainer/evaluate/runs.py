@@ -104,7 +104,8 @@ def evaluate_run(run: Path, scheme: Path, library: Path | None, wish: Wish, show
     first = judge(run / FOLDER, job, show, drawn[of[0]])
     training, new = (of_dataset(part, job) if part else [] for part in (dataset, held_out))
     known = of_library(library, job) if library else training
-    trial = try_out(job, known, tuple(first.axes), lens_of(config.base, first.usual_size), show) if known else None
+    lens = lens_of(config.open_base(), first.usual_size)
+    trial = try_out(job, known, tuple(first.axes), lens, show) if known else None
     judged = {model: judge(run / FOLDER, trial.job if trial else job, show, paths) for model, paths in drawn.items()}
     likes = _likes(drawn, training or known, new, trial, show)
     columns = [Column(one, drawn[one], judged[one], likes.get(one)) for one in of]
