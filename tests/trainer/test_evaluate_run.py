@@ -207,7 +207,7 @@ def test_bad_input_is_one_sentence(
     assert "there is no checkpoint yet" in said(unfinished, *scheme)
     about = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(about | {"base": "../gone"}))
-    assert "gone: there is no such folder" in said(run, *scheme)
+    assert "gone: there is no such file or folder" in said(run, *scheme)
 
 
 def test_prompts_ask_for_every_class_as_evenly_as_can_be(project: Path) -> None:
