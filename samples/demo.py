@@ -203,7 +203,7 @@ def write_report(scores: Scores) -> None:
     from sorter.commands.plan import verdicts
     from sorter.commands.sheets import SAMPLES, before_and_after
     from sorter.library.store.manifest import Manifest
-    from sorter.page import Section, line_plot, page, shown
+    from sorter.page import Link, Section, line_plot, page, shown
 
     job = load_job(DEMO / "scheme.toml")
     with Manifest(DEMO / "library") as manifest:
@@ -220,9 +220,9 @@ def write_report(scores: Scores) -> None:
         ),
         Section(
             "Drawn as asked, as the sorters see it",
-            ["Each picture of it is in run/evaluation.html."],
-            ["", "base", "trained", "real pictures"],
-            scores.drawn,
+            head=["", "base", "trained", "real pictures"],
+            rows=scores.drawn,
+            links=[Link("each picture", "run/evaluation.html")],
         ),
         Section(
             "Drawn from memory in training, and from the file in run/trained afterwards",
