@@ -6,7 +6,6 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainer.base import read_base
 from trainer.checkpoint import find_checkpoint, step_of
 from trainer.config import Run, read_run
 from trainer.load import load_parts
@@ -23,7 +22,7 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
     """
     config = read_run(folder)
     checkpoint = None if step == 0 else find_checkpoint(folder / "checkpoints", step)
-    parts = load_parts(read_base(config.base), _drawing_precision(config), device)
+    parts = load_parts(config.open_base(), _drawing_precision(config), device)
     if checkpoint is None:
         return parts, 0
     config.build_method(str(folder)).load(parts, checkpoint / "trained")

@@ -49,6 +49,8 @@ def rehearse(config: Run, base: Base, dataset: Dataset) -> Captions:
 
 def _check_unet(base: Base, parts: Parts) -> None:
     """Raise BaseModelError where the U-Net's file is damaged, or lacks tensors; loading it would take gigabytes."""
+    if base.single:
+        return  # `skeleton` has looked at its header
     shapes: dict[str, tuple[int, ...]] = {}
     for path in base.weights("unet"):
         try:

@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 
 from sorter.files import clear_away, read_file, write
-from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint
 from trainer.config import Run, read_run
 from trainer.dataset import read_dataset
@@ -98,7 +97,7 @@ def resume(
 
 
 def _session(config: Run, on_progress: OnProgress) -> Session:
-    base = read_base(config.base)
+    base = config.open_base()
     check_drawable(config, base)
     training = config.training
     read = partial(read_dataset, config.dataset, base.factor, training.resolution or base.size, how=training.reading)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, step_of
 from trainer.config import Run, read_run
 from trainer.drawing import draw, load_trained, trained_lora
@@ -69,7 +68,7 @@ def draw_all(
 
     Only what is missing is drawn. Raises what `load_trained` raises, and OSError where a picture cannot be written.
     """
-    config, base = read_run(run), read_base(read_run(run).base)
+    config, base = read_run(run), read_run(run).open_base()
     about = _about(config, base.fingerprint()[:10], base.name)
     wanted = {model: _recipes(run, about, prompts, model, seed) for model in of}
     done, total = 0, len(of) * len(prompts)

@@ -12,7 +12,6 @@ import numpy as np
 
 from sorter.commands.job import Job, load_job
 from sorter.errors import DatasetError
-from trainer.base import read_base
 from trainer.config import Run, read_run
 from trainer.dataset import Dataset, read_dataset
 from trainer.evaluate.drawing import FOLDER, Model, draw_all, models
@@ -132,7 +131,7 @@ def evaluate_run(run: Path, scheme: Path, library: Path | None, wish: Wish, show
 def _dataset(config: Run) -> tuple[Dataset | None, list[str]]:
     """What the run was trained on; None where that is gone, which is said."""
     try:
-        base = read_base(config.base)
+        base = config.open_base()
         side = config.training.resolution or base.size
         return read_dataset(config.dataset, base.factor, side, how=config.training.reading), []
     except DatasetError as error:
