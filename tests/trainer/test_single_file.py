@@ -260,6 +260,7 @@ OTHERS: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
     "SD 3": ({f"{U}joint_blocks.0.x_block.attn.qkv.weight": (8, 8), "x": (1,), "y": (1,)}, "is a Stable Diffusion 3"),
     "ControlNet": ({"control_model.input_blocks.0.0.weight": (8, 4, 3, 3)}, "is a ControlNet"),
     "U-Net of a folder": ({"down_blocks.0.resnets.0.conv1.weight": (8, 8, 3, 3)}, "one network of a diffusers folder"),
+    "no VAE": ({f"{U}input_blocks.0.0.weight": (8, 4, 3, 3), f"{C}final_layer_norm.bias": (8,)}, "has no autoencoder"),
     "U-Net alone": ({f"{U}input_blocks.0.0.weight": (8, 4, 3, 3)}, "holds a U-Net and no text encoder"),
     "text encoder": ({f"{C}encoder.layers.0.mlp.fc1.weight": (8, 8, 1)}, "is a text encoder alone"),
     "something": ({"x.weight": (200, 8)}, "is no Stable Diffusion that is known here"),
