@@ -57,6 +57,8 @@ class Training(Options):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0: off; 0.999: draw and ship a running average of the weights
     seed: Count = 0
     precision: Precision = "auto"
+    half_frozen: bool = False  # with bf16 or fp16: what is not trained of the U-Net in 16 bits, too
+    gradient_checkpointing: bool = False  # compute again what the backward pass needs: less memory, a third more time
     checkpoint_every: Positive = 100
     keep: Count = 0  # checkpoints to keep, the last ones and the best; 0: all
     validation_every: Count | None = None  # steps; 0: never; none: at checkpoints; where pictures are held out
@@ -76,6 +78,8 @@ class Training(Options):
             raise ValueError(f'schedule = "{self.schedule}" takes one learning_rate, and none after a step')
         if self.optimizer == "prodigy" and max(stage.rate for stage in self.stages) < LEAST_OF_PRODIGY:
             raise ValueError("optimizer prodigy finds the rate itself: write learning_rate = 1")
+        if self.half_frozen and self.precision == "fp32":
+            raise ValueError('half_frozen = true does nothing with precision = "fp32"')
         if self.enlarge and not self.buckets:
             raise ValueError("enlarge = true does nothing without buckets = true")
         return self

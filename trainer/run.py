@@ -15,23 +15,28 @@ Losses after the last checkpoint are written again on resuming; nothing else is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from sorter.files import clear_away, read_file, write
 from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint
-from trainer.config import Run, read_run
+from trainer.config import Run, Training, read_run
 from trainer.dataset import read_dataset
-from trainer.errors import RunError
+from trainer.device import card_advice
+from trainer.errors import LoaderWarning, RunError
 from trainer.folder import check_drawable, check_output, forget_after, say_differences, set_aside
 from trainer.latents import encode
 from trainer.load import check_fit, load_parts, skeleton
 from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
+from trainer.parts import Parts
 from trainer.prior import class_pictures
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
@@ -98,6 +103,8 @@ def resume(
 
 
 def _session(config: Run, on_progress: OnProgress) -> Session:
+    if said := card_advice():
+        warnings.warn(said, LoaderWarning, stacklevel=2)
     base = read_base(config.base)
     check_drawable(config, base)
     training = config.training
@@ -124,6 +131,10 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     prior = class_pictures(parts, wanted, config.preview, config.latents, on_progress) if wanted else None
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
+    if training.half_frozen and parts.dtype != torch.float32:
+        parts.halve_frozen()
+    if training.gradient_checkpointing:
+        parts.checkpoint_gradients()
     data = encoded.dataset
     fingerprints = {
         "base": base.fingerprint(),
@@ -134,4 +145,16 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "class": prior.fingerprint if prior else "",
     }
     judged = encode(parts, held_out, config.latents) if held_out and held_out.examples else None
+    if parts.device.type != "cpu":
+        captions = [one for some in (encoded, judged) if some for one in some.dataset.captions]
+        parts.rest(*_resting(parts, captions, training))
     return Session(config, method, parts, encoded, state, fingerprints, prior, judged)
+
+
+def _resting(parts: Parts, captions: Sequence[str], training: Training) -> list[str]:
+    """The networks that steps do not need: the autoencoder, and text encoders that do not learn, where each caption is
+    encoded once and kept."""
+    learns = any(parameter.requires_grad for one in parts.text_encoders.values() for parameter in one.parameters())
+    if learns or training.shuffle_tags or training.tag_dropout or not parts.keeps(len(set(captions)) + 1):
+        return ["vae"]
+    return ["vae", *parts.text_encoders]

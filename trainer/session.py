@@ -20,6 +20,7 @@ from trainer.errors import Diverged, TrainingError
 from trainer.header import run_header
 from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
+from trainer.memory import advice, is_out_of_memory
 from trainer.methods import Method
 from trainer.parts import Parts
 from trainer.prior import ClassPictures
@@ -67,6 +68,11 @@ class Session:
                     self._save_trained(part, self.name)
         except Diverged as error:
             raise TrainingError(f"{error}; {self._advice()}") from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            todo = f"start a new run with, in this order: {advice(config.training)}"
+            raise TrainingError(f"out of memory at step {self.state.step + 1}; {todo}; {self._saved()}") from None
         except (OSError, SafetensorError) as error:  # the latter is how safetensors says that a disk is full
             said = f"{getattr(error, 'filename', None) or config.output}: cannot be written: "
             said += getattr(error, "strerror", None) or str(error)
