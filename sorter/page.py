@@ -35,11 +35,13 @@ td, th { padding: .2rem .9rem .2rem 0; text-align: left; vertical-align: top; ov
 th { font-weight: 600 } td:first-child, td.long { overflow-wrap: anywhere; min-width: 6rem }
 .headed td, .headed th { border-bottom: 1px solid var(--line) }
 td.number { text-align: right; font-variant-numeric: tabular-nums } td.zero { color: var(--red); font-weight: 600 }
+td.shown { padding: 0 .4rem .6rem 0; font-size: .8rem; line-height: 1.35; color: var(--dim) }
+td.shown img { border-radius: 3px } td.shown span { display: block }
+.crisp img { image-rendering: pixelated; border-radius: 0 }
 .bar { display: inline-block; height: .7rem; background: var(--blue); border-radius: 2px }
 .pictures { display: grid; gap: 1rem .8rem; margin: .8rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(var(--width), 100%), 1fr)) }
 figure { margin: 0; min-width: 0 } figure img { display: block; width: 100%; height: auto; border-radius: 3px }
-.crisp img { image-rendering: pixelated; border-radius: 0 }
 figcaption { font-size: .8rem; line-height: 1.35; color: var(--dim); margin-top: .25rem; max-width: 36rem }
 figcaption b { font-weight: 500; color: var(--ink) } figcaption span { display: block }
 .two { display: flex; gap: .5rem } .two > div { flex: 1 1 0; min-width: 0 }
@@ -68,7 +70,9 @@ style="max-width: {{ one.room }}px" loading="lazy" alt="">
 {% endfor %}{% if section.rows %}<div class="wide"><table{% if section.head %} class="headed"{% endif %}>
 {% if section.head %}<tr>{% for cell in section.head %}<th>{{ cell }}</th>{% endfor %}</tr>
 {% endif %}{% for row in section.rows %}<tr>{% for cell in row %}
-{%- if cell is number %}<td class="number{{ ' zero' if section.gaps and not cell }}">{{ cell | thousands }}</td>
+{%- if cell.data %}<td class="shown">{{ image(cell) }}
+{%- for line in cell.lines %}<span>{{ line }}</span>{% endfor %}</td>
+{%- elif cell is number %}<td class="number{{ ' zero' if section.gaps and not cell }}">{{ cell | thousands }}</td>
 {%- else %}<td>{{ linked(cell, cell.href) }}</td>{% endif %}{% endfor %}</tr>
 {% endfor %}</table></div>
 {% endif %}{% if section.bars %}<div class="wide"><table>
@@ -182,7 +186,7 @@ class Section:
     texts: Sequence[str] = ()
     head: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] = ()
-    """Numbers stand to the right; a Link leads somewhere."""
+    """Numbers stand to the right; a Link leads somewhere; a Shown is a picture with its words below."""
     bars: Sequence[tuple[str, int]] = ()
     heat: HeatMap | None = None
     plot: str = ""

@@ -11,8 +11,10 @@ from pydantic import Field, ValidatorFunctionWrapHandler, field_validator, model
 
 from sorter.errors import OptionsError
 from sorter.files import read_file
+from sorter.hub import HUB_NAME
 from sorter.plugins import Options, read_options
 from sorter.toml import BACKSLASHES, is_garbled, read_toml
+from trainer.base import Base, read_base
 from trainer.dataset import Reading
 from trainer.errors import ConfigError
 from trainer.methods import METHODS, Method
@@ -137,7 +139,9 @@ class Preview(Options):
 class Run(Options):
     """A whole train.toml."""
 
-    base: Path  # a diffusers Stable Diffusion folder
+    base: Path  # a diffusers folder, a single .safetensors, or owner/model on huggingface.co
+    tokenizer: Path | None = None  # folder with vocab.json and merges.txt, for a single file; none: CLIP's, fetched
+    prediction: Literal["epsilon", "v_prediction"] | None = None  # none: as the base says
     dataset: Path  # an exported imagefolder, or kohya's folders
     output: Path  # the run folder: checkpoints, losses, previews
     cache: Path | None = None  # where encoded pictures are kept; none: ".latents" in the dataset
@@ -159,6 +163,10 @@ class Run(Options):
             return METHODS.build(self.method["use"], f"{where} [method]", **options)
         except OptionsError as error:
             raise ConfigError(str(error)) from None
+
+    def open_base(self) -> Base:
+        """What the base says of itself. Raises BaseModelError."""
+        return read_base(self.base, self.tokenizer, self.prediction)
 
     @property
     def latents(self) -> Path:
@@ -182,11 +190,13 @@ class Run(Options):
 
     def against(self, folder: Path) -> Run:
         """The same with relative paths taken from `folder`."""
-        return self._with_paths(lambda path: Path(os.path.abspath(folder / path)))
+        on_hub = HUB_NAME.fullmatch(self.base.as_posix()) and not (folder / self.base).exists()
+        run = self._with_paths(lambda path: Path(os.path.abspath(folder / path)))
+        return run.model_copy(update={"base": self.base}) if on_hub else run
 
     def to_json(self) -> str:
         """For run.json in the run folder: paths are relative to it, so that a project can be moved as a whole."""
-        moved = self._with_paths(lambda path: _relative(path, self.output))
+        moved = self._with_paths(lambda path: _relative(path, self.output) if path.is_absolute() else path)
         return moved.model_dump_json(indent=2)
 
     def differences(self, other: Run) -> list[str]:
@@ -202,7 +212,7 @@ class Run(Options):
         return [name for name in found if name != "training.steps"]
 
     def _with_paths(self, change: Any) -> Run:
-        paths = {name: getattr(self, name) for name in ("base", "dataset", "output", "cache")}
+        paths = {name: getattr(self, name) for name in ("base", "tokenizer", "dataset", "output", "cache")}
         return self.model_copy(update={name: change(path) for name, path in paths.items() if path is not None})
 
 
@@ -216,7 +226,7 @@ def read_config(path: Path, with_files: bool = True) -> Run:
         values = read_toml(path, ConfigError)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    for key in ("base", "dataset", "output", "cache"):
+    for key in ("base", "tokenizer", "dataset", "output", "cache"):
         if isinstance(values.get(key), str) and is_garbled(values[key]):
             raise ConfigError(f"{path}: {key} = {values[key]!r}: {BACKSLASHES}")
     run = read_options(Run, values, str(path), ConfigError).against(path.parent)

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from trainer.base import read_base
 from trainer.checkpoint import find_checkpoint, step_of
 from trainer.config import Run, read_run
-from trainer.formats import file_stem
 from trainer.load import load_parts
 from trainer.parts import Parts
 from trainer.recipe import Drawn
@@ -24,7 +22,7 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
     """
     config = read_run(folder)
     checkpoint = None if step == 0 else find_checkpoint(folder / "checkpoints", step)
-    parts = load_parts(read_base(config.base), _drawing_precision(config), device)
+    parts = load_parts(config.open_base(), _drawing_precision(config), device)
     if checkpoint is None:
         return parts, 0
     config.build_method(str(folder)).load(parts, checkpoint / "trained")
@@ -34,10 +32,19 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
 def trained_lora(folder: Path, step: int) -> dict[str, float]:
     """The name of the LoRA that a run folder holds of `step`, as A1111 finds it, and its weight; none of step 0."""
     config = read_run(folder)
-    if step == 0 or not config.build_method(str(folder)).is_lora:
-        return {}
-    name = file_stem(config.output.name)
-    return {name if step == config.training.steps else f"{name}-step{step:08d}": 1.0}
+    return {_file_of(config, step): 1.0} if step and config.build_method(str(folder)).is_lora else {}
+
+
+def trained_base(folder: Path, step: int) -> str | None:
+    """The name of the base that a run folder holds of `step`, where it holds one and not what is put on top of one."""
+    config = read_run(folder)
+    return _file_of(config, step) if step and config.build_method(str(folder)).is_base else None
+
+
+def _file_of(config: Run, step: int) -> str:
+    """The name of the file in `trained`, or of that in a checkpoint's, without its ending."""
+    name = config.build_method().stem(config.output.name)
+    return name if step == config.training.steps else f"{name}-step{step:08d}"
 
 
 def draw(

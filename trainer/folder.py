@@ -17,6 +17,8 @@ from trainer.record import LOGS
 
 PREVIEWS = re.compile(r"step-(\d{6,})")
 """What the previews of a step lie in."""
+DRAWN = ("previews", "evaluation")
+"""The folders of these."""
 
 
 def check_output(config: Run) -> None:
@@ -83,7 +85,7 @@ def say_differences(folder: Path, config: Run) -> None:
 
 
 def _previews_after(folder: Path, step: int) -> list[Path]:
-    found = ((path, PREVIEWS.fullmatch(path.name)) for path in (folder / "previews").glob("step-*"))
+    found = ((path, PREVIEWS.match(path.name)) for place in DRAWN for path in (folder / place).glob("step-*"))
     return [path for path, match in found if match and int(match[1]) > step]
 
 

@@ -48,12 +48,17 @@ def kohya_name(full: str, parts: Parts) -> tuple[str, str]:
     """A trained matrix's name -> its module's name and its own in the file."""
     part, _, rest = full.partition(".")
     module, matrix, weight = rest.rsplit(".", 2)
+    return module_name(part, module, parts), f"{MATRICES[matrix]}.{weight}"
+
+
+def module_name(part: str, module: str, parts: Parts) -> str:
+    """The name in the file of a module of "unet" or of a text encoder."""
     family = parts.base.family
     # Up to version 4 of transformers, and in all other tools, the text model is a part of the encoder.
     if part in family.text_encoders and not module.startswith("text_model."):
         module = f"text_model.{module}"
     named = family.lora_module(part, module, parts.unet)
-    return f"{family.lora_prefixes[part]}_{named.replace('.', '_')}", f"{MATRICES[matrix]}.{weight}"
+    return f"{family.lora_prefixes[part]}_{named.replace('.', '_')}"
 
 
 def unknown_to_kohya(unet: Any) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import diffusers
@@ -16,6 +17,7 @@ import transformers
 from trainer.base import Base
 from trainer.device import best_device, choose_dtype
 from trainer.errors import BaseModelError, LoaderWarning
+from trainer.from_file import check_file, clip_words, file_autoencoder, file_networks
 from trainer.parts import Parts
 
 untyped: Any = diffusers  # its annotations leave out most of what its classes have
@@ -39,7 +41,7 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
     dtype = choose_dtype(precision, chosen)
     with _as_sentence(base, "cannot be loaded"), loading() as warned:
         tokenizers = load_tokenizers(base)
-        networks = {name: _load(base, name).to(chosen) for name in base.family.networks}
+        networks = {name: network.to(chosen) for name, network in _networks(base, tokenizers).items()}
         schedule = _schedule(base)
     for tokenizer, name in zip(tokenizers, base.family.text_encoders, strict=True):
         _find_end(networks[name], tokenizer.eos_token_id)
@@ -52,7 +54,9 @@ def load_parts(base: Base, precision: str = "auto", device: str | None = None) -
 def load_autoencoder(base: Base) -> Any:
     """The autoencoder alone, frozen, in fp32, on the best device. Raises BaseModelError."""
     with _as_sentence(base, "its autoencoder cannot be loaded"), loading():
-        return _load(base, "vae").to(best_device())
+        if base.single is None:
+            return _load(base, "vae").to(best_device())
+        return file_autoencoder(base).to(best_device())
 
 
 def skeleton(base: Base) -> Parts:
@@ -62,6 +66,8 @@ def skeleton(base: Base) -> Parts:
         with torch.device("meta"):
             networks = {name: _built(base, name).requires_grad_(False).eval() for name in base.family.networks}
         schedule = _schedule(base)
+    if base.single:
+        check_file(base, networks)
     return _parts(base, tokenizers, networks, schedule, torch.device("meta"), torch.float32)
 
 
@@ -100,22 +106,31 @@ def check_fit(parts: Parts) -> None:
 
 
 def load_frozen(base: Base) -> None:
-    """Load all but the U-Net, and let it go: whether their weights are whole. Raises BaseModelError."""
-    for name in base.family.networks:
+    """Load all but the U-Net, and let it go: whether their weights are whole. Raises BaseModelError.
+
+    The header of a single file says that of all; `skeleton` has looked at it.
+    """
+    for name in () if base.single else base.family.networks:
         if name != "unet":
             with _as_sentence(base, "cannot be loaded"), loading():
                 _load(base, name)
 
 
 def load_tokenizers(base: Base) -> tuple[Any, ...]:
-    """The base's tokenizers. Raises BaseModelError where files are damaged."""
-    return tuple(_tokenizer(base.path / name) for name in base.family.tokenizers)
+    """The base's tokenizers. Raises BaseModelError where files are damaged, or CLIP's cannot be fetched."""
+    if base.single is None:
+        return tuple(_tokenizer(base.path / name) for name in base.family.tokenizers)
+    folder, length = base.tokenizer or clip_words(base), base.config("text_encoder")["max_position_embeddings"]
+    return tuple(
+        _tokenizer(folder, {"model_max_length": length, **({"pad_token": filling} if filling else {})})
+        for filling in base.family.fillings(base.second_generation)
+    )
 
 
-def _tokenizer(folder: Path) -> Any:
+def _tokenizer(folder: Path, options: Mapping[str, Any] = MappingProxyType({})) -> Any:
     try:
         with loading():
-            tokenizer = untyped_texts.CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+            tokenizer = untyped_texts.CLIPTokenizer.from_pretrained(folder, local_files_only=True, **options)
             ids, length = tokenizer(["a"]).input_ids[0], tokenizer.model_max_length
     except Exception as error:  # as in _as_sentence
         raise BaseModelError(f"{folder}: cannot be loaded: {_first_line(error)}; take it from the base again") from None
@@ -134,7 +149,7 @@ def _parts(
 
 
 def _schedule(base: Base) -> Any:
-    return untyped.DDPMScheduler.from_pretrained(base.path, subfolder="scheduler", local_files_only=True)
+    return untyped.DDPMScheduler.from_config(dict(base.config("scheduler")), prediction_type=base.prediction)
 
 
 def _class_of(base: Base, name: str) -> Any:
@@ -143,10 +158,19 @@ def _class_of(base: Base, name: str) -> Any:
 
 def _built(base: Base, name: str) -> Any:
     """A network by its configuration, with the weights that it is born with."""
-    kind, folder = _class_of(base, name), base.path / name
-    if name in base.family.text_encoders:
-        return kind(kind.config_class.from_pretrained(folder))
-    return kind.from_config(kind.load_config(folder))
+    kind, config = _class_of(base, name), dict(base.config(name))
+    if name not in base.family.text_encoders:
+        return kind.from_config(config)
+    return kind(kind.config_class(**config) if base.single else kind.config_class.from_pretrained(base.path / name))
+
+
+def _networks(base: Base, tokenizers: tuple[Any, ...]) -> dict[str, Any]:
+    """All networks with their weights, frozen."""
+    if base.single is None:
+        return {name: _load(base, name) for name in base.family.networks}
+    with torch.device("meta"):
+        check_file(base, {name: _built(base, name) for name in base.family.networks})
+    return file_networks(base, tokenizers, _schedule(base))
 
 
 def _load(base: Base, name: str) -> Any:

@@ -53,9 +53,7 @@ def estimate(config: Run, size: Size, dtype: torch.dtype) -> Memory:
     are text encoders that are not trained, once the captions are known. Raises what `skeleton` and the method's
     `prepare` raise.
     """
-    from trainer.base import read_base
-
-    training, parts = config.training, skeleton(read_base(config.base))
+    training, parts = config.training, skeleton(config.open_base())
     trained = config.build_method().prepare(parts)
     if training.gradient_checkpointing:
         parts.checkpoint_gradients()

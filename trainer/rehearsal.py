@@ -82,6 +82,8 @@ def _dtype(training: Training) -> torch.dtype:
 
 def _check_unet(base: Base, parts: Parts) -> None:
     """Raise BaseModelError where the U-Net's file is damaged, or lacks tensors; loading it would take gigabytes."""
+    if base.single:
+        return  # `skeleton` has looked at its header
     shapes: dict[str, tuple[int, ...]] = {}
     for path in base.weights("unet"):
         try:

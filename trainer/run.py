@@ -24,7 +24,6 @@ from pathlib import Path
 import torch
 
 from sorter.files import clear_away, read_file, write
-from trainer.base import read_base
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint
 from trainer.config import Run, Training, read_run
 from trainer.dataset import read_dataset
@@ -105,7 +104,7 @@ def resume(
 def _session(config: Run, on_progress: OnProgress) -> Session:
     if said := card_advice():
         warnings.warn(said, LoaderWarning, stacklevel=2)
-    base = read_base(config.base)
+    base = config.open_base()
     check_drawable(config, base)
     training = config.training
     read = partial(read_dataset, config.dataset, base.factor, training.resolution or base.size, how=training.reading)

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from sorter.classify.askers import Asker, askers, tag_key
 from sorter.errors import ModelError, nearest
-from sorter.networks.hub import model_folder
+from sorter.hub import model_folder
 from sorter.networks.image_to_text import KINDS as CAPTIONER_KINDS
 from sorter.networks.image_to_text import CaptionerFiles, ImageToText, Wanted, is_captioner, read_captioner
 from sorter.networks.tags import KINDS, Colours, TaggerFiles, TagNetwork, Values, is_tagger, read_tagger

@@ -30,10 +30,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "dreambooth": {
         "use": "dreambooth", "instance_prompt": "ox q", "class_prompt": "q", "class_pictures": 5, "lora": {"rank": 4}
     },
+    "lycoris": {"use": "lycoris", "kind": "loha", "rank": 4, "rank_dropout": 0.2, "text_encoder": True},
     "full": {"use": "full"},
     "full with text": {"use": "full", "text_encoder": True, "save_as": "fp32"},
     "lora of SDXL": {"use": "lora", "rank": 4, "dropout": 0.2, "text_encoder": True},
     "inversion of SDXL": {"use": "inversion", "token": "miratok", "vectors": 3, "initial_text": "ox"},
+    "lycoris of SDXL": {"use": "lycoris", "kind": "lokr", "rank": 2, "text_encoder": True},
     "full of SDXL": {"use": "full", "text_encoder": True, "save_as": "fp32"},
 }  # fmt: skip
 RATES = {"inversion": 0.3, "full": 2e-3, "full with text": 2e-3, "full of SDXL": 2e-3, "inversion of SDXL": 0.3}
@@ -153,6 +155,11 @@ def test_previews_and_samples_draw_with_it(config: Any, name: str) -> None:
     preview = pixels(run.output / "previews" / "step-000004" / "00.png")
     assert np.abs(drawn - preview).max() <= 3
     assert np.abs(drawn - plain).max() > 3
+    with Image.open(json.loads(trained.stdout)["pictures"][0]) as picture:
+        recipe = picture.info["parameters"]
+    kind = {"lora": "lora", "lycoris": "lora", "dreambooth": "lora", "full": "base"}.get(METHODS[name]["use"])
+    assert ("<lora:run:1>" in recipe) == (kind == "lora")
+    assert ("Model: run," in recipe) == (kind == "base")
 
 
 @each
@@ -181,6 +188,6 @@ def pixels(path: Path) -> Any:
         return np.asarray(picture, int)
 
 
-LEARNT = {"lora": 0.95, "dreambooth": 0.95, "inversion": 0.9995, "full": 0.8}
+LEARNT = {"lora": 0.95, "lycoris": 0.9, "dreambooth": 0.95, "inversion": 0.9995, "full": 0.8}
 """The share of the loss of one picture that may be left. Networks that were never trained hardly heed a text."""
 PROMPTS = {"inversion": "(miratok:1.2) sad"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, PngImagePlugin
@@ -15,11 +17,13 @@ from sorter.commands.job import load_job
 from sorter.commands.sort import sort
 from trainer.cli import cli
 from trainer.evaluate.asked import Reader, plain, words_of
+from trainer.evaluate.autoencoder import autoencoder
 from trainer.evaluate.comfy import positive
 from trainer.evaluate.likeness import Likeness
 from trainer.evaluate.scores import Share, mean
 from trainer.recipe import Drawn, write_png
 
+SAMPLE_BASE = Path(__file__).resolve().parents[2] / "samples" / "base-model"
 A1111 = """\
 masterpiece, (mira:1.2), <lora:mira_v2:0.8>, ((facing left)), [happy:happy:0.5]
 BREAK a harbour \\(evening\\)
@@ -209,6 +213,50 @@ def test_the_library_says_how_good_the_judge_is_and_what_was_copied(
     assert "give --library, too" in found.stderr
 
 
+def spotted(image: Image.Image, number: int) -> Image.Image:
+    """With grey spots, alike on both sides, so that it is no copy of others of its class."""
+    chance, image = random.Random(number), image.copy()
+    for _ in range(5):
+        left, top = chance.randrange(image.width // 2 - 6), chance.randrange(image.height - 6)
+        for place in (left, image.width - left - 6):
+            image.paste((128, 128, 128), (place, top, place + 6, top + 6))
+    return image
+
+
+def test_a_judge_that_is_weak_on_such_pictures_is_refitted_once(
+    tmp_path: Path,
+    draw: Any,
+    grow: Any,
+    project: Path,
+    cache: Path,
+    evaluate: Callable[..., Any],
+) -> None:
+    sides, moods = ("left", "right", "front"), ("happy", "sad")
+    frames = {
+        f"{mood}{side}{n}.png": spotted(draw(side, mood), n) for n in range(6) for side in sides for mood in moods
+    }
+    grow(tmp_path / "frames", frames)
+    sort(tmp_path / "frames", tmp_path / "library", load_job(project / "scheme.toml"))
+    through = autoencoder(SAMPLE_BASE)  # its colours are a little off, and these sorters see none but the purest
+    for mood in moods:
+        for number, side in enumerate(sides):
+            picture = Image.fromarray(through(np.asarray(spotted(draw(side, mood), 20 + number))))
+            words = {"left": "facing left", "right": "facing right", "front": "facing the viewer"}[side]
+            save(picture, tmp_path / "drawn" / f"{mood}{side}.png", parameters=f"mira, {mood}, {words}")
+    answer = evaluate("--library", tmp_path / "library", "--base", SAMPLE_BASE)
+    weak = [axis for axis, one in answer["axes"].items() if one["refitted"]]
+    assert "direction" in weak
+    for axis in weak:
+        assert answer["axes"][axis]["ceiling"]["share"] >= 0.95
+        assert answer["axes"][axis]["ceiling"]["of"] > 24  # each picture, while it was held out
+    assert answer["axes"]["direction"]["share"] == 1.0  # also of "right", which the library has turned away
+    assert any("refitted on real pictures at 40x32 through the autoencoder" in note for note in answer["notes"])
+    made = {path: path.stat().st_mtime_ns for path in (cache / "judges").rglob("card.toml")}
+    assert evaluate("--library", tmp_path / "library", "--base", SAMPLE_BASE) == answer
+    assert {path: path.stat().st_mtime_ns for path in (cache / "judges").rglob("card.toml")} == made
+    assert not list((cache / "judges").rglob("*.png"))
+
+
 def test_text_on_a_terminal(tmp_path: Path, draw: Any, project: Path) -> None:
     save(draw("left", "happy"), tmp_path / "drawn" / "1.png", parameters="happy, facing left")
     (tmp_path / "drawn" / "broken.png").write_text("no picture")
@@ -307,7 +355,7 @@ def test_the_mean_is_never_surer_than_its_axes() -> None:
 
 
 def test_strong_contrast_and_colour_are_said() -> None:
-    made = Likeness((64, 64), {}, False, [], 9, contrast=(0.2, 0.19), saturation=(0.6, 0.4))
+    made = Likeness(None, [], 9, contrast=(0.2, 0.19), saturation=(0.6, 0.4))
     assert [said.split(":")[0] for said in made.strong()] == [
         "the pictures have 1.5 times the saturation of the library's"
     ]

@@ -145,7 +145,7 @@ def loha(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     [
         (wider, "does not fit the base"),
         (of_sdxl, "does not fit the base"),
-        (loha, "is a LoHa; only a LoRA"),
+        (loha, "does not fit the base"),
         (lambda tensors: {"emb_params": tensors.popitem()[1]}, "is an embedding"),
         (lambda tensors: {"x": tensors.popitem()[1]}, "holds no LoRA"),
         (lambda tensors: {f"lora_unet_x_{name}": one for name, one in tensors.items()}, "does not fit the base"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.cli import training as training  # isort: skip  in the order in which they are used
 from trainer.cli import drawing as drawing  # isort: skip
+from trainer.cli import judging as judging  # isort: skip
 from trainer.cli.shared import cli, command
 
 

@@ -1,18 +1,14 @@
-"""The commands that draw, and that judge what was drawn."""
+"""The command that draws."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from trainer.cli.shared import command, need_torch, run_argument
-from trainer.terminal import Bar
-
-if TYPE_CHECKING:
-    from trainer.evaluate.likeness import Through
 
 
 @command
@@ -90,7 +86,7 @@ def sample(
     """Draw PROMPT with the model that was trained in folder RUN."""
     need_torch()
     from trainer.config import read_run
-    from trainer.drawing import draw, load_trained, trained_lora
+    from trainer.drawing import draw, load_trained, trained_base, trained_lora
     from trainer.loras import add_loras, check_prompt, read_lora
     from trainer.recipe import Drawn, write_png
     from trainer.samplers import check_steps, find_sampler
@@ -106,7 +102,7 @@ def sample(
     add_loras(parts, added)
     options["loras"] = trained_lora(run, trained) | {lora.name: lora.weight for lora in added}
     options |= {"image": named(image), "mask": named(mask), "strength": strength}
-    options |= {"base": parts.base.fingerprint()[:10], "model": parts.base.name}
+    options |= {"base": parts.base.fingerprint()[:10], "model": trained_base(run, trained) or parts.base.name}
     about = Drawn(prompt, seed, trained=trained, **options)
     drawn = [replace(about, seed=seed + number) for number in range(count)]
     folder = to or run / "samples"
@@ -114,75 +110,3 @@ def sample(
         write_png(picture, folder / about.file_name, about)
     files = [str(folder / about.file_name) for about in drawn]
     return {"step": trained, "pictures": files}, "\n".join(files)
-
-
-@command
-@click.option(
-    "--pictures",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder of pictures that any model drew, with their prompts: as A1111, Forge, ComfyUI or trainer sample write "
-    "them into the file, in a .txt beside it, or in the names of folders.",
-)
-@click.option(
-    "--scheme",
-    type=click.Path(path_type=Path),
-    default=Path("scheme.toml"),
-    show_default=True,
-    help="The axes, their sorters and the classes' tags.",
-)
-@click.option(
-    "--library",
-    type=click.Path(path_type=Path),
-    help="The library that the model was trained on: says how well the sorters judge at the pictures' size, and which "
-    "pictures are copies.",
-)
-@click.option(
-    "--base",
-    type=click.Path(path_type=Path),
-    help="With --library: the base that drew the pictures, a diffusers folder; the sorters are tried on what its "
-    "autoencoder leaves of the library's.",
-)
-@click.option(
-    "--at-least",
-    type=click.FloatRange(0, 1),
-    help="End with exit code 1 where the mean adherence may be below this, by the lower end of its interval.",
-)
-@click.option("--to", type=click.Path(path_type=Path), help="The page.  [default: evaluation.html in the folder]")
-def evaluate(
-    pictures: Path, scheme: Path, library: Path | None, base: Path | None, at_least: float | None, to: Path | None
-) -> tuple[dict[str, Any], str]:  # fmt: skip
-    """Judge drawn pictures by your own sorters: is what was asked for what is seen?
-
-    Exit codes: 0 done, 1 some pictures failed or fell short of --at-least, 2 wrong input.
-    """
-    from trainer.evaluate.judge import judge
-    from trainer.evaluate.likeness import compare
-    from trainer.evaluate.report import write_report
-    from trainer.evaluate.text import as_json, lines_of
-
-    through = _autoencoder(base, library)
-    with Bar() as bar:
-        made = judge(pictures, scheme, bar.show)
-        like = compare(made, library, bar.show, through) if library else None
-    page = to or pictures / "evaluation.html"
-    write_report(made, like, made.job.scheme.name, page)
-    lower = made.mean.interval[0]
-    short = at_least is not None and lower < at_least
-    said = [f"falls short: the mean may be as low as {lower:.3f}, below --at-least {at_least}"] if short else []
-    answer = {**as_json(made, like), "at_least": at_least, "falls_short": short, "page": str(page)}
-    return answer, "\n".join([*lines_of(made, like, said), f"page  {page}"])
-
-
-def _autoencoder(base: Path | None, library: Path | None) -> Through | None:
-    """What sends a library's pictures through the base's autoencoder; None where that is not asked for."""
-    from trainer.errors import EvaluationError
-
-    if base is None:
-        return None
-    if library is None:
-        raise EvaluationError("--base is for trying the sorters on a library's pictures; give --library, too")
-    need_torch()
-    from trainer.evaluate.autoencoder import autoencoder
-
-    return autoencoder(base)

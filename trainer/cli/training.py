@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 @config_argument
 def check(config: Path) -> tuple[dict[str, Any], str]:
     """Check CONFIG, the base and the dataset, and print what training would do."""
-    from trainer.base import read_base
     from trainer.config import read_config
     from trainer.dataset import read_dataset
 
     run = read_config(config)
-    base = read_base(run.base)
+    base = run.open_base()
     side = run.training.resolution or base.size
     with Bar() as bar:
         dataset = read_dataset(

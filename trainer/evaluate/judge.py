@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from sorter.classify.ask import Questions
-from sorter.commands.job import Job, load_job
+from sorter.commands.job import Job
 from sorter.errors import PictureError
-from sorter.files import Found, read_file
+from sorter.files import read_file
+from sorter.networks.load import Sorter
 from sorter.pictures.scan import walk
 from sorter.records import Label, Unreadable
 from sorter.threads import in_step
@@ -106,22 +107,30 @@ def is_sure(label: Label, job: Job) -> bool:
     return label.score >= float(least) and not label.taken_for
 
 
-def judge(folder: Path, scheme: Path, show: Show) -> Judgement:
-    """Judge the pictures below `folder` by the sorters of a scheme.toml.
+def accuracy(job: Job, axis: str) -> float | None:
+    """Of a sorter, on real pictures that it was not fitted on, 0..1, as its card says; None where it says none."""
+    asked = job.questions.asked[axis]
+    scores = asked.card.get("scores") if isinstance(asked, Sorter) else None
+    found = scores.get("accuracy") if isinstance(scores, dict) else None
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
 
-    Raises EvaluationError where there are no pictures, none has a prompt, or no prompt names a class; SchemeError,
-    ModelError or OptionsError where the scheme or one of its sorters is not in order.
+
+def judge(folder: Path, job: Job, show: Show, only: Sequence[Path] | None = None) -> Judgement:
+    """Judge the pictures below `folder`, or `only` those of them, by the sorters of a scheme.
+
+    Raises EvaluationError where there are no pictures, none has a prompt, or no prompt names a class.
     """
-    job = load_job(scheme)
-    files = list(walk(folder))
+    files: list[Path | Unreadable] = [one if isinstance(one, Unreadable) else one.path for one in walk(folder)]
+    if only is not None:
+        files = list(only)
     if not files:
         raise EvaluationError(f"{folder}: holds no pictures; give the folder of pictures that a model drew")
-    reader, questions = Reader(job.scheme, job.questions.labels(), str(scheme)), job.questions
+    reader, questions = Reader(job.scheme, job.questions.labels()), job.questions
     for network in counted(questions.unprepared(), "converting sorters, once on this machine", 0, show):
         network.compiled()
 
-    def look(file: Found | Unreadable) -> Judged | Unreadable:
-        return file if isinstance(file, Unreadable) else _judged(file.path, folder, reader, questions)
+    def look(file: Path | Unreadable) -> Judged | Unreadable:
+        return file if isinstance(file, Unreadable) else _judged(file, folder, reader, questions)
 
     found = list(counted(in_step(look, files), "judging pictures", len(files), show))
     readable = [one for one in found if isinstance(one, Judged)]
@@ -174,6 +183,6 @@ def _check(made: Judgement, folder: Path, reader: Reader) -> None:
     axis = next(iter(reader.labels))
     tags = ", ".join(f'"{made.job.scheme.axes[axis].tag(name)}"' for name in reader.labels[axis])
     raise EvaluationError(
-        f'{folder}: no prompt names one class of {reader.where}; the first is "{prompt.text[:100]}", and the tags of '
+        f'{folder}: no prompt names one class of the scheme; the first is "{prompt.text[:100]}", and the tags of '
         f"{axis} are {tags}"
     )

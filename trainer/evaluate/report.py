@@ -19,7 +19,7 @@ from trainer.errors import EvaluationError
 from trainer.evaluate.judge import Judged, Judgement
 from trainer.evaluate.likeness import Likeness, Nearest
 from trainer.evaluate.scores import Share
-from trainer.evaluate.text import counts, held_out, notes, percent
+from trainer.evaluate.text import counts, notes, own, percent
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,23 +34,41 @@ COPIES = 24
 def write_report(made: Judgement, like: Likeness | None, title: str, to: Path) -> None:
     """Write the page. Raises EvaluationError where `to` cannot be written."""
     said = Section("In short", [*counts(made), *notes(made, like)])
-    axes = [_axis(made, axis, to.parent) for axis in made.axes]
-    sections = [*axes, _table(made, like), *_confusions(made), *([_copies(like, to.parent)] if like else []), said]
+    write_page(f"{title}: {percent(made.mean)} as asked", [*details(made, like, to.parent), said], to)
+
+
+def write_page(title: str, sections: Sequence[Section], to: Path) -> None:
+    """Write a page with links to its sections. Raises EvaluationError where `to` cannot be written."""
     try:
-        write(to, page(f"{title}: {percent(made.mean)} as asked", sections, contents=True).encode(errors="replace"))
+        write(to, page(title, sections, contents=True).encode(errors="replace"))
     except OSError as error:
         raise EvaluationError(f"{to}: cannot be written: {error.strerror}") from None
 
 
+def details(made: Judgement, like: Likeness | None, beside: Path, whose: str = "") -> list[Section]:
+    """What the pictures of one model show, for a page in the folder `beside`: axis by axis, in a table, what was seen
+    instead, and the nearest real pictures. `whose`: what stands before the titles."""
+    sections = [*(_axis(made, axis, beside) for axis in made.axes), _table(made, like), *_confusions(made)]
+    sections += [_copies(like, beside)] if like else []
+    return [replace(one, title=f"{whose}: {one.title}") if whose else one for one in sections]
+
+
 def _table(made: Judgement, like: Likeness | None) -> Section:
-    head = ["", "as asked", "pictures", "sure", "the sorter on real pictures", *([like.at] if like else [])]
+    head = ["", "as asked", "pictures", "sure", "the sorter on real pictures", *([like.trial.lens.at] if like else [])]
     rows: list[list[object]] = []
     for axis, score in made.axes.items():
-        card, ceiling = held_out(made, axis), like.ceiling.get(axis) if like else None
+        card, ceiling = own(made, like, axis), like.trial.ceiling.get(axis) if like else None
         sure = f"{score.sure / score.share.of:.0%}"
-        own = f"{card:.0%}" if card is not None else ""
+        itself = f"{card:.0%}" if card is not None else ""
         rows.append(
-            [axis, percent(score.share), int(score.share.of), sure, own, *_at(like, ceiling.share if ceiling else None)]
+            [
+                axis,
+                percent(score.share),
+                int(score.share.of),
+                sure,
+                itself,
+                *_at(like, ceiling.share if ceiling else None),
+            ]
         )
         for name in score.asked:
             share, most = score.of_class(name), ceiling.of_class(name) if ceiling else None
@@ -86,11 +104,11 @@ def _grid(title: str, axis: str, pictures: Sequence[Judged], beside: Path) -> Se
     more = f"and {len(pictures) - EACH:,} more" if len(pictures) > EACH else ""
 
     def made(one: Judged) -> Shown | None:
-        picture, label = _small(one.path), one.seen[axis]
+        picture, label = picture_of(one.path), one.seen[axis]
         if picture is None:
             return None
         words = f"seen: {label.name}, {label.score:.0%}\n{one.prompt.text[:160] if one.prompt else ''}"
-        return replace(_shown(picture, words), name=one.path.name, href=_href(one.path, beside))
+        return replace(shown_small(picture, words), name=one.path.name, href=href(one.path, beside))
 
     found = [one for one in in_step(made, pictures[:EACH]) if one]
     return Section(title, pictures=found, more=more)
@@ -114,28 +132,29 @@ def _confusions(made: Judgement) -> list[Section]:
 
 def _copies(like: Likeness, beside: Path) -> Section:
     texts = [
-        f"Each picture, and the one of {like.compared:,} in the library that is most like it: the most alike first. "
+        f"Each picture, and the one of {like.compared:,} real ones that is most like it: the most alike first. "
         f"{len(like.copies):,} are as like as copies are; where these are many, the model repeats its training.",
-        f"Contrast {like.contrast[0]:.2f} (library {like.contrast[1]:.2f}), saturation {like.saturation[0]:.2f} "
-        f"(library {like.saturation[1]:.2f}).",
+        f"Contrast {like.contrast[0]:.2f} (real {like.contrast[1]:.2f}), saturation {like.saturation[0]:.2f} "
+        f"(real {like.saturation[1]:.2f}).",
     ]
     return Section("The nearest training pictures", texts, pictures=list(_pairs(like.nearest[:COPIES], beside)))
 
 
 def _pairs(nearest: Iterable[Nearest], beside: Path) -> Iterable[Shown]:
     for one in nearest:
-        drawn, training = _small(one.path), _small(one.training)
+        drawn, training = picture_of(one.path), picture_of(one.training)
         if drawn and training:
             pair = side_by_side(drawn, training, f"{64 - one.bits} of 64 bits alike\n{one.training.name}", 2 * WIDTH)
-            yield replace(pair, name=one.path.name, href=_href(one.path, beside))
+            yield replace(pair, name=one.path.name, href=href(one.path, beside))
 
 
-def _shown(picture: Image, words: str) -> Shown:
-    small = max(picture.size) < WIDTH
-    return shown(picture, words, WIDTH, keep_pixels=small)
+def shown_small(picture: Image, words: str, width: int = WIDTH) -> Shown:
+    """A picture in the page; one that is smaller than that with square pixels."""
+    return shown(picture, words, width, keep_pixels=max(picture.size) < width)
 
 
-def _small(path: Path) -> Image | None:
+def picture_of(path: Path) -> Image | None:
+    """The picture in a file, made small; None where it cannot be read."""
     from PIL import Image
 
     with suppress(OSError, PictureError):
@@ -147,7 +166,8 @@ def _small(path: Path) -> Image | None:
     return None
 
 
-def _href(path: Path, beside: Path) -> str:
+def href(path: Path, beside: Path) -> str:
+    """A link to a file from a page in the folder `beside`."""
     try:
         below = os.path.relpath(path, beside)
     except ValueError:  # on another drive

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sorter.networks.load import Sorter
-from trainer.evaluate.judge import Judgement
+from trainer.evaluate.judge import Judgement, accuracy
 from trainer.evaluate.likeness import Likeness
 from trainer.evaluate.scores import AxisScore, Share
-
-WEAK = 0.05
-"""By how much less often than its card says a sorter may be right at another size."""
+from trainer.evaluate.trial import Trial, is_weak
 
 
 def percent(share: Share) -> str:
@@ -19,12 +17,9 @@ def percent(share: Share) -> str:
     return f"{share.value:.0%} ({100 * low:.0f} to {100 * high:.0f})"
 
 
-def held_out(made: Judgement, axis: str) -> float | None:
-    """The sorter's accuracy on real pictures that it was not fitted on, as its card says; None where it says none."""
-    asked = made.job.questions.asked[axis]
-    scores = asked.card.get("scores") if isinstance(asked, Sorter) else None
-    found = scores.get("accuracy") if isinstance(scores, dict) else None
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+def own(made: Judgement, like: Likeness | None, axis: str) -> float | None:
+    """The accuracy that the sorter's card says; of one that was refitted, as it was before."""
+    return like.trial.cards.get(axis) if like else accuracy(made.job, axis)
 
 
 def counts(made: Judgement) -> list[str]:
@@ -56,14 +51,30 @@ def notes(made: Judgement, like: Likeness | None) -> list[str]:
                 "ones badly; --library tells how badly"
             )
         return said
-    for axis, ceiling in like.ceiling.items():
-        card = held_out(made, axis)
-        if card is not None and ceiling.share.value < card - WEAK:
-            right = f"the sorter is right on {ceiling.share.value:.0%} of the library's own pictures"
-            said.append(f"{axis}: {like.at} {right}, where its card says {card:.0%}: it is weak there")
+    said += judged_how(like.trial)
     if like.copies:
         said.append(f"{len(like.copies)} pictures are as like one of the library as copies are")
     return said + like.strong()
+
+
+def judged_how(trial: Trial) -> list[str]:
+    """Which sorters were weak at that size, and what was done about it."""
+    said = []
+    if trial.before:
+        better = ", ".join(
+            f"{axis} {was.share.value:.0%} to {trial.ceiling[axis].share.value:.0%}"
+            for axis, was in trial.before.items()
+        )
+        said.append(
+            f"refitted on real pictures {trial.lens.at}, since the sorters are weak there; right on those they were "
+            f"not fitted on: {better}"
+        )
+    for axis, score in trial.ceiling.items():
+        card = trial.cards[axis]
+        if is_weak(trial.job, axis, score, card):
+            right = f"{axis}: {trial.lens.at} the judge is right on {score.share.value:.0%} of real pictures"
+            said.append(f"{right}{'' if card is None else f', where its card says {card:.0%}'}: it is weak there")
+    return [*said, *trial.left]
 
 
 def _view(made: Judgement) -> int:
@@ -76,12 +87,12 @@ def lines_of(made: Judgement, like: Likeness | None, unwanted: list[str]) -> lis
     """The lines on a terminal. `unwanted`: what is said first where the pictures fall short."""
     rows = [["axis", "as asked", "of", "sure", "sorter's own"]]
     if like:
-        rows[0].append(like.at)
+        rows[0].append(like.trial.lens.at)
     for axis, score in made.axes.items():
-        card = held_out(made, axis)
+        card = own(made, like, axis)
         row = [axis, percent(score.share), str(score.share.of), f"{_sure(score):.0%}", f"{card:.0%}" if card else "-"]
         if like:
-            row.append(percent(like.ceiling[axis].share) if axis in like.ceiling else "-")
+            row.append(percent(like.trial.ceiling[axis].share) if axis in like.trial.ceiling else "-")
         rows.append(row)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -106,16 +117,16 @@ def as_json(made: Judgement, like: Likeness | None) -> dict[str, Any]:
         "without_prompt": made.without_prompt,
         "without_class": made.without_class,
         "prompts": dict(made.sources),
-        "axes": {axis: _axis(made, axis, score, like) for axis, score in made.axes.items()},
-        "mean": _share(made.mean),
-        "all_right": _share(made.all_right),
-        "likeness": like and _likeness(like),
+        "axes": {axis: axis_json(made, axis, score, like) for axis, score in made.axes.items()},
+        "mean": share_json(made.mean),
+        "all_right": share_json(made.all_right),
+        "likeness": like and likeness_json(like),
         "notes": notes(made, like),
         "unreadable": [{"file_name": str(one.path), "reason": one.reason} for one in made.unreadable],
     }
 
 
-def _axis(made: Judgement, axis: str, score: AxisScore, like: Likeness | None) -> dict[str, Any]:
+def axis_json(made: Judgement, axis: str, score: AxisScore, like: Likeness | None) -> dict[str, Any]:
     confusion: dict[str, dict[str, int]] = {}
     for (asked, seen), count in score.confusion.items():
         confusion.setdefault(asked, {})[seen] = count
@@ -123,25 +134,26 @@ def _axis(made: Judgement, axis: str, score: AxisScore, like: Likeness | None) -
         **_with_classes(score),
         "sure": round(_sure(score), 4),
         "several": score.several,
-        "held_out": held_out(made, axis),
-        "ceiling": _with_classes(like.ceiling[axis]) if like and axis in like.ceiling else None,
+        "held_out": own(made, like, axis),
+        "refitted": bool(like and axis in like.trial.before),
+        "ceiling": _with_classes(like.trial.ceiling[axis]) if like and axis in like.trial.ceiling else None,
         "confusion": confusion,
     }
 
 
 def _with_classes(score: AxisScore) -> dict[str, Any]:
-    return {**_share(score.share), "classes": {name: _share(score.of_class(name)) for name in score.asked}}
+    return {**share_json(score.share), "classes": {name: share_json(score.of_class(name)) for name in score.asked}}
 
 
-def _share(share: Share) -> dict[str, float]:
+def share_json(share: Share) -> dict[str, float]:
     low, high = share.interval
     return {"share": round(share.value, 4), "low": round(low, 4), "high": round(high, 4), "of": round(share.of, 2)}
 
 
-def _likeness(like: Likeness) -> dict[str, Any]:
+def likeness_json(like: Likeness) -> dict[str, Any]:
     return {
-        "size": list(like.size),
-        "through_autoencoder": like.encoded,
+        "size": list(like.trial.lens.size),
+        "through_autoencoder": like.trial.lens.through is not None,
         "compared": like.compared,
         "copies": [one._asdict() | {"path": str(one.path), "training": str(one.training)} for one in like.copies],
         "contrast": dict(zip(("pictures", "library"), like.contrast, strict=True)),

@@ -104,6 +104,10 @@ class Family(ABC):
         """What stands before the names of each text encoder's tensors in a single file. second: Stable Diffusion 2."""
 
     @abstractmethod
+    def fillings(self, second: bool) -> tuple[str | None, ...]:
+        """What each tokenizer fills short texts up with; None: with the end of a text. second: Stable Diffusion 2."""
+
+    @abstractmethod
     def versions(self, second: bool, velocity: bool) -> tuple[str, str]:
         """The base's version as kohya calls it (ss_base_model_version), and as modelspec does (architecture).
 

@@ -57,6 +57,10 @@ class StableDiffusion(Family):
         """CLIP in version 1, OpenCLIP in version 2."""
         return {"text_encoder": "cond_stage_model.model." if second else "cond_stage_model.transformer."}
 
+    def fillings(self, second: bool) -> tuple[str | None, ...]:
+        """OpenCLIP's are filled up with the number 0."""
+        return ("!" if second else None,)
+
     def versions(self, second: bool, velocity: bool) -> tuple[str, str]:
         """Four of them."""
         version = f"sd_v{1 + second}{'_v' * velocity}"

@@ -64,6 +64,10 @@ class StableDiffusionXL(Family):
             "text_encoder_2": "conditioner.embedders.1.model.",
         }
 
+    def fillings(self, second: bool) -> tuple[str | None, ...]:
+        """OpenCLIP's with the number 0."""
+        return None, "!"
+
     def versions(self, second: bool, velocity: bool) -> tuple[str, str]:
         """There is one."""
         return "sdxl_base_v1-0", "stable-diffusion-xl-v1-base"

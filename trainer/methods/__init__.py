@@ -9,6 +9,7 @@ from trainer.methods.dreambooth import Dreambooth
 from trainer.methods.full import Full
 from trainer.methods.inversion import Inversion
 from trainer.methods.lora import Lora
+from trainer.methods.lycoris import Lycoris
 from trainer.methods.method import METHODS, Batch, Method, Prior
 
-__all__ = ["METHODS", "Batch", "Dreambooth", "Full", "Inversion", "Lora", "Method", "Prior"]
+__all__ = ["METHODS", "Batch", "Dreambooth", "Full", "Inversion", "Lora", "Lycoris", "Method", "Prior"]

@@ -94,3 +94,8 @@ class Dreambooth(Method):
     def is_lora(self) -> bool:
         """As the method that trains."""
         return self.inner.is_lora
+
+    @property
+    def is_base(self) -> bool:
+        """As the method that trains."""
+        return self.inner.is_base

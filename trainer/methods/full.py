@@ -82,6 +82,11 @@ class Full(Method):
         """Unless in fp32."""
         return self.save_as != "fp32"
 
+    @property
+    def is_base(self) -> bool:
+        """It is."""
+        return True
+
     def notes(self, parts: Parts) -> list[str]:
         """What else a reader needs."""
         if parts.base.second_generation or parts.base.prediction == "epsilon":

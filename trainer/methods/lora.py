@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from sorter.errors import nearest
 from trainer.errors import CheckpointError, ConfigError
 from trainer.formats import SUFFIX, find_file, kohya_name, kohya_tensors, unknown_to_kohya, write_lora
+from trainer.methods import targets as ends
 from trainer.methods.method import METHODS, Batch, Method
 
 if TYPE_CHECKING:
     import torch
 
     from trainer.parts import Parts
-
-TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 @METHODS.add("lora")
@@ -31,21 +29,21 @@ class Lora(Method):
     alpha: Annotated[float, Field(gt=0)] = 16.0  # the change is scaled by alpha / rank
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     text_encoder: bool = False  # leave it frozen for drawings, train it for photographs
-    targets: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")  # ends of module names in the U-Net
+    targets: str | tuple[str, ...] = "attention"  # or "attention+feed-forward", "attention+conv", ends of module names
 
     def prepare(self, parts: Parts) -> dict[str, torch.nn.Parameter]:
         """Add an adapter: the second matrix is zero, so the first step starts from the base unchanged."""
         from peft import LoraConfig
 
-        self._check_targets(parts.unet)
+        targets = ends.chosen(self.targets, parts.unet)
         try:
-            parts.unet.add_adapter(LoraConfig(**self._peft_options(self.targets)))
+            parts.unet.add_adapter(LoraConfig(**self._peft_options(targets)))
         except ValueError as error:  # a module of that name is of a kind that has no LoRA
-            raise ConfigError(f"[method] targets = {list(self.targets)}: {str(error).splitlines()[0]}") from None
+            raise ConfigError(f"[method] targets = {list(targets)}: {str(error).splitlines()[0]}") from None
         trained = {"unet": parts.unet}
         if self.text_encoder:
             for name, encoder in parts.text_encoders.items():
-                encoder.add_adapter(LoraConfig(**self._peft_options(TEXT_TARGETS)))
+                encoder.add_adapter(LoraConfig(**self._peft_options(ends.TEXT)))
                 trained[name] = encoder
         for network in trained.values():
             network.train()  # or dropout would do nothing
@@ -134,15 +132,6 @@ class Lora(Method):
         if base := about.get("modelspec.architecture"):
             header["modelspec.architecture"] = f"{base}/lora"
         return header
-
-    def _check_targets(self, unet: torch.nn.Module) -> None:
-        names = [name for name, _ in unet.named_modules()]
-        for target in self.targets:
-            if not any(name == target or name.endswith(f".{target}") for name in names):
-                ends = {".".join(name.split(".")[-2 if name.split(".")[-1].isdigit() else -1 :]) for name in names}
-                raise ConfigError(
-                    f'[method] targets: no module of the U-Net is called "{target}"{nearest(target, sorted(ends))}'
-                )
 
     @property
     def _alpha(self) -> float:

@@ -94,6 +94,11 @@ class Method(Options):
         """Whether what comes out is put on top of a base, as `<lora:NAME:1>` in A1111's prompts."""
         return False
 
+    @property
+    def is_base(self) -> bool:
+        """Whether what comes out is loaded in a base's place."""
+        return False
+
     def notes(self, parts: Parts) -> list[str]:
         """Sentences about what comes out that whoever uses it should know; usually none."""
         return []
