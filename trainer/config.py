@@ -110,7 +110,7 @@ class Preview(Options):
     """Pictures drawn at step 0 and every n steps, always from the same prompts and seeds."""
 
     every: Count = 100  # 0: never
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()  # none: a few captions of the dataset that together have most of its tags
     negative: str = ""
     seed: Count = 0  # of the first prompt; each next one has the next seed
     emphasis: bool = True  # (word:1.3), [word] and \\( as A1111 reads them; false: brackets are words
@@ -209,7 +209,8 @@ class Run(Options):
             # Of previews, an older version had other defaults: only what is written counts.
             keys = dict.fromkeys(other.preview.model_fields_set if table == "preview" else [*old, *new])
             found += [f"{table}.{key}" for key in keys if _differ(old.get(key), new.get(key))]
-        return [name for name in found if name != "training.steps"]
+        counted = {"training.steps"} if other.preview.prompts else {"training.steps", "preview.prompts"}
+        return [name for name in found if name not in counted]
 
     def _with_paths(self, change: Any) -> Run:
         paths = {name: getattr(self, name) for name in ("base", "tokenizer", "dataset", "output", "cache")}

@@ -5,7 +5,7 @@
     losses.csv     step,loss,learning_rate
     validation.csv step,loss on what is held out, where the dataset has such
     tensorboard/   the same, and the previews
-    previews/      step-000000/00.png ...
+    previews/      step-000000/00.png ... and grid.jpg with all of them
     checkpoints/   step-000100/ ...
     trained/       what came out in the end
     aside-1/       what came after a step that was gone back to, as a run folder of its own
@@ -36,6 +36,7 @@ from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
 from trainer.parts import Parts
+from trainer.preview import suggest
 from trainer.prior import class_pictures
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
@@ -57,7 +58,12 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
     output = config.output
     check_output(config)
     session = _session(config, on_progress)
-    config = session.config  # where steps = "auto", it knows how many
+    preview = session.config.preview
+    if preview.every and not preview.prompts:
+        told = list(map(session.method.told, session.encoded.dataset.captions))
+        preview = preview.model_copy(update={"prompts": suggest(told, preview.emphasis)})
+    # Where steps = "auto", the session's own knows how many.
+    config = session.config = session.config.model_copy(update={"preview": preview})
     clear_away(output)  # what a start that was cut off left
     write(output / "run.json", config.to_json().encode())
     if source is not None:

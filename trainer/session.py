@@ -23,6 +23,7 @@ from trainer.loop import Progress, State, train
 from trainer.memory import advice, is_out_of_memory
 from trainer.methods import Method
 from trainer.parts import Parts
+from trainer.preview import write_grid
 from trainer.prior import ClassPictures
 from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
@@ -51,7 +52,7 @@ class Session:
     @property
     def cut_captions(self) -> int:
         """How many captions are longer than the text encoder reads, so that their end is not learnt."""
-        captions = [one for example in self.encoded.dataset.examples for one in example.captions]
+        captions = self.encoded.dataset.captions
         return self.parts.too_long([self.method.told(caption) for caption in captions])
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
@@ -174,6 +175,8 @@ class Session:
         for number, (picture, about) in enumerate(zip(pictures, drawn, strict=True)):
             write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
             record.add_picture(number, picture, step)
+        if drawn:
+            write_grid(self.config.output / "previews", preview.prompts)
 
     def _saved(self) -> str:
         saved = checkpoints(self.config.output / "checkpoints")
