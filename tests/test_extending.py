@@ -27,7 +27,8 @@ from sorter.records import Output, Render
 ROOT = Path(__file__).resolve().parent.parent
 CHANGES = (
     "A model format", "A measure", "A tagger", "A cropper", "A captioner", "An export layout",
-    "A trainer for the doctor", "A training method", "A sampler", "A command", "A column of the manifest",
+    "A trainer for the doctor", "A training method", "A family of bases", "A sampler", "A command",
+    "A column of the manifest",
 )  # fmt: skip
 
 

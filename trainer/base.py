@@ -50,6 +50,11 @@ class Base:
         return self.called.rpartition("/")[2] or (self.path.stem if self.single else self.path.name)
 
     @property
+    def kind(self) -> str:
+        """Its family as people say it: "Stable Diffusion XL"."""
+        return self.family.name(self.second_generation)
+
+    @property
     def multiple(self) -> int:
         """What the sides of a drawn picture are multiples of, in pixels: 8 for diffusers, and whole latents."""
         return math.lcm(8, self.factor)

@@ -21,10 +21,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load
 
 from sorter.files import remove_folder, whole_folder
 from trainer.errors import CheckpointError, LoaderWarning
+from trainer.formats import save_tensors
 from trainer.loop import State
 from trainer.optimizers import MOMENTS, numbers_of, put_back, tensors_of
 
@@ -47,10 +48,10 @@ def save_checkpoint(
     with whole_folder(target) as part:
         (part / "trained").mkdir()
         save_trained(part / "trained")
-        save_file(_plain(state.parameters), part / "parameters.safetensors")
-        save_file(_plain(tensors_of(state.optimizer, state.parameters)), part / "optimizer.safetensors")
+        save_tensors(part / "parameters.safetensors", _plain(state.parameters))
+        save_tensors(part / "optimizer.safetensors", _plain(tensors_of(state.optimizer, state.parameters)))
         if state.average is not None:
-            save_file(_plain(_average(state)), part / AVERAGE)
+            save_tensors(part / AVERAGE, _plain(_average(state)))
         about = {"format": FORMAT, "step": state.step, "scaler": state.scaler.state_dict(), **fingerprints}
         if numbers := numbers_of(state.optimizer, state.parameters):
             about["optimizer"] = numbers

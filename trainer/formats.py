@@ -87,6 +87,18 @@ def write_lora(path: Path, tensors: dict[str, torch.Tensor], about: Mapping[str,
     path.write_bytes(save(tensors, {**about, **hashes}))
 
 
+def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], about: Mapping[str, str] | None = None) -> None:
+    """Write a file without a second copy of it in memory. safetensors lets nobody but the owner read it; here it may be
+    read by whoever reads other files, such as a server that draws. Raises SafetensorError where a disk is full."""
+    from safetensors.torch import save_file
+
+    legal = {key: value.encode(errors="replace").decode() for key, value in (about or {}).items()}
+    path.touch()
+    mode = path.stat().st_mode & 0o777
+    save_file(dict(tensors), path, legal or None)
+    path.chmod(mode)
+
+
 def find_file(folder: Path) -> Path:
     """The one .safetensors in a `trained` folder. Raises CheckpointError where there is none, or more than one."""
     files = sorted(folder.glob(f"*{SUFFIX}"))

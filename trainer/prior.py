@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from PIL import Image
@@ -52,8 +52,10 @@ def class_pictures(
     parts: those of the base, not yet prepared. Each is written whole, so one that is cut off goes on where it was. The
     folder is named after the base, the prompt and all that makes a picture, but not after their number.
     """
-    drawn = [_recipe(parts, wanted, preview, seed) for seed in range(wanted.pictures)]
-    folder = cache / f"class-{_hash(drawn[0], preview.size)}"
+    digest = parts.base.fingerprint()  # of gigabytes, so it is taken once
+    about = _recipe(parts, wanted, preview, digest[:10])
+    drawn = [replace(about, seed=seed) for seed in range(wanted.pictures)]
+    folder = cache / f"class-{sha256(f'{about!r} {preview.size} {digest}'.encode()).hexdigest()[:16]}"
     paths = [folder / f"{one.seed:05d}.png" for one in drawn]
     missing = [number for number, path in enumerate(paths) if not _is_picture(path)]
     for start in range(0, len(missing), AT_ONCE):
@@ -69,23 +71,19 @@ def class_pictures(
     return ClassPictures(encoded, len(missing))
 
 
-def _recipe(parts: Parts, wanted: Prior, preview: Preview, seed: int) -> Drawn:
+def _recipe(parts: Parts, wanted: Prior, preview: Preview, base: str) -> Drawn:
     return Drawn(
         prompt=wanted.prompt,
-        seed=seed,
+        seed=0,
         negative=preview.negative,
         steps=preview.steps,
         guidance=preview.guidance,
         sampler=preview.sampler,
         emphasis=preview.emphasis,
         clip_skip=parts.clip_skip,
-        base=parts.base.fingerprint(),
+        base=base,
         model=parts.base.name,
     )
-
-
-def _hash(drawn: Drawn, size: tuple[int, int] | None) -> str:
-    return hashlib.sha256(f"{drawn!r} {size}".encode()).hexdigest()[:16]
 
 
 def _is_picture(path: Path) -> bool:

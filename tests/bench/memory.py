@@ -48,17 +48,19 @@ def as_large_as_sd_15(folder: Path) -> Path:
     """A base of that size by its configuration; its weights are empty files, since nobody reads them."""
     import shutil
 
+    import diffusers
     import torch
-    from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig
+
+    untyped: Any = diffusers
 
     shutil.copytree(BASE, folder / "base", ignore=shutil.ignore_patterns("*.safetensors"))
     base = folder / "base"
     with torch.device("meta"):
-        UNet2DConditionModel(cross_attention_dim=768, sample_size=64).save_config(base / "unet")
-        blocks = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "sample_size": 512}
+        untyped.UNet2DConditionModel(cross_attention_dim=768, sample_size=64).save_config(base / "unet")
+        blocks: dict[str, Any] = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "sample_size": 512}
         kinds = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-        AutoencoderKL(latent_channels=4, **blocks, **kinds).save_config(base / "vae")
+        untyped.AutoencoderKL(latent_channels=4, **blocks, **kinds).save_config(base / "vae")
     CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12).save_pretrained(base / "text_encoder")
     for name in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
         (base / f"{name}.safetensors").write_bytes(b"")

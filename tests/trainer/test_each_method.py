@@ -148,6 +148,8 @@ def test_previews_and_samples_draw_with_it(config: Any, name: str) -> None:
     keys = {"preview": {"every": 4, "steps": 4, "prompts": [PROMPTS.get(METHODS[name]["use"], "mira, sad")]}}
     run = config(name, **keys)
     list(trainer.start(run).run())
+    modes = {path.stat().st_mode for path in run.output.rglob("*.safetensors")}
+    assert modes == {(run.output / "losses.csv").stat().st_mode}  # whoever reads other files may read these
     common = (run.output, PROMPTS.get(METHODS[name]["use"], "mira, sad"), "--steps", 4, "--json")
     trained, base = invoke("sample", *common), invoke("sample", *common, "--base-only")
     assert (trained.exit_code, base.exit_code) == (0, 0), trained.output + base.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -124,6 +125,70 @@ def test_every_tensor_and_what_it_means_is_read(files: Any, words: Path, kind: s
     assert count_weights(bare) == count_weights(parts)
     picture = torch.zeros(1, 3, 16, 16)
     assert torch.equal(load_autoencoder(base).encode(picture)[0].mean, made["vae"].encode(picture)[0].mean)
+
+
+PUBLISHED = {
+    "SD 1": {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480},
+    "SD 2": {"unet": 865_910_724, "vae": 83_653_863, "text_encoder": 340_387_840},
+    "SDXL": {"unet": 2_567_463_684, "vae": 83_653_863, "text_encoder": 123_060_480, "text_encoder_2": 694_659_840},
+}
+"""How many numbers each network has, of the folders that Runway and Stability published."""
+
+
+def published(kind: str) -> dict[str, tuple[int, ...]]:
+    """The shapes in the file of a base as it was published; no weights."""
+    xl, cross = kind == "SDXL", {"SD 1": 768, "SD 2": 1024, "SDXL": 2048}[kind]
+    down = ("DownBlock2D", *("CrossAttnDownBlock2D",) * 2) if xl else (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D")
+    more: dict[str, Any] = {
+        "transformer_layers_per_block": (1, 2, 10), "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2816,
+    } if xl else {}  # fmt: skip
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(
+            block_out_channels=(320, 640, 1280) if xl else (320, 640, 1280, 1280), down_block_types=down,
+            up_block_types=tuple(one.replace("Down", "Up") for one in reversed(down)), cross_attention_dim=cross,
+            attention_head_dim=8 if kind == "SD 1" else [5, 10, 20, 20][: len(down)],
+            use_linear_projection=kind != "SD 1", **more,
+        )  # fmt: skip
+        vae = AutoencoderKL(
+            block_out_channels=(128, 256, 512, 512), down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=2,
+        )  # fmt: skip
+        sizes = {"hidden_size": 1024, "num_hidden_layers": 23} if kind == "SD 2" else {"hidden_size": 768}
+        wide = {"vocab_size": 49408, "max_position_embeddings": 77, "num_hidden_layers": 12, "num_attention_heads": 16}
+        first = CLIPTextConfig(**{**wide, **sizes, "intermediate_size": 4 * sizes["hidden_size"]})
+        made: Networks = {"unet": unet, "vae": vae, "text_encoder": CLIPTextModel(first)}
+        if xl:
+            second = {"hidden_size": 1280, "num_hidden_layers": 32, "intermediate_size": 5120, "projection_dim": 1280}
+            made["text_encoder_2"] = CLIPTextModelWithProjection(CLIPTextConfig(**{**wide, **second}))
+    family = FAMILIES["StableDiffusionXLPipeline" if xl else "StableDiffusionPipeline"]
+    tensors = original_tensors({name: one.state_dict() for name, one in made.items()}, family.in_file(kind == "SD 2"))
+    return {name: tuple(one.shape) for name, one in tensors.items()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_published_bases_are_told_by_their_header(tmp_path: Path, words: Path, kind: str) -> None:
+    """Of a file that has the right header, and holes instead of numbers."""
+    shapes, offset, header = published(kind), 0, {}
+    for name, shape in shapes.items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [offset, offset + size]}
+        offset += size
+    data = json.dumps(header).encode()
+    path = tmp_path / "published.safetensors"
+    with path.open("wb") as file:
+        file.write(len(data).to_bytes(8, "little") + data)
+        file.truncate(8 + len(data) + offset)
+    base = read_base(path, words, "epsilon")
+    assert (base.size, base.factor, base.channels) == (1024 if kind == "SDXL" else 512, 8, 4)
+    length = base.config("text_encoder")["max_position_embeddings"]
+    assert (length, base.config("text_encoder")["vocab_size"]) == (77, 49408)
+    heads = {"SD 1": 8, "SD 2": [5, 10, 20, 20], "SDXL": [5, 10, 20]}[kind]
+    assert base.config("unet")["attention_head_dim"] == heads
+    bare = skeleton(base)
+    check_fit(bare)
+    assert count_weights(bare) == PUBLISHED[kind]
+    path.unlink()
 
 
 def test_a_run_on_a_single_file_from_start_to_sample(

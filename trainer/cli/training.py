@@ -46,7 +46,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
     answer = {
         "config": str(config),
         "method": run.method,
-        "base": {"folder": str(run.base), "size": base.size, "prediction": base.prediction},
+        "base": {"folder": str(run.base), "family": base.kind, "size": base.size, "prediction": base.prediction},
         "pictures": pictures,
         "sizes": {f"{width}x{height}": count for (width, height), count in dataset.sizes.items()},
         "unreadable": unreadable(dataset.unreadable),
@@ -68,7 +68,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
     accumulated = f" x {training.accumulate} accumulated" if training.accumulate > 1 else ""
     arithmetic = f"{training.steps} steps x {training.batch_size} pictures{accumulated} = {training.views} views"
     lines = [
-        f"base      {run.base}, {base.size}x{base.size}, {base.prediction}",
+        f"base      {run.base}, {base.kind}, {base.size}x{base.size}, {base.prediction}",
         f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
         f"training  {arithmetic} of {_seen(dataset)} = {passes:.3g} passes",
         *counting,

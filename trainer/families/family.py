@@ -62,7 +62,6 @@ class Network:
 class Family(ABC):
     """A family of bases. Each is one value; what varies within a family is in the base's own configuration."""
 
-    name: ClassVar[str]  # as people say it
     pipelines: ClassVar[Mapping[str, str]]  # of diffusers: "text" to picture, "image" to picture, and with a "mask"
     networks: ClassVar[Mapping[str, Network]]  # by their folders
     tokenizers: ClassVar[tuple[str, ...]]  # the folders, in the order of the text encoders
@@ -74,6 +73,10 @@ class Family(ABC):
     def text_encoders(self) -> tuple[str, ...]:
         """Their folders, in order."""
         return tuple(name for name in self.networks if name.startswith("text_encoder"))
+
+    @abstractmethod
+    def name(self, second: bool) -> str:
+        """As people say it. second: Stable Diffusion 2."""
 
     @abstractmethod
     def read_states(

@@ -22,7 +22,6 @@ ARCHITECTURES = {
 class StableDiffusion(Family):
     """The last layer of the text encoder, normed, is all that the U-Net is told."""
 
-    name = "Stable Diffusion 1 or 2"
     pipelines: ClassVar[Mapping[str, str]] = {
         "text": "StableDiffusionPipeline",
         "image": "StableDiffusionImg2ImgPipeline",
@@ -36,6 +35,10 @@ class StableDiffusion(Family):
     embeddings: ClassVar[Mapping[str, str]] = {"text_encoder": "emb_params"}  # sd-scripts' word; any other will do
     tokenizers = ("tokenizer",)
     lora_prefixes: ClassVar[Mapping[str, str]] = {"unet": "lora_unet", "text_encoder": "lora_te"}
+
+    def name(self, second: bool) -> str:
+        """Two of them."""
+        return f"Stable Diffusion {1 + second}"
 
     def read_states(
         self, encoders: Sequence[Any], ids: Sequence[torch.Tensor], clip_skip: int

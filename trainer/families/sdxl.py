@@ -17,7 +17,6 @@ class StableDiffusionXL(Family):
     """Two encoders side by side, each by its last layer but one; the second one's pooled state and six numbers of
     sizes go to the U-Net beside them."""
 
-    name = "Stable Diffusion XL"
     pipelines: ClassVar[Mapping[str, str]] = {
         "text": "StableDiffusionXLPipeline",
         "image": "StableDiffusionXLImg2ImgPipeline",
@@ -36,6 +35,10 @@ class StableDiffusionXL(Family):
         "text_encoder": "lora_te1",
         "text_encoder_2": "lora_te2",
     }
+
+    def name(self, second: bool) -> str:
+        """There is one."""
+        return "Stable Diffusion XL"
 
     def read_states(
         self, encoders: Sequence[Any], ids: Sequence[torch.Tensor], clip_skip: int

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sorter.errors import first_line
 from trainer.errors import CheckpointError
-from trainer.formats import SUFFIX, find_file
+from trainer.formats import SUFFIX, find_file, save_tensors
 from trainer.methods.method import METHODS, Batch, Method
 from trainer.original import original_tensors
 
@@ -51,14 +51,11 @@ class Full(Method):
 
     def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
         """Write NAME.safetensors with all networks, which A1111, Forge, ComfyUI and sd-scripts load as a base."""
-        from safetensors.torch import save_file
-
         states = {part: network.state_dict() for part, network in parts.networks.items()}
         tensors = original_tensors(states, parts.base.family.in_file(parts.base.second_generation))
         # A copy of each, since safetensors writes no two tensors that share their memory.
         held = {key: tensor.to("cpu", self._dtype, copy=True).contiguous() for key, tensor in tensors.items()}
-        legal = {key: value.encode(errors="replace").decode() for key, value in about.items()}
-        save_file(held, folder / f"{name}{SUFFIX}", {"format": "pt", **legal})
+        save_tensors(folder / f"{name}{SUFFIX}", held, {"format": "pt", **about})
 
     def load(self, parts: Parts, folder: Path) -> None:
         """Load the file with diffusers, all networks of it, and check that those which were not trained are the base's

@@ -12,7 +12,7 @@ from pydantic import Field
 from sorter.errors import first_line
 from sorter.files import read_file
 from trainer.errors import CheckpointError, ConfigError
-from trainer.formats import SUFFIX, find_file
+from trainer.formats import SUFFIX, find_file, save_tensors
 from trainer.methods.method import METHODS, Batch, Method
 from trainer.words import names_of
 
@@ -89,13 +89,10 @@ class Inversion(Method):
 
     def save(self, parts: Parts, folder: Path, name: str, about: Mapping[str, str]) -> None:
         """Write NAME.safetensors, which A1111, Forge, ComfyUI and diffusers read as an embedding."""
-        from safetensors.torch import save_file
-
         keys = parts.base.family.embeddings
         rows = {keys[name.partition(".")[0]]: tensor for name, tensor in self.trained(parts).items()}
         held = {key: tensor.float().cpu().contiguous() for key, tensor in rows.items()}
-        legal = {key: value.encode(errors="replace").decode() for key, value in about.items()}
-        save_file(held, folder / f"{name}{SUFFIX}", legal)
+        save_tensors(folder / f"{name}{SUFFIX}", held, about)
 
     def load(self, parts: Parts, folder: Path) -> None:
         """Load the file as its users will, with diffusers."""

@@ -55,7 +55,7 @@ def read_single(path: Path, prediction: str | None = None) -> SingleFile:
     try:
         configs = _configs(header, family, second, size)
     except (KeyError, IndexError, ValueError) as error:
-        raise BaseModelError(f"{path}: is damaged, or no whole {family.name}: it lacks {error}") from None
+        raise BaseModelError(f"{path}: is damaged, or no whole {family.name(second)}: it lacks {error}") from None
     noise = {**NOISE, "prediction_type": said}
     if "ztsnr" in header.shapes:
         noise |= {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
