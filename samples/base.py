@@ -49,7 +49,7 @@ def train_all(work: Path, *, pictures: int, vae_steps: int, steps: int, batch: i
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="Where the finished model goes.")
 @click.option("--pictures", default=40_000, show_default=True)
 @click.option("--vae-steps", default=4100, show_default=True)
-@click.option("--steps", default=17_000, show_default=True, help="Of the UNet.")
+@click.option("--steps", default=12_000, show_default=True, help="Of the UNet.")
 @click.option("--batch", default=32, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 def main(work: Path, to: Path, pictures: int, vae_steps: int, steps: int, batch: int, seed: int) -> None:

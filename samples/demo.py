@@ -1,4 +1,4 @@
-"""The whole way on the sample franchise: fit, sort, export, train; then a table and demo/report.html.
+"""The whole way on the sample franchise: fit, sort, export, train, judge; then a table and demo/report.html.
 
     make demo            (or: python .ci/make.py demo)
 
@@ -8,6 +8,7 @@ Everything is done with the commands that a user types; only the scoring at the 
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sorter.page import Shown
@@ -38,7 +39,7 @@ def main() -> None:
     for name in ("scheme.toml", "train.toml"):
         shutil.copy(SAMPLES / name, DEMO)
     run_commands()
-    scores = score()
+    scores = score(evaluated())
     write_report(scores)
     for line in scores.table():
         print(line)
@@ -61,6 +62,18 @@ def run_commands() -> None:
         trainer("sample", "run", prompt, "--seed", str(seed), *AS_PREVIEWS)
 
 
+def evaluated() -> dict[str, Any]:
+    """What the sorters say of the base and of what was trained, asked for the same pictures."""
+    command = ["evaluate", "run", "--steps", str(_steps()), "--count", "60", "--json"]
+    print(f"\n$ trainer {' '.join(command)}", flush=True)
+    return json.loads(python("-m", "trainer", *command, output=subprocess.PIPE))  # type: ignore[no-any-return]
+
+
+def _steps() -> int:
+    with (DEMO / "train.toml").open("rb") as file:
+        return int(tomllib.load(file)["training"]["steps"])
+
+
 def preview_prompts() -> list[str]:
     """Those of train.toml; each next one has the next seed."""
     with (DEMO / "train.toml").open("rb") as file:
@@ -79,12 +92,13 @@ def trainer(*arguments: str) -> None:
     python("-m", "trainer", *arguments)
 
 
-def python(*arguments: str, allowed: int = 0) -> None:
-    """Run this Python in demo/; stop if it fails."""
+def python(*arguments: str, allowed: int = 0, output: int | None = None) -> str:
+    """Run this Python in demo/; stop if it fails. output: PIPE to have what it prints."""
     environment = os.environ | {"PYTHONPATH": str(SAMPLES.parent), "PYTHONUTF8": "1"}
-    code = subprocess.run([sys.executable, *arguments], cwd=DEMO, env=environment).returncode
-    if code > allowed:
-        sys.exit(code)
+    done = subprocess.run([sys.executable, *arguments], cwd=DEMO, env=environment, stdout=output, encoding="utf-8")
+    if done.returncode > allowed:
+        sys.exit(done.returncode)
+    return done.stdout or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +116,8 @@ class Scores:
     reasons: dict[str, int]
     apart: int
     """Grey levels, at most, between what was drawn from memory at the end of training and from the file after it."""
+    drawn: list[list[str]]
+    """As the sorters see drawn pictures: axis, share as asked of the base's, of the trained model's, of real ones."""
 
     def table(self) -> list[str]:
         """The table, line by line."""
@@ -114,11 +130,13 @@ class Scores:
         lines += [f"  {way:12} {self.before[way]:7} {self.after[way]:6}" for way in ("left", "right", "front")]
         lines += [f"  turned the wrong way: {self.wrong_turns}", "files that could not be used:"]
         lines += [f"  {count:4}  {reason}" for reason, count in self.reasons.items()]
-        return [*lines, f"previews from memory and samples from the file: {self.apart} grey levels apart at most"]
+        lines += [f"previews from memory and samples from the file: {self.apart} grey levels apart at most"]
+        lines += ["drawn as asked      base  trained  real pictures"]
+        return [*lines, *(f"  {axis:16} {base:>5} {trained:>8} {real:>9}" for axis, base, trained, real in self.drawn)]
 
 
-def score() -> Scores:
-    """Compare the library with the truth about the heap."""
+def score(evaluation: dict[str, Any]) -> Scores:
+    """Compare the library with the truth about the heap, and drawn pictures with what they were asked to show."""
     from sorter.commands.job import load_job
     from sorter.commands.plan import plan
     from sorter.library.store.manifest import Manifest
@@ -148,7 +166,18 @@ def score() -> Scores:
         sum(turned and way != "right" for way, turned in renders),
         dict(unreadable.most_common()),
         max(difference(*pair) for pair in memory_and_file()),
+        drawn_as_asked(evaluation),
     )
+
+
+def drawn_as_asked(evaluation: dict[str, Any]) -> list[list[str]]:
+    """Rows of axis, base, trained model and real pictures; the last for all axes at once."""
+    base, trained = evaluation["models"]
+    rows = [
+        [axis, *(f"{one:.0%}" for one in (base["axes"][axis]["share"], score["share"], score["ceiling"]["share"]))]
+        for axis, score in trained["axes"].items()
+    ]
+    return [*rows, ["all of these", f"{base['all_right']['share']:.0%}", f"{trained['all_right']['share']:.0%}", ""]]
 
 
 def memory_and_file() -> list[tuple[Path, Path]]:
@@ -174,7 +203,7 @@ def write_report(scores: Scores) -> None:
     from sorter.commands.plan import verdicts
     from sorter.commands.sheets import SAMPLES, before_and_after
     from sorter.library.store.manifest import Manifest
-    from sorter.page import Section, line_plot, page, shown
+    from sorter.page import Link, Section, line_plot, page, shown
 
     job = load_job(DEMO / "scheme.toml")
     with Manifest(DEMO / "library") as manifest:
@@ -188,6 +217,12 @@ def write_report(scores: Scores) -> None:
             "Before training and after, same prompt and seed",
             pictures=_pairs([(path, folders[-1] / path.name) for path in sorted(folders[0].glob("*.png"))]),
             crisp=True,
+        ),
+        Section(
+            "Drawn as asked, as the sorters see it",
+            head=["", "base", "trained", "real pictures"],
+            rows=scores.drawn,
+            links=[Link("each picture", "run/evaluation.html")],
         ),
         Section(
             "Drawn from memory in training, and from the file in run/trained afterwards",

@@ -6,6 +6,7 @@ pictures with what came out. torch is imported when a name that needs it is firs
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from trainer.sample import pipeline
     from trainer.samplers import SAMPLERS
     from trainer.session import Session
+
+# Where it is installed, other packages import it, and it complains of a kernel that nothing here uses.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 _HOMES = {
     "base": ("Base", "read_base"),

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sorter.files import write
 
-GRID = "grid.jpg"
+GRID = "previews.jpg"
+"""In the run folder: the folder of previews holds those of a step each, and nothing else."""
 SUGGESTED = 4
 SIDE = 256
 """Pixels of the longer side of a picture in the grid."""
@@ -41,8 +42,9 @@ def suggest(captions: Sequence[str], emphasis: bool, count: int = SUGGESTED) -> 
 
 
 def write_grid(folder: Path, prompts: Sequence[str]) -> Path:
-    """Lay out all that stands in `folder`/step-*/: steps downwards, prompts across, each named. Returns the file."""
-    steps = sorted((int(match[1]), path) for path in folder.iterdir() if (match := STEP.fullmatch(path.name)))
+    """Lay out all previews of a run folder: steps downwards, prompts across, each named. Returns the file."""
+    there = (folder / "previews").iterdir()
+    steps = sorted((int(match[1]), path) for path in there if (match := STEP.fullmatch(path.name)))
     if len(steps) > MOST_ROWS:
         steps = [steps[round(number * (len(steps) - 1) / (MOST_ROWS - 1))] for number in range(MOST_ROWS)]
     rows = [(step, [_small(path / f"{number:02d}.png") for number in range(len(prompts))]) for step, path in steps]

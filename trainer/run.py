@@ -5,7 +5,8 @@
     losses.csv     step,loss,learning_rate
     validation.csv step,loss on what is held out, where the dataset has such
     tensorboard/   the same, and the previews
-    previews/      step-000000/00.png ... and grid.jpg with all of them
+    previews/      step-000000/00.png ...
+    previews.jpg   all of them, a row a step
     checkpoints/   step-000100/ ...
     trained/       what came out in the end
     aside-1/       what came after a step that was gone back to, as a run folder of its own

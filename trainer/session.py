@@ -176,7 +176,7 @@ class Session:
             write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
             record.add_picture(number, picture, step)
         if drawn:
-            write_grid(self.config.output / "previews", preview.prompts)
+            write_grid(self.config.output, preview.prompts)
 
     def _saved(self) -> str:
         saved = checkpoints(self.config.output / "checkpoints")

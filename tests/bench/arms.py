@@ -1,6 +1,6 @@
 """Whether careful captions and one direction make a better model: four arms, several seeds, as sorters see it.
 
-    python -m tests.bench.arms --work FOLDER [--seeds 3] [--pictures 160] [--steps 200,400,800] [--uneven]
+    python -m tests.bench.arms --work FOLDER [--seeds 3] [--pictures 160] [--steps 150,300,600] [--uneven]
 
 Full captions say character, pose, expression and direction, bare ones the character alone; turned pictures face left or
 the viewer, unturned ones any way. The sample's two characters are drawn, framed as the base knows pictures, with a
@@ -36,7 +36,7 @@ POSES = (*AXES["pose"], "cheering")
 EXPRESSIONS = (*AXES["expression"], "asleep")
 NEW = ("cheering", "asleep")
 CHARACTERS = {"mira": "mira, a girl with teal hair and fox ears", "tobo": "tobo, an orange robot"}
-EXAMPLES = 900
+EXAMPLES = 500
 CAPTIONS, TURNS = ("full", "bare"), ("turned", "unturned")
 COLUMNS = (
     *("step", "captions", "pictures", "character", "pose", "expression", "direction"),
@@ -126,11 +126,9 @@ def fit_judges(work: Path) -> Path:
     return scheme
 
 
-def asked() -> dict[str, list[Act]]:
-    """What every arm is asked for: all that both can have seen, and apart what faces right."""
-    either = [Act(*one) for one in product(CHARACTERS, POSES, EXPRESSIONS, ("left", "front"))]
-    right = [Act(*one, "right") for one in product(CHARACTERS, POSES, EXPRESSIONS)]
-    return {"either": either, "right": right}
+def asked() -> list[Act]:
+    """What every arm is asked for: every combination, of which those that face right are looked at apart."""
+    return [Act(*one) for one in product(CHARACTERS, POSES, EXPRESSIONS, ("left", "front", "right"))]
 
 
 def train_arm(
@@ -155,22 +153,21 @@ def train_arm(
     (folder / "scores.json").write_text(json.dumps(scores), encoding="utf-8")
 
 
-def judge_step(folder: Path, step: int, scheme: Path) -> dict[str, Any]:
+def judge_step(folder: Path, step: int, scheme: Path) -> list[dict[str, dict[str, Any]]]:
+    """Draw all that is asked for, and see it as `trainer evaluate --pictures` does; what of each picture is right."""
+    from sorter.commands.job import load_job
     from trainer.drawing import load_trained
+    from trainer.evaluate.judge import judge
     from trainer.sample import sample
 
     parts, _ = load_trained(folder / "run", step)
-    found = {}
-    for name, some in asked().items():
-        to = folder / f"drawn-{step}" / name
-        prompts = [act.words for act in some]
-        seeds = [1000 + number for number in range(len(some))]
-        drawn = sample(parts, prompts, seeds, steps=STEPS, guidance=GUIDANCE, sampler=SAMPLER, batch_size=24)
-        for number, (picture, prompt) in enumerate(zip(drawn, prompts, strict=True)):
-            save(picture, to, number, prompt)
-        said = run("trainer", "evaluate", "--pictures", str(to), "--scheme", str(scheme), "--json")
-        found[name] = json.loads(said)
-    return found
+    prompts = [act.words for act in asked()]
+    seeds = [1000 + number for number in range(len(prompts))]
+    drawn = sample(parts, prompts, seeds, steps=STEPS, guidance=GUIDANCE, sampler=SAMPLER, batch_size=24)
+    for number, (picture, prompt) in enumerate(zip(drawn, prompts, strict=True)):
+        save(picture, folder / f"drawn-{step}", number, prompt)
+    made = judge(folder / f"drawn-{step}", load_job(scheme), lambda *_: None)
+    return [{"asked": dict(one.asked.classes), "right": one.right()} for one in made.judged]
 
 
 def report(work: Path, steps: Sequence[int]) -> Iterator[str]:
@@ -189,19 +186,28 @@ def report(work: Path, steps: Sequence[int]) -> Iterator[str]:
         yield f"| {step} | {captions} | {turns} | {' | '.join(cells)} |"
 
 
-def figures(score: dict[str, Any]) -> list[float]:
-    axes = score["either"]["axes"]
-    of = {axis: axes[axis]["share"] for axis in Act.__dataclass_fields__}
-    new = [axes[axis]["classes"][name]["share"] for axis, name in zip(("pose", "expression"), NEW, strict=True)]
-    right = score["right"]["axes"]["direction"]["share"]
-    return [*of.values(), *new, score["either"]["all_right"]["share"], right]
+def figures(pictures: list[dict[str, dict[str, Any]]]) -> list[float]:
+    """The cells of a row: shares of pictures."""
+    either = [one for one in pictures if one["asked"]["direction"] != "right"]
+    right = [one for one in pictures if one["asked"]["direction"] == "right"]
+
+    def share(some: list[dict[str, dict[str, Any]]], axis: str) -> float:
+        return float(np.mean([one["right"][axis] for one in some]))
+
+    of = [share(either, axis) for axis in Act.__dataclass_fields__]
+    new = [
+        share([one for one in either if one["asked"][axis] == name], axis)
+        for axis, name in zip(("pose", "expression"), NEW, strict=True)
+    ]
+    every = float(np.mean([all(one["right"].values()) for one in either]))
+    return [*of, *new, every, share(right, "direction")]
 
 
 @click.command(help=__doc__)
 @click.option("--work", type=click.Path(path_type=Path), required=True)
 @click.option("--seeds", default=3, show_default=True)
 @click.option("--pictures", default=160, show_default=True)
-@click.option("--steps", default="200,400,800", show_default=True)
+@click.option("--steps", default="150,300,600", show_default=True)
 @click.option("--uneven", is_flag=True)
 def main(work: Path, seeds: int, pictures: int, steps: str, uneven: bool) -> None:
     """Train what is not trained yet, then print the table."""

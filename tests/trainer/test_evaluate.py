@@ -19,6 +19,7 @@ from trainer.cli import cli
 from trainer.evaluate.asked import Reader, plain, words_of
 from trainer.evaluate.autoencoder import autoencoder
 from trainer.evaluate.comfy import positive
+from trainer.evaluate.known import at_size, of_library
 from trainer.evaluate.likeness import Likeness
 from trainer.evaluate.scores import Share, mean
 from trainer.recipe import Drawn, write_png
@@ -257,6 +258,22 @@ def test_a_judge_that_is_weak_on_such_pictures_is_refitted_once(
     assert not list((cache / "judges").rglob("*.png"))
 
 
+def test_a_librarys_pictures_are_framed_as_in_a_dataset(tmp_path: Path, draw: Any, grow: Any, project: Path) -> None:
+    scheme = project / "scheme.toml"
+    with scheme.open("a", encoding="utf-8") as file:
+        file.write('[crop]\nuse = "pad"\nsize = 64\nfill = "#808080"\n')
+    job = load_job(scheme)
+    grow(tmp_path / "frames", {"a.png": draw("right", "happy"), "b.png": draw("left", "sad")})
+    sort(tmp_path / "frames", tmp_path / "library", job)
+    known = {one.classes["mood"]: one for one in of_library(tmp_path / "library", job)}
+    assert {mood: one.classes["direction"] for mood, one in known.items()} == {"happy": "left", "sad": "left"}
+    for one in known.values():
+        path, picture = at_size(one, (40, 40))
+        assert path.is_relative_to(tmp_path / "library")
+        assert picture.getpixel((20, 1)) == picture.getpixel((20, 38)) == (128, 128, 128)
+        assert picture.getpixel((12, 12)) == (255, 0, 0)
+
+
 def test_text_on_a_terminal(tmp_path: Path, draw: Any, project: Path) -> None:
     save(draw("left", "happy"), tmp_path / "drawn" / "1.png", parameters="happy, facing left")
     (tmp_path / "drawn" / "broken.png").write_text("no picture")
@@ -355,7 +372,5 @@ def test_the_mean_is_never_surer_than_its_axes() -> None:
 
 
 def test_strong_contrast_and_colour_are_said() -> None:
-    made = Likeness(None, [], 9, contrast=(0.2, 0.19), saturation=(0.6, 0.4))
-    assert [said.split(":")[0] for said in made.strong()] == [
-        "the pictures have 1.5 times the saturation of the library's"
-    ]
+    made = Likeness(None, [], 9, contrast=(0.2, 0.19), saturation=(0.6, 0.4), spread=20)
+    assert [said.split(":")[0] for said in made.strong()] == ["the pictures have 1.5 times the saturation of real ones"]

@@ -63,6 +63,7 @@ def test_checkpoints_and_base_draw_the_same_prompts_once(
         assert [Path(path).is_file() for path in one["pictures"]] == [True] * 4
         assert one["axes"]["direction"]["of"] == 4
         assert one["likeness"]["compared"] == 4
+        assert len(one["losses"]["training"]) == 4
         alone = invoke("evaluate", "--pictures", Path(one["pictures"][0]).parent, "--scheme", project / "scheme.toml",
                        "--json")  # fmt: skip
         pictures = json.loads(alone.stdout)
@@ -74,6 +75,7 @@ def test_checkpoints_and_base_draw_the_same_prompts_once(
     assert len(before) == 12
     assert evaluate() == answer
     assert {path: path.stat().st_mtime_ns for path in (run / "evaluation").rglob("*.png")} == before
+    assert sorted(one["gain"] for one in answer["captions"]) == [one["gain"] for one in answer["captions"]]
     assert evaluate(count=6)["prompts"][:4] == answer["prompts"]
     page = (run / "evaluation.html").read_text(encoding="utf-8")
     assert page.index("<img") < page.index("Asked and seen, step by step</h2>")
@@ -134,11 +136,34 @@ def replace(path: Path, picture: Image.Image) -> None:
     picture.save(path, pnginfo=chunks)
 
 
+def test_a_loss_that_rose_again_is_said(
+    tmp_path: Path, run: Path, evaluate: Callable[..., Any], write_dataset: Callable[..., Path]
+) -> None:
+    write_dataset(tmp_path / "dataset" / "validation", [(f"new{n}.png", "mira, happy, facing left") for n in range(6)])
+
+    def rise(times: float) -> list[str]:
+        """What is said where the last checkpoint knows held-out pictures so many times worse than step 2 does."""
+        kept, last = (run / "evaluation" / f"step-00000{step}" / "losses.json" for step in (2, 4))
+        losses = json.loads(kept.read_text())
+        losses["held_out"] = {sha256: loss * times for sha256, loss in losses["held_out"].items()}
+        last.write_text(json.dumps(losses))
+        return [sign for sign in evaluate()["overtrained"] if "loss" in sign]
+
+    answer = evaluate()
+    assert [len(one["losses"]["held_out"]) for one in answer["models"]] == [6] * 3
+    assert answer["models"][0]["likeness"]["nearer_to_training"]["of"] == 4
+    assert rise(0.9) == []
+    assert rise(1.002) == []  # less than anybody would see
+    (sign,) = rise(1.3)
+    assert sign.startswith("the loss on held-out pictures rose again, from ")
+    assert "overtrained: the loss on held-out pictures rose again" in (run / "evaluation.html").read_text()
+
+
 def test_steps_gone_back_to_are_drawn_anew(run: Path, evaluate: Callable[..., Any]) -> None:
     evaluate()
     assert invoke("resume", run, "--step", 2).exit_code == 0
     assert [path.name for path in sorted((run / "evaluation").iterdir())] == ["step-000000", "step-000002"]
-    assert len(list((run / "aside-1" / "evaluation" / "step-000004").iterdir())) == 4
+    assert len(list((run / "aside-1" / "evaluation" / "step-000004").glob("*.png"))) == 4
 
 
 def test_a_run_whose_dataset_is_gone_is_judged_all_the_same(
@@ -182,7 +207,7 @@ def test_bad_input_is_one_sentence(
     assert "there is no checkpoint yet" in said(unfinished, *scheme)
     about = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(about | {"base": "../gone"}))
-    assert "gone: there is no such folder" in said(run, *scheme)
+    assert "gone: there is no such file or folder" in said(run, *scheme)
 
 
 def test_prompts_ask_for_every_class_as_evenly_as_can_be(project: Path) -> None:

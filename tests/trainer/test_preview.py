@@ -43,9 +43,9 @@ def test_the_grid_grows_with_the_run_and_shows_each_preview(write_config: WriteC
     heights = []
     for progress in steps:
         if progress.step in (1, 3):
-            with Image.open(config.output / "previews" / "grid.jpg") as grid:
+            with Image.open(config.output / "previews.jpg") as grid:
                 heights.append(grid.height)
-    with Image.open(config.output / "previews" / "grid.jpg") as opened:
+    with Image.open(config.output / "previews.jpg") as opened:
         grid = np.asarray(opened.convert("RGB")).astype(int)
     heights.append(grid.shape[0])
     assert np.diff(heights).tolist() == [32 + 6, 32 + 6]
@@ -58,10 +58,10 @@ def test_the_grid_grows_with_the_run_and_shows_each_preview(write_config: WriteC
 
 def test_a_long_run_has_a_grid_that_can_be_opened(tmp_path: Path) -> None:
     for step in range(0, 20_000, 100):
-        folder = tmp_path / f"step-{step:06d}"
-        folder.mkdir()
+        folder = tmp_path / "previews" / f"step-{step:06d}"
+        folder.mkdir(parents=True)
         Image.new("RGB", (40, 1024), (step % 256, 0, 0)).save(folder / "00.png")
-    (tmp_path / "step-000100" / "00.png").write_bytes(b"damaged")
+    (tmp_path / "previews" / "step-000100" / "00.png").write_bytes(b"damaged")
     with Image.open(write_grid(tmp_path, ["word " * 200])) as grid:
         assert grid.height < MOST_ROWS * 265
         grid.load()

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainer.base import read_base
+from trainer.base import Base, read_base
 from trainer.load import load_autoencoder
 
 Pixels = NDArray[np.uint8]
 
 
-def autoencoder(folder: Path) -> Callable[[Pixels], Pixels]:
-    """What sends a picture (height, width, 3), RGB, through the autoencoder of the base in `folder`, and back.
+def autoencoder(base: Base | Path) -> Callable[[Pixels], Pixels]:
+    """What sends a picture (height, width, 3), RGB, through the autoencoder of a base, or of the one there, and back.
 
     It takes the means of the latents, in fp32, one picture at a time whoever calls. Raises BaseModelError.
     """
-    base = read_base(folder)
+    base = read_base(base) if isinstance(base, Path) else base
     network, lock = load_autoencoder(base), threading.Lock()
 
     def through(pixels: Pixels) -> Pixels:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sorter.commands.chosen import chosen
+from sorter.commands.framing import How, in_frame
 from sorter.commands.gallery import Gallery, Place
 from sorter.commands.job import Job
 from sorter.commands.plan import verdicts
@@ -18,12 +20,17 @@ from sorter.errors import LibraryError, PictureError
 from sorter.files import read_file, read_if
 from sorter.library.store.manifest import Manifest
 from sorter.pictures import images
-from sorter.records import Verdict
+from sorter.records import Render, Verdict
+from sorter.tally import Report
 from trainer.dataset import Dataset
 from trainer.evaluate.asked import Reader
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+
+IN_THE_MIDDLE = ("none", "centre", "bucket")
+"""Croppers that show what `fitted` does: the middle of a picture."""
 
 
 class Known(NamedTuple):
@@ -39,6 +46,8 @@ class Known(NamedTuple):
     """Axis -> its class, as the picture stands."""
     is_kept: bool = True
     """False for one that is left out of the library by a class that the scheme drops; then only that is known of it."""
+    frame: Render | None = None
+    """What of the first of these files a dataset shows."""
 
 
 def of_library(library: Path, job: Job) -> list[Known]:
@@ -49,9 +58,23 @@ def of_library(library: Path, job: Job) -> list[Known]:
     with Manifest(library, dry_run=True) as manifest:
         certain = [one for one in verdicts(manifest, job) if not one.unsure]
         places = Gallery(manifest, library).standing(certain)
+        framed = {} if job.scheme.crop.use in IN_THE_MIDDLE else _framed(manifest, job)
     found = [one for pair in zip(certain, places, strict=True) if (one := _known(*pair, job))]
+    found = [framed.get(one.sha256, one) for one in found]
     if not any(one.is_kept for one in found):
         raise LibraryError(f"{library}: holds no picture that is beyond doubt; sort some first")
+    return found
+
+
+def _framed(manifest: Manifest, job: Job) -> dict[str, Known]:
+    """The pictures of a library as a dataset shows them, by the hash of each as it was found."""
+    pictures = list(chosen(manifest, job, False, Report(), "evaluate"))
+    found = {}
+    for one in in_frame(manifest, pictures, How(job.cropper), Report(), keep=False):
+        classes = {label.axis: label.name for label in one.verdict.labels}
+        place = Place(manifest.root / one.placed.output.path)
+        picture = one.verdict.picture
+        found[picture.sha256] = Known(picture.sha256, picture.path, [place], classes, frame=one.made.rendered)
     return found
 
 
@@ -79,6 +102,8 @@ def at_size(known: Known, size: tuple[int, int]) -> tuple[Path, Image] | None:
     for place in known.places:
         with suppress(OSError, PictureError):
             data = read_if(place.path, place.sha256) if place.sha256 else read_file(place.path)
+            if data and known.frame:
+                data = images.render(data, known.frame._replace(opaque=True), ".png")
             picture = fitted(data or b"", size)
             return place.path, ImageOps.mirror(picture) if place.mirror else picture
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sorter.commands.job import load_job
+from trainer.base import Base, read_base
 from trainer.evaluate.judge import Judgement, Show, judge
 from trainer.evaluate.known import Lens, of_library
 from trainer.evaluate.likeness import Likeness, compare, looks_of
@@ -31,11 +32,11 @@ def evaluate_pictures(
     return made, compare([one.path for one in made.readable], real, trial, show)
 
 
-def lens_of(base: Path | None, size: tuple[int, int]) -> Lens:
+def lens_of(base: Base | Path | None, size: tuple[int, int]) -> Lens:
     """Pictures at this width and height, through the autoencoder of a base if there is one. Raises BaseModelError."""
     if base is None:
         return Lens(size)
-    from trainer.base import read_base
     from trainer.evaluate.autoencoder import autoencoder
 
-    return Lens(size, autoencoder(base), read_base(base).hash_of("vae"))
+    base = read_base(base) if isinstance(base, Path) else base
+    return Lens(size, autoencoder(base), base.hash_of("vae"))

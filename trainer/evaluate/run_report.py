@@ -8,13 +8,16 @@ from typing import Any
 
 from sorter.page import Cell, HeatMap, Section, Shown, line_plot
 from sorter.threads import in_step
+from trainer.evaluate.columns import Column
 from trainer.evaluate.drawing import FULL
 from trainer.evaluate.report import details, href, picture_of, shown_small, write_page
-from trainer.evaluate.run_text import headline, said, table
-from trainer.evaluate.runs import Column, RunJudgement
+from trainer.evaluate.run_text import headline, length, said, signs, table
+from trainer.evaluate.runs import RunJudgement
 
 OPEN = 12
 """Prompts whose pictures are shown at once; the others are folded."""
+WORST = 12
+"""Training pictures that are shown of those that their captions help least."""
 WIDTH = 128
 """Pixels of a picture in the page."""
 
@@ -25,8 +28,10 @@ def write_run_report(found: RunJudgement, to: Path) -> None:
     sections = [
         *_rows(found, to.parent),
         _table(found),
+        *_signs(found),
         *_strengths(found),
         *details(best.made, best.like, to.parent, f"{best.model}, the best"),
+        *_captions(found, to.parent),
         Section("In short", said(found)),
     ]
     write_page(f"{found.run.resolve().name}: {headline(found)}", sections, to)
@@ -43,7 +48,7 @@ def _rows(found: RunJudgement, beside: Path) -> list[Section]:
 
     rows = list(in_step(row, numbers))
     crisp = any(isinstance(cell, Shown) and cell.data.startswith("data:image/png") for cell in rows[0])
-    texts = [headline(found) + ". Below each picture: what was asked for and is not seen, and what is seen instead."]
+    texts = [*length(found), "Below each picture: what was asked for and is not seen, and what is seen instead."]
     shown = Section("Same prompt, same seed", texts, head=head, rows=rows[:OPEN], crisp=crisp)
     if len(rows) <= OPEN:
         return [shown]
@@ -85,8 +90,38 @@ def _table(found: RunJudgement) -> Section:
     return Section("Asked and seen, step by step", texts, head=head, rows=rows, plot=plot)
 
 
+def _signs(found: RunJudgement) -> list[Section]:
+    rows = signs(found)
+    if not rows:
+        return []
+    texts = found.overtrained or ["Nothing here says that the last checkpoint is overtrained."]
+    why = (
+        "Losses are of the same noise for every model. They fall while something is learnt; on held-out pictures they "
+        "rise again when the training pictures are learnt by heart, or the rate is too high."
+    )
+    return [Section("Too much training?", [*texts, why], head=rows[0], rows=rows[1:])]
+
+
 def _share(column: Column, axis: str) -> float:
     return column.made.axes[axis].share.value if axis in column.made.axes else 0.0
+
+
+def _captions(found: RunJudgement, beside: Path) -> list[Section]:
+    """Training pictures that their captions help least."""
+    pictures = []
+    for one in found.captions[:WORST]:
+        if picture := picture_of(one.path):
+            words = f"{one.gain:.1%} of the loss\n{one.caption[:160]}"
+            pictures.append(
+                replace(shown_small(picture, words, WIDTH), name=one.path.name, href=href(one.path, beside))
+            )
+    if not pictures:
+        return []
+    texts = [
+        f"Of {len(found.captions)} training pictures those whose captions save the least of the loss that there is "
+        "without one: a caption that is wrong saves nothing, or does harm.",
+    ]
+    return [Section("Captions that help least", texts, pictures=pictures)]
 
 
 def _strengths(found: RunJudgement) -> list[Section]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
-from trainer.evaluate.runs import Column, RunJudgement
+from trainer.evaluate.captions import harmful
+from trainer.evaluate.columns import Column
+from trainer.evaluate.runs import RunJudgement
 from trainer.evaluate.scores import Share
+from trainer.evaluate.signs import SURE, difference
 from trainer.evaluate.text import axis_json, judged_how, likeness_json, percent, share_json
+
+MUCH = 1.5
+"""Times as often as it is asked for, from which on it is said that a class is seen."""
+SIMILAR = 16
+"""Of 64 bits; hashes of pictures that have nothing in common differ in 32, give or take 4."""
+LEAST_LIKE, LEAST_SHARE = 4, 0.15
+"""Pictures, and the share of all, that must be like one training picture for it to be said."""
 
 
 def headline(found: RunJudgement) -> str:
@@ -19,29 +31,56 @@ def too_many(found: RunJudgement) -> int:
     return max(0, found.last.model.step - found.best.model.step)
 
 
-def said(found: RunJudgement) -> list[str]:
-    """What a person should know, the most important first."""
-    best, last, base = found.best, found.last, found.base
-    lines = []
+def length(found: RunJudgement) -> list[str]:
+    """Whether it was trained for too long, or too fast."""
+    best, last = found.best.model, found.last
+    lines = [f"overtrained: {sign}" for sign in found.overtrained]
     if steps := too_many(found):
         how = f"{last.model} has {last.adherence:.0%}"
-        lines.append(f"{steps} steps too many: what came after {best.model} is no better; {how}")
-    if best.made.mean.interval[0] <= base.adherence:
-        lines.append(
-            f"it cannot be told from the base, which has {base.adherence:.0%}, by so few pictures; more: --count"
-        )
-    if found.config.training.steps > found.last.model.step:
-        lines.append(f"the run stands at step {found.last.model.step} of {found.config.training.steps}")
+        lines.append(f"{steps} steps too many: what came after {best} is no better; {how}")
+    return lines
+
+
+def said(found: RunJudgement) -> list[str]:
+    """What a person should know, the most important first."""
+    best, base, lines = found.best, found.base, length(found)
+    up, error = difference(best.scores, base.scores)
+    if up <= SURE * error:
+        few = "by so few pictures; more: --count"
+        lines.append(f"it cannot be told from the base, which has {base.adherence:.0%}, {few}")
+    if (step := found.last.model.step) < (steps := found.config.training.steps):
+        lines.append(f"the run stands at step {step} of {steps}")
     copies = best.like.copies if best.like else []
     if copies:
         lines.append(f"{len(copies)} pictures of {best.model} are as like a training picture as copies are")
-    if best.like:
-        lines += best.like.strong()
+    lines += dominating(best)
+    if useless := harmful(found.captions):
+        names = ", ".join(one.path.name for one in useless[:3])
+        lines.append(f"{len(useless)} captions do not help to tell their pictures; see whether they are wrong: {names}")
     if found.trial:
         lines += judged_how(found.trial)
     else:
         lines.append("how well the sorters judge such pictures is not known, without a dataset or --library")
     return [*lines, *found.notes]
+
+
+def dominating(column: Column) -> list[str]:
+    """Which class is seen much more often than it is asked for, and which training picture most are like."""
+    lines = []
+    for axis, score in column.made.axes.items():
+        asked, seen = (Counter[str]() for _ in range(2))
+        for (wanted, found), count in score.confusion.items():
+            asked[wanted] += count
+            seen[found] += count
+        for name, count in seen.items():
+            share, wish = Share(count, score.share.of), asked[name] / score.share.of
+            if share.interval[0] > max(wish, LEAST_SHARE) and share.value > MUCH * wish:
+                lines.append(f"{axis}: {name} is seen in {share.value:.0%}, and was asked for in {wish:.0%}")
+    nearest = column.like.nearest if column.like else []
+    for picture, count in Counter(one.training for one in nearest if one.bits <= SIMILAR).most_common(1):
+        if count >= LEAST_LIKE and count > LEAST_SHARE * len(nearest):
+            lines.append(f"{count} of {len(nearest)} pictures are more like {picture.name} than like any other one")
+    return lines
 
 
 def lines_of(found: RunJudgement, unwanted: list[str]) -> list[str]:
@@ -90,9 +129,11 @@ def as_json(found: RunJudgement) -> dict[str, Any]:
         "run": str(found.run),
         "best": {"step": best.model.step, "strength": best.model.strength},
         "steps_too_many": too_many(found),
+        "overtrained": found.overtrained,
         "mean": share_json(best.made.mean),
         "prompts": list(found.prompts),
         "models": [_model(one) for one in found.columns],
+        "captions": [{"file_name": str(one.path), "caption": one.caption, "gain": one.gain} for one in found.captions],
         "notes": said(found),
         "unreadable": [
             {"file_name": str(one.path), "reason": one.reason}
@@ -100,6 +141,29 @@ def as_json(found: RunJudgement) -> dict[str, Any]:
             for one in column.made.unreadable
         ],
     }
+
+
+def signs(found: RunJudgement) -> list[list[str]]:
+    """Rows of cells: what tells of too much training, a model a column; nothing where nothing was compared."""
+    columns = found.columns
+    rows = [["", *(str(one.model) for one in columns)]]
+    for name, part in (("loss on held-out pictures", "held_out"), ("loss on training pictures", "training")):
+        means = [_mean(getattr(one.losses, part)) if one.losses else "" for one in columns]
+        rows += [[name, *means]] if any(means) else []
+    likes = [one.like for one in columns]
+    if all(likes):
+        for name in ("contrast", "saturation"):
+            pairs = [getattr(one, name) for one in likes]
+            rows.append([f"{name}, times that of real pictures", *(f"{a / b:.2f}" if b else "" for a, b in pairs)])
+        rows.append(["as like a training picture as copies", *(str(len(one.copies)) for one in likes if one)])
+        rows.append(["differences between two pictures, of 64 bits", *(f"{one.spread:.0f}" for one in likes if one)])
+        nearer = [f"{one.nearer.value:.0%}" for one in likes if one and one.nearer]
+        rows += [["more like a training than a held-out picture", *nearer]] if nearer else []
+    return rows if len(rows) > 1 else []
+
+
+def _mean(losses: Mapping[str, float]) -> str:
+    return f"{sum(losses.values()) / len(losses):.4f}" if losses else ""
 
 
 def _model(one: Column) -> dict[str, Any]:
@@ -111,4 +175,5 @@ def _model(one: Column) -> dict[str, Any]:
         "mean": share_json(one.made.mean),
         "all_right": share_json(one.made.all_right),
         "likeness": one.like and likeness_json(one.like),
+        "losses": one.losses and {"training": dict(one.losses.training), "held_out": dict(one.losses.held_out)},
     }

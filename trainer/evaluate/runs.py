@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-
-import numpy as np
 
 from sorter.commands.job import Job, load_job
 from sorter.errors import DatasetError
 from trainer.config import Run, read_run
 from trainer.dataset import Dataset, read_dataset
+from trainer.evaluate.captions import Captioned, by_gain
+from trainer.evaluate.columns import Column
 from trainer.evaluate.drawing import FOLDER, Model, draw_all, models
-from trainer.evaluate.judge import Judged, Judgement, Show, judge
+from trainer.evaluate.judge import Show, judge
 from trainer.evaluate.known import Known, of_dataset, of_library
 from trainer.evaluate.likeness import Likeness, compare, looks_of
+from trainer.evaluate.losses import all_losses
 from trainer.evaluate.pictures import lens_of
+from trainer.evaluate.signs import difference, overtrained
 from trainer.evaluate.trial import Trial, try_out
 from trainer.evaluate.vocabulary import prompts
 
@@ -38,32 +39,6 @@ class Wish:
 
 
 @dataclass(frozen=True, eq=False)
-class Column:
-    """A model of the run, judged."""
-
-    model: Model
-    paths: Sequence[Path]
-    """A picture a prompt."""
-    made: Judgement
-    like: Likeness | None = None
-
-    @cached_property
-    def seen(self) -> dict[Path, Judged]:
-        """The pictures that are judged, by their files."""
-        return {one.path: one for one in self.made.judged}
-
-    @property
-    def adherence(self) -> float:
-        """The mean over the axes, 0..1."""
-        return self.made.mean.value
-
-    def scores(self) -> dict[int, float]:
-        """The prompt's number -> the share of what it asks for that is seen."""
-        judged = {number: self.seen[path] for number, path in enumerate(self.paths) if path in self.seen}
-        return {number: float(np.mean(list(one.right().values()))) for number, one in judged.items()}
-
-
-@dataclass(frozen=True, eq=False)
 class RunJudgement:
     """What became of a run."""
 
@@ -77,6 +52,8 @@ class RunJudgement:
     trial: Trial | None = None
     """How well the judge does on real pictures; None where there are none to try it on."""
     notes: Sequence[str] = field(default=())
+    captions: Sequence[Captioned] = ()
+    """Training pictures, those that their captions help least first, by the last checkpoint."""
 
     @property
     def base(self) -> Column:
@@ -96,8 +73,14 @@ class RunJudgement:
         between pictures of the same prompts and seeds.
         """
         top = max(self.trained, key=lambda one: one.adherence)
-        level = [one for one in self.trained if top.adherence - one.adherence <= _error(top, one)]
+        level = [one for one in self.trained if top.adherence - one.adherence <= difference(top.scores, one.scores)[1]]
         return min(level, key=lambda one: (one.model.step, abs(one.model.strength - 1)))
+
+    @cached_property
+    def overtrained(self) -> list[str]:
+        """Why the last checkpoint is overtrained; nothing where it is not."""
+        same = [one for one in self.trained if one.model.strength == self.last.model.strength]
+        return overtrained([self.base, *same])
 
     @property
     def last(self) -> Column:
@@ -113,42 +96,58 @@ def evaluate_run(run: Path, scheme: Path, library: Path | None, wish: Wish, show
     dataset. Raises EvaluationError, RunError, BaseModelError, and what loading a scheme or a library raises.
     """
     config, job, of = read_run(run), load_job(scheme), models(run, wish.steps, wish.strengths)
-    dataset, notes = _dataset(config)
+    dataset, held_out, notes = _datasets(config)
     captions = [text for one in dataset.examples for text in one.captions] if dataset else []
     told = config.build_method(str(run)).told
     asked = [told(prompt) for prompt in prompts(job, captions, wish.count, wish.seed)]
     drawn = draw_all(run, asked, of, show, wish.seed, wish.batch_size)
     first = judge(run / FOLDER, job, show, drawn[of[0]])
-    training = of_dataset(dataset, job) if dataset else []
+    training, new = (of_dataset(part, job) if part else [] for part in (dataset, held_out))
     known = of_library(library, job) if library else training
-    trial = try_out(job, known, tuple(first.axes), lens_of(config.base, first.usual_size), show) if known else None
+    lens = lens_of(config.open_base(), first.usual_size)
+    trial = try_out(job, known, tuple(first.axes), lens, show) if known else None
     judged = {model: judge(run / FOLDER, trial.job if trial else job, show, paths) for model, paths in drawn.items()}
-    likes = _likes(drawn, training or known, trial, show)
-    columns = [Column(model, drawn[model], judged[model], likes.get(model)) for model in of]
-    return RunJudgement(run, config, trial.job if trial else job, asked, columns, trial, notes)
+    likes = _likes(drawn, training or known, new, trial, show)
+    columns = [Column(one, drawn[one], judged[one], likes.get(one)) for one in of]
+    found = RunJudgement(run, config, trial.job if trial else job, asked, columns, trial, notes)
+    return _with_losses(found, dataset, held_out, show) if dataset else found
 
 
-def _dataset(config: Run) -> tuple[Dataset | None, list[str]]:
-    """What the run was trained on; None where that is gone, which is said."""
+def _with_losses(found: RunJudgement, dataset: Dataset, held_out: Dataset | None, show: Show) -> RunJudgement:
+    """With the losses of each model, and what captions are worth; where they cannot be computed, that is said."""
+    of = [one.model for one in found.columns]
     try:
-        base = config.open_base()
-        side = config.training.resolution or base.size
-        return read_dataset(config.dataset, base.factor, side, how=config.training.reading), []
+        losses = all_losses(found.run, found.config, dataset, held_out, of, show)
+        captions = by_gain(found.run, found.config, dataset, found.last.model, show)
     except DatasetError as error:
-        return None, [f"nothing is compared with the training pictures: {error}"]
+        return replace(found, notes=[*found.notes, f"losses are not compared: {error}"])
+    columns = [replace(one, losses=losses.get(one.model)) for one in found.columns]
+    return replace(found, columns=columns, captions=captions)
+
+
+def _datasets(config: Run) -> tuple[Dataset | None, Dataset | None, list[str]]:
+    """What the run was trained on, and what was held out; None where that is gone, which is said of the first."""
+    base = config.open_base()
+    side, how = config.training.resolution or base.size, config.training.reading
+    try:
+        training = read_dataset(config.dataset, base.factor, side, how=how)
+    except DatasetError as error:
+        return None, None, [f"nothing is compared with the training pictures: {error}"]
+    try:
+        held_out = read_dataset(config.dataset, base.factor, side, how=how, part="validation")
+    except DatasetError:
+        return training, None, []
+    return training, held_out if held_out.examples else None, []
 
 
 def _likes(
-    drawn: Mapping[Model, Sequence[Path]], known: Sequence[Known], trial: Trial | None, show: Show
+    drawn: Mapping[Model, Sequence[Path]],
+    known: Sequence[Known],
+    held_out: Sequence[Known],
+    trial: Trial | None,
+    show: Show,
 ) -> dict[Model, Likeness]:
     if trial is None:
         return {}
-    real = looks_of(known, trial.lens.size, show)
-    return {model: compare(paths, real, trial, show) for model, paths in drawn.items()}
-
-
-def _error(one: Column, other: Column) -> float:
-    """The standard error of the difference of their adherences, over pictures of the same prompt and seed."""
-    mine, theirs = one.scores(), other.scores()
-    apart = [mine[number] - theirs[number] for number in mine.keys() & theirs.keys()]
-    return float(np.std(apart, ddof=1)) / math.sqrt(len(apart)) if len(apart) > 1 else 0.0
+    real, new = (looks_of(some, trial.lens.size, show) if some else [] for some in (known, held_out))
+    return {model: compare(paths, real, trial, show, new) for model, paths in drawn.items()}

@@ -158,4 +158,6 @@ def likeness_json(like: Likeness) -> dict[str, Any]:
         "copies": [one._asdict() | {"path": str(one.path), "training": str(one.training)} for one in like.copies],
         "contrast": dict(zip(("pictures", "library"), like.contrast, strict=True)),
         "saturation": dict(zip(("pictures", "library"), like.saturation, strict=True)),
+        "spread": round(like.spread, 2),
+        "nearer_to_training": like.nearer and share_json(like.nearer),
     }

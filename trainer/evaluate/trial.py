@@ -122,7 +122,7 @@ def _judged_by(job: Job, sorters: Mapping[str, Sorter]) -> Job:
 def _key(job: Job, known: Sequence[Known], axes: Sequence[str], lens: Lens) -> str:
     sources = job.questions.sources()
     said = [VERSION, lens.size, lens.sha256, [(axis, sources[axis]) for axis in axes],
-            [(one.sha256, one.is_kept, sorted(one.classes.items())) for one in known]]  # fmt: skip
+            [(one.sha256, one.is_kept, sorted(one.classes.items()), str(one.frame)) for one in known]]  # fmt: skip
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:20]
 
 

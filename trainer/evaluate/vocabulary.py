@@ -34,13 +34,16 @@ def prompts(job: Job, captions: Sequence[str], count: int, seed: int = 0) -> lis
             "that the dataset was exported by"
         )
     chosen = spread_evenly(list(axes.values()), seed)
-    return [worded(job, dict(zip(axes, next(chosen), strict=True)), number) for number in range(count)]
+    shots = Counter({shot: sum(shot in text for text in captions) for shot in job.cropper.wordings()})
+    shot = next((name for name, times in shots.most_common(1) if times), "")
+    return [worded(job, dict(zip(axes, next(chosen), strict=True)), number, shot) for number in range(count)]
 
 
-def worded(job: Job, classes: Mapping[str, str], number: int = 0) -> str:
-    """The caption of a picture of these classes; `number` says which of several texts, where the scheme has them."""
+def worded(job: Job, classes: Mapping[str, str], number: int = 0, shot: str = "") -> str:
+    """The caption of a picture of these classes. `number` says which of several texts, where the scheme has them;
+    `shot`: a cropper's words for how near the subject is."""
     labels = tuple(Label(axis, name, 1.0, "") for axis, name in classes.items())
-    return job.layout.captioner(Verdict(Picture(f"{number:064x}", "", 0, 0, ""), labels))
+    return job.layout.captioner(Verdict(Picture(f"{number:064x}", "", 0, 0, ""), labels, shot=shot))
 
 
 def spread_evenly(axes: Sequence[Sequence[str]], seed: int) -> Iterator[Combination]:

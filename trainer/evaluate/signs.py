@@ -1,0 +1,69 @@
+"""Whether a run was trained too long or too fast: by losses, by what is seen, by contrast and colour. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from trainer.evaluate.columns import Column
+
+K = TypeVar("K")
+SURE = 2.0
+"""Standard errors by which one model must be worse than another one for it to be said."""
+LEAST = 0.01
+"""Of a loss, by which it must have risen: less is nothing that anybody would see."""
+
+
+def difference(one: Mapping[K, float], other: Mapping[K, float]) -> tuple[float, float]:
+    """The mean of what `one` is above `other` over the keys that both have, and its standard error."""
+    apart = [one[key] - other[key] for key in one.keys() & other.keys()]
+    if len(apart) < 2:
+        return 0.0, math.inf
+    mean = sum(apart) / len(apart)
+    return mean, math.sqrt(sum((value - mean) ** 2 for value in apart) / (len(apart) - 1) / len(apart))
+
+
+def overtrained(columns: Sequence[Column]) -> list[str]:
+    """Why the last of these models, of which the first is the base, is overtrained; nothing where it is not."""
+    *before, last = columns
+    return [
+        sign for sign in (_by_loss(before, last), _by_adherence(before[1:], last), *_by_looks(before[0], last)) if sign
+    ]
+
+
+def _by_loss(before: Sequence[Column], last: Column) -> str:
+    known = [one for one in before if one.losses]
+    if last.losses is None or not known:
+        return ""
+    lowest = min(known, key=lambda one: _mean(one.losses.telling if one.losses else {}))
+    assert lowest.losses is not None
+    up, error = difference(last.losses.telling, lowest.losses.telling)
+    was = _mean(lowest.losses.telling)
+    if up <= max(SURE * error, LEAST * was):
+        return ""
+    what = "held-out pictures" if last.losses.held_out else "its own training pictures"
+    return f"the loss on {what} rose again, from {was:.3f} at {lowest.model} to {was + up:.3f} at {last.model}"
+
+
+def _by_adherence(before: Sequence[Column], last: Column) -> str:
+    if not before:
+        return ""
+    best = max(before, key=lambda one: one.adherence)
+    down, error = difference(best.scores, last.scores)
+    if down <= SURE * error:
+        return ""
+    return (
+        f"what is asked for is seen in {last.adherence:.0%} at {last.model}, after {best.adherence:.0%} at {best.model}"
+    )
+
+
+def _by_looks(base: Column, last: Column) -> list[str]:
+    """Contrast and saturation far above those of real pictures, which the base did not have."""
+    if last.like is None or base.like is None:
+        return []
+    return [f"{last.model}: {sign}" for sign in last.like.strong() if not base.like.strong()]
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values) if values else math.inf
