@@ -19,7 +19,7 @@ from sorter.library.caption import captioner_of
 from sorter.scheme import load_scheme
 from tests import docs
 from trainer.cli import cli as trainer
-from trainer.config import read_config
+from trainer.config import AUTO, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def test_the_croppers_in_the_documents_are_accepted() -> None:
 def test_the_train_config_in_the_readme_is_accepted(tmp_path: Path) -> None:
     (text,) = [block for block in blocks("toml") if "[training]" in block]
     (tmp_path / "train.toml").write_text(text, encoding="utf-8")
-    assert read_config(tmp_path / "train.toml").training.steps == 3000
+    assert read_config(tmp_path / "train.toml").training.steps == AUTO
 
 
 def test_the_sample_configs_are_accepted() -> None:

@@ -59,6 +59,8 @@ class Training(Options):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # 0: off; 0.999: draw and ship a running average of the weights
     seed: Count = 0
     precision: Precision = "auto"
+    half_frozen: bool = False  # with bf16 or fp16: what is not trained of the U-Net in 16 bits, too
+    gradient_checkpointing: bool = False  # compute again what the backward pass needs: less memory, a third more time
     checkpoint_every: Positive = 100
     keep: Count = 0  # checkpoints to keep, the last ones and the best; 0: all
     validation_every: Count | None = None  # steps; 0: never; none: at checkpoints; where pictures are held out
@@ -78,6 +80,8 @@ class Training(Options):
             raise ValueError(f'schedule = "{self.schedule}" takes one learning_rate, and none after a step')
         if self.optimizer == "prodigy" and max(stage.rate for stage in self.stages) < LEAST_OF_PRODIGY:
             raise ValueError("optimizer prodigy finds the rate itself: write learning_rate = 1")
+        if self.half_frozen and self.precision == "fp32":
+            raise ValueError('half_frozen = true does nothing with precision = "fp32"')
         if self.enlarge and not self.buckets:
             raise ValueError("enlarge = true does nothing without buckets = true")
         return self
@@ -106,7 +110,7 @@ class Preview(Options):
     """Pictures drawn at step 0 and every n steps, always from the same prompts and seeds."""
 
     every: Count = 100  # 0: never
-    prompts: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()  # none: a few captions of the dataset that together have most of its tags
     negative: str = ""
     seed: Count = 0  # of the first prompt; each next one has the next seed
     emphasis: bool = True  # (word:1.3), [word] and \\( as A1111 reads them; false: brackets are words
@@ -205,7 +209,8 @@ class Run(Options):
             # Of previews, an older version had other defaults: only what is written counts.
             keys = dict.fromkeys(other.preview.model_fields_set if table == "preview" else [*old, *new])
             found += [f"{table}.{key}" for key in keys if _differ(old.get(key), new.get(key))]
-        return [name for name in found if name != "training.steps"]
+        counted = {"training.steps"} if other.preview.prompts else {"training.steps", "preview.prompts"}
+        return [name for name in found if name not in counted]
 
     def _with_paths(self, change: Any) -> Run:
         paths = {name: getattr(self, name) for name in ("base", "tokenizer", "dataset", "output", "cache")}

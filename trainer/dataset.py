@@ -78,6 +78,11 @@ class Dataset:
         return dict(Counter(example.size for example in self.examples).most_common())
 
     @property
+    def captions(self) -> list[str]:
+        """All captions of all pictures."""
+        return [caption for example in self.examples for caption in example.captions]
+
+    @property
     def views(self) -> int:
         """How many pictures are seen in a pass, each as often as it is repeated."""
         return sum(example.repeats for example in self.examples)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from pathlib import Path
+
 import torch
 
 from trainer.errors import ConfigError
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+CUDA_INDEX = "https://download.pytorch.org/whl/cu128"
+"""Where torch has builds for NVIDIA cards: of a CUDA that drivers since early 2025 run."""
 
 
 def best_device() -> str:
@@ -14,6 +22,19 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def card_advice() -> str | None:
+    """A sentence where there is an NVIDIA card that this torch was not built for; else None."""
+    if torch.version.cuda is not None or torch.version.hip is not None:
+        return None
+    system = Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvcuda.dll"
+    if not (shutil.which("nvidia-smi") or Path("/proc/driver/nvidia").exists() or system.exists()):
+        return None
+    return (
+        "this machine has an NVIDIA card, and the torch that is installed cannot use it; for one that can: "
+        f"{sys.executable} -m pip install --force-reinstall torch --index-url {CUDA_INDEX}"
+    )
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:

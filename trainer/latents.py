@@ -99,7 +99,8 @@ def _mask(example: Example, factor: int) -> torch.Tensor | None:
 def _encode(parts: Parts, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     """[3, H, W] in -1..1, all of one size -> moments; always in fp32, since some autoencoders overflow in fp16."""
     batch = torch.stack(list(pixels)).to(parts.device)
-    return list(parts.vae.encode(batch).latent_dist.parameters.float().cpu())
+    with parts.present("vae"):
+        return list(parts.vae.encode(batch).latent_dist.parameters.float().cpu())
 
 
 def _pixels(picture: Image.Image) -> torch.Tensor:

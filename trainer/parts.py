@@ -36,6 +36,7 @@ class Parts:
     timestep_weights: torch.Tensor
     noise_offset: float = 0.0
     clip_skip: int = 1
+    resting: frozenset[str] = frozenset()  # networks, by their folders, that are on the device only while they work
     _texts: dict[str, Text] = field(default_factory=dict, repr=False)
 
     @property
@@ -67,6 +68,46 @@ class Parts:
         for network in networks:
             network.train()
 
+    @contextmanager
+    def present(self, *names: str) -> Iterator[None]:
+        """These networks, by their folders, are on the device inside; those that rest leave it again."""
+        resting = [self.networks[name] for name in names if name in self.resting]
+        for network in resting:
+            network.to(self.device)
+        try:
+            yield
+        finally:
+            for network in resting:
+                network.to("cpu")
+
+    def rest(self, *names: str) -> None:
+        """From now on, these networks are on the device only while they are `present`."""
+        self.resting |= frozenset(names)
+        for name in names:
+            self.networks[name].to("cpu")
+
+    def halve_frozen(self) -> None:
+        """Keep what is not trained of the U-Net in `dtype`.
+
+        Only where autocast would round it to that anyway, in linear layers and convolutions: so every answer stays what
+        it was, bit for bit.
+        """
+        for module in self.unet.modules():
+            if isinstance(module, (torch.nn.Linear, torch.nn.Conv2d)):
+                for parameter in module.parameters(recurse=False):
+                    if not parameter.requires_grad:
+                        parameter.data = parameter.data.to(self.dtype)
+
+    def checkpoint_gradients(self) -> None:
+        """Keep less of the forward pass for the backward one, and compute it again (Chen et al. 2016,
+        arXiv:1604.06174)."""
+        self.unet.enable_gradient_checkpointing()
+        for encoder in self.text_encoders.values():
+            if any(parameter.requires_grad for parameter in encoder.parameters()):
+                # Earlier versions of transformers know the second name alone.
+                enable = getattr(encoder, "activation_checkpointing_enable", encoder.gradient_checkpointing_enable)
+                enable({"use_reentrant": False})
+
     def predict(
         self, noisy: torch.Tensor, timesteps: torch.Tensor, text: Text, cuts: torch.Tensor | None = None
     ) -> torch.Tensor:
@@ -94,6 +135,10 @@ class Parts:
             self._texts.update(found)
         return texts
 
+    def keeps(self, texts: int) -> bool:
+        """Whether so many are kept once they are encoded."""
+        return texts * self.encode_text([""]).states.nbytes <= TEXTS_KEPT
+
     def encode_ids(self, ids: torch.Tensor, clip_skip: int = 1, weights: torch.Tensor | None = None) -> Text:
         """Numbers of tokens [B, tokens], filled up as the first tokenizer does it, as texts.
 
@@ -102,7 +147,7 @@ class Parts:
         what it was, as A1111 does ("Original" among its kinds of emphasis).
         """
         filled = [self._filled(ids, tokenizer).to(self.device) for tokenizer in self.tokenizers]
-        with self.autocast():
+        with self.present(*self.text_encoders), self.autocast():
             encoders = list(self.text_encoders.values())
             states, pooled = self.base.family.read_states(encoders, filled, clip_skip)
         if weights is not None and not bool((weights == 1).all()):

@@ -29,21 +29,28 @@ def read_back(method: Method, parts: Parts, folder: Path) -> None:
     loaded = replace(load_parts(parts.base, "fp32", "cpu"), clip_skip=parts.clip_skip)
     method.load(loaded, folder)
     _compare(method.trained(parts), method.trained(loaded), folder)
-    trained, read = answer(parts), answer(loaded)
-    share = ROUNDED if method.rounds else OTHER_DEVICE if parts.device.type != "cpu" else 0.0
+    halved = next((p.dtype for p in parts.unet.parameters() if p.dtype != torch.float32), torch.float32)
+    trained, read = answer(parts, halved), answer(loaded, halved)
+    share = OTHER_DEVICE if parts.device.type != "cpu" else 0.0
+    if method.rounds or (share and halved != torch.float32):
+        share = ROUNDED
     if not bool(((trained - read).abs() <= share * trained.std()).all()):
         raise _error(folder, "its tensors are those that were trained, but the U-Net answers otherwise with them")
 
 
-def answer(parts: Parts) -> torch.Tensor:
-    """What the U-Net says to one fixed noise at the middle timestep, [1, C, h, w], in fp32, on the CPU."""
-    plain = replace(parts, dtype=torch.float32)
+def answer(parts: Parts, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """What the U-Net says to one fixed noise at the middle timestep, [1, C, h, w], in fp32, on the CPU.
+
+    dtype: in which it computes: 16 bits where some of its weights have no more.
+    """
+    plain, chosen = replace(parts, dtype=torch.float32), replace(parts, dtype=dtype)
     side = min(16, parts.base.size // parts.base.factor)
     noise = torch.randn(1, parts.base.channels, side, side, generator=torch.Generator().manual_seed(0))
     middle = torch.tensor([parts.noise_scheduler.config.num_train_timesteps // 2], device=parts.device)
     with torch.no_grad(), parts.evaluating():
         text = plain.encode_text(["a picture"], train=True)
-        return parts.predict(noise.to(parts.device), middle, text).float().cpu()
+        with chosen.autocast():
+            return parts.predict(noise.to(parts.device), middle, text).float().cpu()
 
 
 def _compare(trained: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor], folder: Path) -> None:

@@ -6,6 +6,7 @@
     validation.csv step,loss on what is held out, where the dataset has such
     tensorboard/   the same, and the previews
     previews/      step-000000/00.png ...
+    previews.jpg   all of them, a row a step
     checkpoints/   step-000100/ ...
     trained/       what came out in the end
     aside-1/       what came after a step that was gone back to, as a run folder of its own
@@ -15,22 +16,28 @@ Losses after the last checkpoint are written again on resuming; nothing else is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from sorter.files import clear_away, read_file, write
 from trainer.checkpoint import checkpoints, find_checkpoint, load_checkpoint
-from trainer.config import Run, read_run
+from trainer.config import Run, Training, read_run
 from trainer.dataset import read_dataset
-from trainer.errors import RunError
+from trainer.device import card_advice
+from trainer.errors import LoaderWarning, RunError
 from trainer.folder import check_drawable, check_output, forget_after, say_differences, set_aside
 from trainer.latents import encode
 from trainer.load import check_fit, load_parts, skeleton
 from trainer.loop import initial_state, seeded
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
+from trainer.parts import Parts
+from trainer.preview import suggest
 from trainer.prior import class_pictures
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
@@ -52,7 +59,12 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
     output = config.output
     check_output(config)
     session = _session(config, on_progress)
-    config = session.config  # where steps = "auto", it knows how many
+    preview = session.config.preview
+    if preview.every and not preview.prompts:
+        told = list(map(session.method.told, session.encoded.dataset.captions))
+        preview = preview.model_copy(update={"prompts": suggest(told, preview.emphasis)})
+    # Where steps = "auto", the session's own knows how many.
+    config = session.config = session.config.model_copy(update={"preview": preview})
     clear_away(output)  # what a start that was cut off left
     write(output / "run.json", config.to_json().encode())
     if source is not None:
@@ -97,6 +109,8 @@ def resume(
 
 
 def _session(config: Run, on_progress: OnProgress) -> Session:
+    if said := card_advice():
+        warnings.warn(said, LoaderWarning, stacklevel=2)
     base = config.open_base()
     check_drawable(config, base)
     training = config.training
@@ -123,6 +137,10 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     prior = class_pictures(parts, wanted, config.preview, config.latents, on_progress) if wanted else None
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
     state = initial_state(parts, method.prepare(parts), config.training)
+    if training.half_frozen and parts.dtype != torch.float32:
+        parts.halve_frozen()
+    if training.gradient_checkpointing:
+        parts.checkpoint_gradients()
     data = encoded.dataset
     fingerprints = {
         "base": base.fingerprint(),
@@ -133,4 +151,16 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
         "class": prior.fingerprint if prior else "",
     }
     judged = encode(parts, held_out, config.latents) if held_out and held_out.examples else None
+    if parts.device.type != "cpu":
+        captions = [one for some in (encoded, judged) if some for one in some.dataset.captions]
+        parts.rest(*_resting(parts, captions, training))
     return Session(config, method, parts, encoded, state, fingerprints, prior, judged)
+
+
+def _resting(parts: Parts, captions: Sequence[str], training: Training) -> list[str]:
+    """The networks that steps do not need: the autoencoder, and text encoders that do not learn, where each caption is
+    encoded once and kept."""
+    learns = any(parameter.requires_grad for one in parts.text_encoders.values() for parameter in one.parameters())
+    if learns or training.shuffle_tags or training.tag_dropout or not parts.keeps(len(set(captions)) + 1):
+        return ["vae"]
+    return ["vae", *parts.text_encoders]

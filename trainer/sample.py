@@ -54,7 +54,7 @@ def sample(
     pieces = [count_pieces(parts, prompt, negative) if emphasis else 1 for prompt in prompts]
     pipe = pipeline(parts, sampler, _kind(source))
     pictures: list[Image.Image] = []
-    with torch.no_grad(), parts.evaluating():
+    with torch.no_grad(), parts.evaluating(), parts.present("vae", *parts.text_encoders):
         for batch in _batches(pieces, batch_size):
             said, unsaid = _texts(parts, [prompts[index] for index in batch], negative, emphasis, clip_skip)
             with parts.autocast():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.dataset import Dataset, Unreadable
+    from trainer.rehearsal import Need
 
 
 def oddities(answer: dict[str, Any]) -> list[str]:
@@ -51,3 +53,16 @@ def left_out(unreadable: tuple[Unreadable, ...]) -> list[str]:
 def unreadable(pictures: tuple[Unreadable, ...]) -> list[dict[str, str]]:
     """The same for --json."""
     return [{"file_name": picture.file_name, "reason": picture.reason} for picture in pictures]
+
+
+def memory(need: Need) -> list[str]:
+    """What steps take of a graphics card, and what to lower where that is too much for it."""
+    parts = asdict(need.memory)
+    counted = ", ".join(f"{name} {parts[name] / 1e9:.2g}" for name in parts)
+    lines = [f"memory    about {need.total / 1e9:.2g} GB on a graphics card: {counted}, and CUDA itself"]
+    if need.lower:
+        less = ", then ".join(f"{what} ({total / 1e9:.2g} GB)" for what, total in need.lower)
+        lines.append(f"note      more than the {need.card / 1e9:.2g} GB of the card; lower, in this order: {less}")
+        if need.lower[-1][1] > need.card:
+            lines.append("note      even so it is too much: a smaller resolution, or a card with more memory")
+    return lines

@@ -20,8 +20,10 @@ from trainer.errors import Diverged, TrainingError
 from trainer.header import run_header
 from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
+from trainer.memory import advice, is_out_of_memory
 from trainer.methods import Method
 from trainer.parts import Parts
+from trainer.preview import write_grid
 from trainer.prior import ClassPictures
 from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
@@ -50,7 +52,7 @@ class Session:
     @property
     def cut_captions(self) -> int:
         """How many captions are longer than the text encoder reads, so that their end is not learnt."""
-        captions = [one for example in self.encoded.dataset.examples for one in example.captions]
+        captions = self.encoded.dataset.captions
         return self.parts.too_long([self.method.told(caption) for caption in captions])
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
@@ -67,6 +69,11 @@ class Session:
                     self._save_trained(part, self.name)
         except Diverged as error:
             raise TrainingError(f"{error}; {self._advice()}") from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            todo = f"start a new run with, in this order: {advice(config.training)}"
+            raise TrainingError(f"out of memory at step {self.state.step + 1}; {todo}; {self._saved()}") from None
         except (OSError, SafetensorError) as error:  # the latter is how safetensors says that a disk is full
             said = f"{getattr(error, 'filename', None) or config.output}: cannot be written: "
             said += getattr(error, "strerror", None) or str(error)
@@ -168,6 +175,8 @@ class Session:
         for number, (picture, about) in enumerate(zip(pictures, drawn, strict=True)):
             write_png(picture, self.config.output / "previews" / f"step-{step:06d}" / f"{number:02d}.png", about)
             record.add_picture(number, picture, step)
+        if drawn:
+            write_grid(self.config.output, preview.prompts)
 
     def _saved(self) -> str:
         saved = checkpoints(self.config.output / "checkpoints")

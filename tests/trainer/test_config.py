@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from trainer.config import Run, Training, read_config, read_run
+from trainer.config import Preview, Run, Training, read_config, read_run
 from trainer.errors import ConfigError
 from trainer.schedule import rate_at, read_schedule
 
@@ -66,3 +67,20 @@ def test_learning_rates_over_steps() -> None:
     assert [rate_at(step, stages) for step in (1, 10, 11, 99)] == [0.1, 0.1, 0.01, 0.01]
     assert [rate_at(step, stages, warmup=4) for step in (1, 2, 4, 5)] == pytest.approx([0.025, 0.05, 0.1, 0.1])
     assert Training(steps=300, batch_size=8, accumulate=2).views == 4800
+
+
+def test_the_documentation_has_every_key_with_its_default() -> None:
+    """And no other; a default that needs words is checked to be none here."""
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text, re.M))
+    tables = [Training, Preview, Run]
+    documented = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", text.split("## [preview]")[1], re.M))
+    fields = {key: field for table in tables for key, field in table.model_fields.items()}
+    assert rows.keys() == fields.keys() - {"method", "training", "preview"}
+    for table, there in ((Training, rows), (Preview, documented)):
+        for key, field in table.model_fields.items():
+            value = field.get_default()
+            if value is None or value == ():
+                continue
+            if not (table is Training and key in documented):  # both have steps and seed
+                assert there[key] == json.dumps(value), key

@@ -82,4 +82,5 @@ def need_torch() -> None:
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.set_verbosity_error()
         library.disable_progress_bar()
-    logging.getLogger("tensorboard").setLevel(logging.ERROR)
+    for name in ("tensorboard", "bitsandbytes"):  # peft asks for the latter where it is installed
+        logging.getLogger(name).setLevel(logging.ERROR)

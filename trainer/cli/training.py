@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainer.cli.shared import command, config_argument, has_torch, need_torch, run_argument
-from trainer.say import census, class_pictures, left_out, oddities, unreadable
+from trainer.say import census, class_pictures, left_out, memory, oddities, unreadable
 from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
     from trainer.base import Base
     from trainer.config import Run
     from trainer.dataset import Dataset
-    from trainer.rehearsal import Captions
+    from trainer.rehearsal import Captions, Need
     from trainer.session import Session
 
 
@@ -39,6 +40,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
     run = run.counted(pictures)
     captions = _rehearse(run, base, dataset)
     training = run.training
+    needed = _need(run, dataset)
     held_out = read_dataset(run.dataset, base.factor, side, how=training.reading, part="validation")
     passes = training.views / dataset.views
     answer = {
@@ -56,6 +58,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "small": dataset.small(side),
         "cut_captions": captions and captions.cut,
         "empty_captions": captions and captions.empty,
+        "memory": needed and {**asdict(needed.memory), "total": needed.total, "lower": dict(needed.lower)},
         "steps": training.steps,
         "views": training.views,
         "held_out": len(held_out.examples),
@@ -71,6 +74,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         *counting,
         *census(dataset),
         *_held_out(run, held_out),
+        *(memory(needed) if needed else []),
         *oddities(answer),
     ]
     return answer, "\n".join(lines)
@@ -185,3 +189,12 @@ def _rehearse(run: Run, base: Base, dataset: Dataset) -> Captions | None:
     from trainer.rehearsal import rehearse
 
     return rehearse(run, base, dataset)
+
+
+def _need(run: Run, dataset: Dataset) -> Need | None:
+    """The memory that steps will take; None where it cannot be counted, without torch."""
+    if not has_torch():
+        return None
+    from trainer.rehearsal import need
+
+    return need(run, dataset)

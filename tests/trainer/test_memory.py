@@ -1,0 +1,157 @@
+"""What a step holds in memory: the estimate, what makes it less, and what is said where it is too much."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import trainer
+from tests.bench.memory import measure
+from tests.trainer.test_cli import ROOT, invoke
+from trainer import read_config, read_losses
+from trainer.config import Training
+from trainer.device import card_advice
+from trainer.errors import ConfigError
+from trainer.memory import advice
+
+WriteConfig = Callable[..., Path]
+QUIET: dict[str, Any] = {"preview": {"every": 0}, "checkpoint_every": 4}
+
+
+def whole(path: Path) -> trainer.Session:
+    session = trainer.start(read_config(path), path)
+    list(session.run())
+    return session
+
+
+def saved(session: trainer.Session) -> dict[str, torch.Tensor]:
+    folder = session.config.output / "checkpoints" / "step-000004"
+    return load_file(folder / "parameters.safetensors") | load_file(folder / "optimizer.safetensors")
+
+
+def assert_same(one: trainer.Session, other: trainer.Session) -> None:
+    first, second = saved(one), saved(other)
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    assert read_losses(one.config.output) == read_losses(other.config.output)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the profiler of memory is tried on Linux")
+def test_the_estimate_is_near_what_is_allocated_and_checkpointing_takes_less(base_folder: Path) -> None:
+    case = {"batch_size": 8, "gradient_checkpointing": False}
+    plain, less = (measure({**case, "gradient_checkpointing": on}, base_folder) for on in (False, True))
+    assert plain[0] == pytest.approx(plain[1], rel=0.2)
+    assert less[0] == pytest.approx(less[1], rel=0.2)
+    assert less[1] < 0.7 * plain[1]
+
+
+def test_checkpointing_changes_no_bit(write_config: WriteConfig) -> None:
+    keys = {**QUIET, "method": {"dropout": 0.3, "text_encoder": True}}
+    assert_same(whole(write_config("a", **keys)), whole(write_config("b", **keys, gradient_checkpointing=True)))
+
+
+def test_frozen_weights_in_16_bits_change_no_bit_and_are_half(write_config: WriteConfig) -> None:
+    keys = {**QUIET, "precision": "bf16", "preview": {"every": 4}}
+    plain, half = whole(write_config("plain", **keys)), whole(write_config("half", **keys, half_frozen=True))
+    assert_same(plain, half)
+    sizes = [sum(p.nbytes for p in one.parts.unet.parameters() if not p.requires_grad) for one in (plain, half)]
+    assert sizes[1] < 0.52 * sizes[0]
+    assert {p.dtype for p in half.state.parameters.values()} == {torch.float32}
+    pictures = [(one.config.output / "previews" / "step-000004" / "00.png").read_bytes() for one in (plain, half)]
+    assert pictures[0] == pictures[1]
+    config = read_config(write_config("stopped", **keys, half_frozen=True))
+    list(itertools.islice(trainer.start(config).run(), 3))
+    stopped = trainer.resume(config.output)
+    list(stopped.run())
+    assert_same(half, stopped)
+    with pytest.raises(ConfigError, match='half_frozen = true does nothing with precision = "fp32"'):
+        read_config(write_config("x", precision="fp32", half_frozen=True))
+
+
+def test_steps_need_neither_the_autoencoder_nor_a_text_encoder_that_does_not_learn(write_config: WriteConfig) -> None:
+    session = trainer.start(read_config(write_config(**QUIET)))
+    session.parts.encode_text(["", *session.encoded.dataset.captions])
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("it is not on the device")
+
+    session.parts.vae.forward = session.parts.vae.encode = fail
+    session.parts.text_encoder.forward = fail
+    steps = session.run()
+    assert [progress.step for progress in itertools.islice(steps, 3)] == [1, 2, 3]
+    steps.close()
+    session.parts.rest("vae", *session.parts.text_encoders)
+    del session.parts.vae.forward, session.parts.vae.encode, session.parts.text_encoder.forward
+    with session.parts.present("vae"):
+        assert session.parts.vae.encode(torch.zeros(1, 3, 32, 32)) is not None
+    assert session.parts.resting == {"vae", "text_encoder"}
+
+
+def test_check_says_the_memory_and_what_to_lower(write_config: WriteConfig) -> None:
+    result = invoke("check", write_config())
+    assert "memory    about 0.5" in result.stdout and "lower, in this order" not in result.stdout
+    path = write_config(batch_size=200_000)
+    answer = json.loads(invoke("check", path, "--json").stdout)["memory"]
+    assert answer["total"] > 8e9
+    assert list(answer["lower"]) == [
+        "half_frozen = true", "gradient_checkpointing = true", "batch_size = 1 with accumulate = 200000"
+    ]  # fmt: skip
+    totals = list(answer["lower"].values())
+    assert totals == sorted(totals, reverse=True) and totals[1] > 8e9 > totals[2]
+    assert (
+        "note      more than the 8 GB of the card; lower, in this order: half_frozen = true ("
+        in invoke("check", path).stdout
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a test take memory away")
+def test_too_little_memory_is_a_sentence_that_says_what_to_lower(write_config: WriteConfig, tmp_path: Path) -> None:
+    path = write_config(batch_size=100_000, preview={"every": 0})
+    program = (
+        "import logging, resource, sys; logging.getLogger('bitsandbytes').setLevel(logging.ERROR)\n"
+        "import diffusers, peft; from trainer.cli import main\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 1_500_000_000, resource.RLIM_INFINITY))\n"
+        f"sys.argv = ['trainer', 'train', {str(path)!r}]\n"
+        "main()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert found.returncode == 2, found.stderr
+    assert len(found.stderr.splitlines()) == 1, found.stderr
+    sentence = found.stderr
+    assert "out of memory at step 1; start a new run with, in this order: half_frozen = true" in sentence
+    assert "batch_size = 1 with accumulate = 100000" in sentence
+
+
+def test_what_is_lowered_already_is_not_named() -> None:
+    low = Training(half_frozen=True, gradient_checkpointing=True, batch_size=1, optimizer="adamw-8bit")
+    assert advice(low) == "a smaller resolution"
+
+
+@pytest.mark.skipif(torch.version.cuda is not None, reason="this torch can use such a card")
+@pytest.mark.skipif(sys.platform == "win32", reason="a program of another kind would be needed")
+def test_a_card_that_torch_cannot_use_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_config: WriteConfig
+) -> None:
+    if Path("/proc/driver/nvidia").exists():
+        pytest.skip("there is such a card here")
+    assert card_advice() is None
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    said = invoke("check", write_config()).stderr
+    assert "has an NVIDIA card, and the torch that is installed cannot use it" in said
+    assert "-m pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu" in said
