@@ -178,13 +178,17 @@ def test_steps_gone_back_to_are_drawn_anew(run: Path, evaluate: Callable[..., An
 
 
 def test_a_run_whose_dataset_is_gone_is_judged_all_the_same(
-    tmp_path: Path, run: Path, evaluate: Callable[..., Any]
+    tmp_path: Path, project: Path, run: Path, evaluate: Callable[..., Any]
 ) -> None:
     shutil.rmtree(tmp_path / "dataset")
+    with (project / "scheme.toml").open("a", encoding="utf-8") as file:
+        file.write('[axes.mood.classes]\nhappy = { tag = "happy (grin)" }\n')
     answer = evaluate()
     assert len(answer["models"]) == 3
     assert answer["models"][0]["likeness"] is None
     assert any("nothing is compared with the training pictures" in note for note in answer["notes"])
+    assert "mira, facing left, happy \\(grin\\)" in answer["prompts"]  # where brackets weigh, these are words
+    assert answer["models"][0]["axes"]["mood"]["of"] == 4
 
 
 def test_bad_input_is_one_sentence(

@@ -22,6 +22,7 @@ from trainer.evaluate.pictures import lens_of
 from trainer.evaluate.signs import difference, overtrained
 from trainer.evaluate.trial import Trial, try_out
 from trainer.evaluate.vocabulary import prompts
+from trainer.preview import BRACKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ def evaluate_run(run: Path, scheme: Path, library: Path | None, wish: Wish, show
     captions = [text for one in dataset.examples for text in one.captions] if dataset else []
     told = config.build_method(str(run)).told
     asked = [told(prompt) for prompt in prompts(job, captions, wish.count, wish.seed)]
+    if config.preview.emphasis:  # a bracket in a tag is a bracket
+        asked = [BRACKET.sub(r"\\\1", prompt) for prompt in asked]
     drawn = draw_all(run, asked, of, show, wish.seed, wish.batch_size)
     first = judge(run / FOLDER, job, show, drawn[of[0]])
     training, new = (of_dataset(part, job) if part else [] for part in (dataset, held_out))
