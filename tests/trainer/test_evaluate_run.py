@@ -149,6 +149,15 @@ def test_a_loss_that_rose_again_is_said(
         last.write_text(json.dumps(losses))
         return [sign for sign in evaluate()["overtrained"] if "loss" in sign]
 
+    def learnt(held_out: float) -> list[str]:
+        """What is said where the last checkpoint halves the loss of the base on its training pictures."""
+        base, last = (run / "evaluation" / f"step-00000{step}" / "losses.json" for step in (0, 4))
+        losses = json.loads(base.read_text())
+        for part, times in (("training", 0.5), ("held_out", held_out)):
+            losses[part] = {sha256: loss * times for sha256, loss in losses[part].items()}
+        last.write_text(json.dumps(losses))
+        return [sign for sign in evaluate()["overtrained"] if "learnt" in sign]
+
     answer = evaluate()
     assert [len(one["losses"]["held_out"]) for one in answer["models"]] == [6] * 3
     assert answer["models"][0]["likeness"]["nearer_to_training"]["of"] == 4
@@ -157,6 +166,8 @@ def test_a_loss_that_rose_again_is_said(
     (sign,) = rise(1.3)
     assert sign.startswith("the loss on held-out pictures rose again, from ")
     assert "overtrained: the loss on held-out pictures rose again" in (run / "evaluation.html").read_text()
+    assert learnt(held_out=0.55) == []
+    assert learnt(held_out=0.7) == ["40% of what step 4 has learnt of its training pictures holds for no others"]
 
 
 def test_steps_gone_back_to_are_drawn_anew(run: Path, evaluate: Callable[..., Any]) -> None:

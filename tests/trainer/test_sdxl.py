@@ -17,8 +17,9 @@ import trainer
 from tests.trainer.test_formats import TARGETS, moved
 from trainer.base import read_base
 from trainer.config import read_config
-from trainer.errors import BaseModelError
+from trainer.errors import BaseModelError, LoraError
 from trainer.load import check_fit, count_weights, load_parts, skeleton
+from trainer.loras import LoraFile, add_loras
 from trainer.methods import Lora
 from trainer.parts import Parts
 from trainer.prompt import encode, parse, pieces
@@ -141,6 +142,21 @@ def test_what_is_saved_is_what_diffusers_loads(
     torch.testing.assert_close(answer(fresh), wanted, rtol=0, atol=1e-3)
 
 
+def test_others_files_are_drawn_with(parts: Parts, sdxl_folder: Path, base_folder: Path, tmp_path: Path) -> None:
+    method = Lora(rank=3, alpha=6.0, text_encoder=True)
+    moved(method, parts, 5)
+    method.save(parts, tmp_path, "style", {})
+    one, other = (load_parts(read_base(sdxl_folder), "fp32", "cpu") for _ in range(2))
+    plain = answer(one)
+    add_loras(one, [LoraFile(tmp_path / "style.safetensors")])
+    assert not torch.allclose(answer(one), plain, atol=1e-3)
+    torch.testing.assert_close(answer(one), answer(parts), rtol=0, atol=1e-3)
+    add_loras(other, [LoraFile(tmp_path / "style.safetensors", 0.0)])
+    torch.testing.assert_close(answer(other), plain, rtol=0, atol=1e-5)
+    with pytest.raises(LoraError, match="does not fit the base"):
+        add_loras(load_parts(read_base(base_folder), "fp32", "cpu"), [LoraFile(tmp_path / "style.safetensors")])
+
+
 def original_modules(layers: int = 2) -> set[str]:
     """The dotted modules with weights of Stability's SDXL U-Net (generative-models, openaimodel.py; sd-scripts'
     library/sdxl_original_unet.py builds the same): 320, 640 and 1280 channels, 0, 2 and 10 transformer layers."""
@@ -216,6 +232,46 @@ def test_a_run_from_start_to_sample(write_config: WriteConfig, sdxl_folder: Path
     from trainer.recipe import Drawn
 
     assert trainer.draw(parts, [Drawn(prompt="mira", seed=0, steps=2, trained=step)])[0].size == (32, 32)
+
+
+def test_it_trains_and_draws_in_16_bits(write_config: WriteConfig, sdxl_folder: Path) -> None:
+    from PIL import Image
+
+    from trainer.source import Source
+
+    config = read_config(write_config(base=sdxl_folder, precision="bf16", steps=2, preview={"every": 2}))
+    assert all(np.isfinite(progress.loss) for progress in trainer.start(config).run())
+    parts, _ = trainer.load_trained(config.output)
+    assert parts.dtype == torch.bfloat16
+    (drawn,) = sample(parts, [PROMPT], [3], steps=4, source=Source(Image.new("RGB", (32, 32), "red"), None, 0.5))
+    assert np.asarray(drawn).std() > 0
+    assert parts.vae.dtype == torch.float32  # diffusers' pipeline changes it for a while
+
+
+def test_an_embedding_is_read_by_diffusers_as_its_documentation_says(
+    write_config: WriteConfig, make_sdxl: Any, tmp_path: Path
+) -> None:
+    """Also where the configuration has the number 2 for the end of a text, as Stability published it: the pooled text
+    is then looked for at the largest number, which is now one of the word's tokens."""
+    import json
+
+    folder = make_sdxl(tmp_path / "published")
+    path = folder / "text_encoder_2" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": 2}))
+    method = {"use": "inversion", "token": "miratok", "vectors": 2}
+    config = read_config(write_config(base=folder, method=method, steps=2, learning_rate=0.1, preview={"every": 0}))
+    session = trainer.start(config)
+    list(session.run())
+    held = load_file(config.output / "trained" / "miratok.safetensors")
+    assert {key: tuple(rows.shape) for key, rows in held.items()} == {"clip_l": (2, 16), "clip_g": (2, 24)}
+    pipe = theirs(folder)
+    pipe.load_textual_inversion(held["clip_l"], "miratok", text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer)
+    pipe.load_textual_inversion(held["clip_g"], "miratok", text_encoder=pipe.text_encoder_2, tokenizer=pipe.tokenizer_2)
+    pipe.text_encoder_2.text_model.eos_token_id = pipe.tokenizer.eos_token_id
+    states, _, pooled, _ = pipe.encode_prompt("a miratok, sad", device="cpu", do_classifier_free_guidance=False)
+    ours = session.parts.encode_text(["a miratok, sad"], train=True)
+    torch.testing.assert_close(ours.states, states)
+    torch.testing.assert_close(ours.pooled, pooled)
 
 
 def test_velocity_and_no_signal_at_the_end_are_read_from_the_scheduler(tmp_path: Path, make_sdxl: Any) -> None:

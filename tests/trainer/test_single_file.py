@@ -21,7 +21,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 import trainer
 from tests.trainer.conftest import WORDS
 from trainer.base import read_base
-from trainer.config import read_config
+from trainer.config import read_config, read_run
 from trainer.errors import BaseModelError
 from trainer.families import FAMILIES
 from trainer.load import check_fit, count_weights, load_autoencoder, load_parts, skeleton
@@ -260,6 +260,7 @@ OTHERS: dict[str, tuple[dict[str, tuple[int, ...]], str]] = {
     "SD 3": ({f"{U}joint_blocks.0.x_block.attn.qkv.weight": (8, 8), "x": (1,), "y": (1,)}, "is a Stable Diffusion 3"),
     "ControlNet": ({"control_model.input_blocks.0.0.weight": (8, 4, 3, 3)}, "is a ControlNet"),
     "U-Net of a folder": ({"down_blocks.0.resnets.0.conv1.weight": (8, 8, 3, 3)}, "one network of a diffusers folder"),
+    "no VAE": ({f"{U}input_blocks.0.0.weight": (8, 4, 3, 3), f"{C}final_layer_norm.bias": (8,)}, "has no autoencoder"),
     "U-Net alone": ({f"{U}input_blocks.0.0.weight": (8, 4, 3, 3)}, "holds a U-Net and no text encoder"),
     "text encoder": ({f"{C}encoder.layers.0.mlp.fc1.weight": (8, 8, 1)}, "is a text encoder alone"),
     "something": ({"x.weight": (200, 8)}, "is no Stable Diffusion that is known here"),
@@ -298,6 +299,17 @@ def test_files_that_cannot_be_read_are_a_sentence(tmp_path: Path, files: Any, wo
     (tmp_path / "model.txt").write_bytes(b"")
     with pytest.raises(BaseModelError, match=r"is a file; base is a \.safetensors, or a folder"):
         read_base(tmp_path / "model.txt")
+
+
+def test_a_name_on_the_hub_stays_one_in_a_run_folder(write_config: Any, tmp_path: Path) -> None:
+    path = write_config(base="someone/tiny-base")
+    config = read_config(path)
+    assert config.base.as_posix() == "someone/tiny-base"
+    config.output.mkdir()
+    (config.output / "run.json").write_text(config.to_json())
+    assert read_run(config.output).base == config.base
+    (tmp_path / "someone" / "tiny-base").mkdir(parents=True)  # a folder comes first
+    assert read_config(path).base == tmp_path / "someone" / "tiny-base"
 
 
 # --- by the command, in a process whose hub is a folder -----------------------------------------------------------

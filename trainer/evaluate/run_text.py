@@ -10,7 +10,7 @@ from trainer.evaluate.captions import harmful
 from trainer.evaluate.columns import Column
 from trainer.evaluate.runs import RunJudgement
 from trainer.evaluate.scores import Share
-from trainer.evaluate.signs import SURE, difference
+from trainer.evaluate.signs import SURE, by_heart, difference
 from trainer.evaluate.text import axis_json, judged_how, likeness_json, percent, share_json
 
 MUCH = 1.5
@@ -150,6 +150,9 @@ def signs(found: RunJudgement) -> list[list[str]]:
     for name, part in (("loss on held-out pictures", "held_out"), ("loss on training pictures", "training")):
         means = [_mean(getattr(one.losses, part)) if one.losses else "" for one in columns]
         rows += [[name, *means]] if any(means) else []
+    shares = [by_heart(found.base, one) for one in columns]
+    if any(shares):
+        rows.append(["learnt by heart, of all that was learnt", *(f"{one.value:.0%}" if one else "" for one in shares)])
     likes = [one.like for one in columns]
     if all(likes):
         for name in ("contrast", "saturation"):

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from trainer.evaluate.columns import Column
 
 K = TypeVar("K")
+BY_HEART = 0.15
+"""The share of what was learnt of training pictures that does not hold for others, from which on it is said. On the
+sample base 40 pictures had 0.01 after 100 steps, 0.08 after 400, and 0.18 after 1,000."""
 SURE = 2.0
 """Standard errors by which one model must be worse than another one for it to be said."""
 LEAST = 0.01
 """Of a loss, by which it must have risen: less is nothing that anybody would see."""
+
+
+class Share(NamedTuple):
+    """A part of 1 and its standard error."""
+
+    value: float
+    error: float
 
 
 def difference(one: Mapping[K, float], other: Mapping[K, float]) -> tuple[float, float]:
@@ -27,9 +37,9 @@ def difference(one: Mapping[K, float], other: Mapping[K, float]) -> tuple[float,
 def overtrained(columns: Sequence[Column]) -> list[str]:
     """Why the last of these models, of which the first is the base, is overtrained; nothing where it is not."""
     *before, last = columns
-    return [
-        sign for sign in (_by_loss(before, last), _by_adherence(before[1:], last), *_by_looks(before[0], last)) if sign
-    ]
+    base = before[0]
+    signs = _by_loss(before, last), _by_heart(base, last), _by_adherence(before[1:], last), *_by_looks(base, last)
+    return [sign for sign in signs if sign]
 
 
 def _by_loss(before: Sequence[Column], last: Column) -> str:
@@ -44,6 +54,25 @@ def _by_loss(before: Sequence[Column], last: Column) -> str:
         return ""
     what = "held-out pictures" if last.losses.held_out else "its own training pictures"
     return f"the loss on {what} rose again, from {was:.3f} at {lowest.model} to {was + up:.3f} at {last.model}"
+
+
+def by_heart(base: Column, one: Column) -> Share | None:
+    """Of the loss that a model saves on its training pictures against the base, the share that it does not save on
+    held-out ones, and with which standard error; None where it saves none, or none are held out."""
+    if not (base.losses and one.losses and one.losses.held_out):
+        return None
+    own, own_error = difference(base.losses.training, one.losses.training)
+    new, new_error = difference(base.losses.held_out, one.losses.held_out)
+    if own <= SURE * own_error:
+        return None
+    return Share(1 - new / own, math.hypot(new_error, own_error * new / own) / own)
+
+
+def _by_heart(base: Column, last: Column) -> str:
+    share = by_heart(base, last)
+    if share is None or share.value < BY_HEART or share.value < SURE * share.error:
+        return ""
+    return f"{share.value:.0%} of what {last.model} has learnt of its training pictures holds for no others"
 
 
 def _by_adherence(before: Sequence[Column], last: Column) -> str:

@@ -66,6 +66,8 @@ KINDS: tuple[tuple[str, Callable[[Shapes], bool]], ...] = (
     ("is a model for edits by instruction, which cannot be trained here", _takes(8)),
     ("holds one network of a diffusers folder; base is the whole folder",
      _with("down_blocks.0.resnets.0.conv1.weight", "down_blocks.0.attentions.0.")),
+    ("has no autoencoder (VAE); take the file that has it baked in",
+     lambda shapes: FIRST in shapes and _any(shapes, SD_1, SD_2, SDXL)),
     ("holds a U-Net and no text encoder; base is the whole model", lambda shapes: FIRST in shapes),
     ("is an autoencoder (VAE) alone; base is a whole model", _beginning("encoder.conv_in.", "decoder.conv_in.", VAE)),
     ("is a text encoder alone; base is a whole model", _with("text_model.encoder.layers.0.", "resblocks.0.")),
