@@ -158,8 +158,8 @@ def _check_same(checkpoint: Path, about: dict[str, Any], fingerprints: dict[str,
         )
     if about.get("seen", "") != fingerprints.get("seen", ""):
         raise CheckpointError(
-            f"{checkpoint}: was trained with other repeats, masks or further captions than the dataset has now;"
-            " put them back as they were, or start a new run"
+            f"{checkpoint}: was trained with other repeats, masks or further captions than the dataset has now, or by"
+            " an earlier version, which did not follow them; put them back as they were, or start a new run"
         )
     if about.get("class", "") != fingerprints.get("class", ""):
         raise CheckpointError(

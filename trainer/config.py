@@ -60,7 +60,7 @@ class Training(Options):
     seed: Count = 0
     precision: Precision = "auto"
     half_frozen: bool = False  # with bf16 or fp16: what is not trained of the U-Net in 16 bits, too
-    gradient_checkpointing: bool = False  # compute again what the backward pass needs: less memory, a third more time
+    gradient_checkpointing: bool = False  # compute again what the backward pass needs: less memory, more time
     checkpoint_every: Positive = 100
     keep: Count = 0  # checkpoints to keep, the last ones and the best; 0: all
     validation_every: Count | None = None  # steps; 0: never; none: at checkpoints; where pictures are held out

@@ -4,7 +4,7 @@
     ├── OptionsError
     │   └── ConfigError        train.toml, or run.json of a run folder
     ├── DatasetError           (of sorter.errors) the dataset folder
-    ├── BaseModelError         the folder of the model that is trained on top of
+    ├── BaseModelError         the model that is trained on top of
     ├── EvaluationError        pictures that are to be judged
     ├── RunError               a run folder that cannot be started, resumed or sampled from as asked
     │   └── CheckpointError    one checkpoint in it
@@ -27,7 +27,7 @@ class ConfigError(OptionsError):
 
 
 class BaseModelError(ModelsheetError):
-    """The base is not a diffusers folder of a Stable Diffusion that can be trained here."""
+    """The base cannot be read, or is of a kind that cannot be trained here."""
 
 
 class RunError(ModelsheetError):

@@ -71,7 +71,11 @@ class Parts:
     @contextmanager
     def present(self, *names: str) -> Iterator[None]:
         """These networks, by their folders, are on the device inside; those that rest leave it again."""
-        resting = [self.networks[name] for name in names if name in self.resting]
+        resting = [
+            network
+            for name, network in self.networks.items()
+            if name in names and name in self.resting and network.device.type != self.device.type  # else it is there
+        ]
         for network in resting:
             network.to(self.device)
         try:

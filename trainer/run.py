@@ -122,9 +122,9 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     check_clip_skip(bare, config.training.clip_skip)
     check_optimizer(config.training.optimizer)
     scheduler(bare, config.preview.sampler)
-    config = config.counted(len(dataset.examples))
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
+    config = config.counted(len(encoded.dataset.examples))
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
     parts = replace(
         parts,

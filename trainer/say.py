@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from trainer.dataset import Dataset, Unreadable
     from trainer.rehearsal import Need
 
+LONELY = "pictures have a size of which there are too few to fill a batch, and come several times in one"
+
 
 def oddities(answer: dict[str, Any]) -> list[str]:
     """What a person should know of before hours are spent."""
@@ -16,8 +18,8 @@ def oddities(answer: dict[str, Any]) -> list[str]:
         "scaled_down": "pictures have more than twice the area that is trained at, and are scaled down to it",
         "scaled": "pictures are scaled to their buckets",
         "masked": "pictures have masks: what is black in these is not learnt",
-        "lonely": "pictures have a size of which there are too few to fill a batch, and come several times in one; "
-        "buckets = true brings sizes together",
+        "lonely": f"{LONELY}; buckets = true brings sizes together",
+        "lonely_in_buckets": LONELY,
         "small": "pictures have less than a quarter of the area that is trained at",
         "cut_captions": "captions are longer than the text encoder reads; their end is not learnt",
         "empty_captions": "captions are empty",

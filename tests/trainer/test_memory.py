@@ -18,10 +18,11 @@ from safetensors.torch import load_file
 import trainer
 from tests.bench.memory import measure
 from tests.trainer.test_cli import ROOT, invoke
-from trainer import read_config, read_losses
+from trainer import read_base, read_config, read_losses
 from trainer.config import Training
 from trainer.device import card_advice
 from trainer.errors import ConfigError
+from trainer.load import load_parts
 from trainer.memory import advice
 
 WriteConfig = Callable[..., Path]
@@ -95,6 +96,20 @@ def test_steps_need_neither_the_autoencoder_nor_a_text_encoder_that_does_not_lea
     with session.parts.present("vae"):
         assert session.parts.vae.encode(torch.zeros(1, 3, 32, 32)) is not None
     assert session.parts.resting == {"vae", "text_encoder"}
+
+
+def test_a_network_stays_until_the_last_who_needs_it_is_done(base_folder: Path) -> None:
+    """On a device that every torch has, from which nothing can be moved back: so that is seen when it is tried."""
+    parts = load_parts(read_base(base_folder))
+    parts.rest("vae")
+    parts.device = torch.device("meta")
+    seen = []
+    with pytest.raises(NotImplementedError, match="meta tensor"), parts.present("vae", "text_encoder"):
+        with parts.present("vae"):
+            seen.append(parts.vae.device.type)
+        seen.append(parts.vae.device.type)
+        seen.append(parts.text_encoder.device.type)
+    assert seen == ["meta", "meta", "cpu"]  # the text encoder does not rest, so nobody moves it
 
 
 def test_check_says_the_memory_and_what_to_lower(write_config: WriteConfig) -> None:

@@ -51,7 +51,8 @@ def _numbers(kind: type[int | float]) -> Any:
 @click.option(
     "--base",
     type=click.Path(path_type=Path),
-    help="With --pictures and --library: the base that drew the pictures, a diffusers folder; the sorters are tried on "
+    help="With --pictures and --library: the base that drew the pictures, a .safetensors or a diffusers folder; the "
+    "sorters are tried on "
     "what its autoencoder leaves of the library's. Of a run, its own base is taken.",
 )
 @click.option(
