@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from trainer.parts import Parts
 
-KINDS = {"hada_w1_a": "a LoHa", "lokr_w1": "a LoKr", "lokr_w1_a": "a LoKr"}
-"""By which tensor a file's module is known."""
+FIRST = ("hada_w1_a", "lokr_w1", "lokr_w1_a")
+"""The tensors by which a file's module is known for LoHa or LoKr."""
 
 
 def lycoris() -> Any:
@@ -57,7 +57,7 @@ def kept(parts: Parts) -> dict[str, Any]:
 
 def modules_in(names: Iterable[str]) -> list[str]:
     """The names of a file's modules that are LoHa or LoKr."""
-    return sorted({name.partition(".")[0] for name in names if name.partition(".")[2] in KINDS})
+    return sorted({name.partition(".")[0] for name in names if name.partition(".")[2] in FIRST})
 
 
 def attach(parts: Parts, tensors: Mapping[str, torch.Tensor], weight: float = 1.0, keep: bool = False) -> int:

@@ -93,7 +93,8 @@ class Lycoris(Method):
         there = {name.partition(".")[0] for name in tensors}
         if attached < len(there) or not there:
             lost = sorted(there - set(modules_in(tensors))) or sorted(there - set(places(parts)))
-            raise CheckpointError(f"{path}: {attached} of its {len(there)} modules could be loaded; lost: {lost[0]}")
+            said = f"{attached} of its {len(there)} modules could be loaded; lost: {', '.join(lost[:1]) or 'all'}"
+            raise CheckpointError(f"{path}: {said}")
 
     @property
     def is_lora(self) -> bool:
