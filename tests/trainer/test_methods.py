@@ -130,7 +130,7 @@ def test_a_folder_that_is_no_base(base_folder: Path, tmp_path: Path, name: str) 
 def test_other_kinds_of_base(tmp_path: Path, make_base: Callable[..., Path]) -> None:
     folder = make_base(tmp_path / "v", prediction_type="v_prediction")
     assert read_base(folder).prediction == "v_prediction"
-    with pytest.raises(BaseModelError, match="no such folder"):
+    with pytest.raises(BaseModelError, match="no such file or folder"):
         read_base(tmp_path / "none")
     index = folder / "model_index.json"
     index.write_text(index.read_text().replace("StableDiffusionPipeline", "KandinskyPipeline"))

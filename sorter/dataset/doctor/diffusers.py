@@ -42,14 +42,15 @@ class Diffusers(Trainer):
     def __call__(self, dataset: Dataset) -> Diagnosis:
         read = Diagnosis()
         rows: dict[str, str] = {}
+        others: set[str] = set()
         for table in dataset.files:
             if PurePosixPath(table).name in NAMES:
-                self._read(table, dataset, rows, read)
-        out = Trainer.__call__(WithRows(**self.model_dump(), rows=rows), dataset)
+                self._read(table, dataset, rows, others, read)
+        out = Trainer.__call__(WithRows(**self.model_dump(), rows=rows, others=frozenset(others)), dataset)
         out.findings += read.findings
         return out
 
-    def _read(self, table: str, dataset: Dataset, rows: dict[str, str], out: Diagnosis) -> None:
+    def _read(self, table: str, dataset: Dataset, rows: dict[str, str], others: set[str], out: Diagnosis) -> None:
         try:
             text = dataset.read(table).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
@@ -63,7 +64,10 @@ class Diffusers(Trainer):
             try:
                 row = line if is_csv else json.loads(line)
                 name, words = row["file_name"], row.get("text", next(iter([*row.values()][1:]), None))
-                path = str(PurePosixPath(table).parent / name)
+                folder = PurePosixPath(table).parent
+                path = str(folder / name)
+                # datasets reads any column of such a name as a picture: a mask, for one.
+                others.update(str(folder / row[key]) for key in row if str(key).endswith("_file_name") and row[key])
             except (ValueError, TypeError, KeyError, AttributeError):
                 out.add(BAD_ROW, f"{table}, line {number}")
                 continue
@@ -90,6 +94,8 @@ class WithRows(Diffusers):
 
     rows: dict[str, str]
     """Picture -> caption."""
+    others: frozenset[str] = frozenset()
+    """Pictures of other columns than the first, such as masks."""
 
     def pictures(self, dataset: Dataset, source: Source) -> Iterator[Seen]:
         """Those with a row, whatever their ending."""
@@ -109,5 +115,5 @@ class WithRows(Diffusers):
 
     def _unused(self, dataset: Dataset, used: set[str], out: Diagnosis) -> None:
         for path in dataset.pictures:
-            if path not in used and self.rows:
+            if path not in used and path not in self.others and self.rows:
                 out.add(NO_ROW, path)
