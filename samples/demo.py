@@ -152,8 +152,9 @@ def score(evaluation: dict[str, Any]) -> Scores:
         right = {axis: [0, 0] for axis in AXES}
         for picture, labels in manifest.pictures(job.questions.sources()):
             for label in labels:
-                right[label.axis][0] += truth[picture.sha256][label.axis] == label.name
-                right[label.axis][1] += 1
+                if label.axis in right:  # the locator's answers have no class
+                    right[label.axis][0] += truth[picture.sha256][label.axis] == label.name
+                    right[label.axis][1] += 1
         contents = [one.output.content for one in manifest.placed()]
         unreadable = Counter(one.reason for one in manifest.unreadable())
     renders = [(truth[one.sha256]["direction"], one.mirror) for one in contents if isinstance(one, Render)]
