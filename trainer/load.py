@@ -14,6 +14,7 @@ import diffusers
 import torch
 import transformers
 
+from sorter.errors import first_line
 from trainer.base import Base
 from trainer.device import best_device, choose_dtype
 from trainer.errors import BaseModelError, LoaderWarning
@@ -100,7 +101,7 @@ def check_fit(parts: Parts) -> None:
             noise = parts.predict(latents, torch.zeros(1), parts.encode_ids(ids))
             moments = parts.vae.encode(torch.zeros(1, 3, parts.base.size, parts.base.size)).latent_dist.parameters
         except Exception as error:  # what torch raises on shapes that do not fit has no end
-            raise BaseModelError(f"{folder}: its parts do not fit each other: {_first_line(error)}") from None
+            raise BaseModelError(f"{folder}: its parts do not fit each other: {first_line(error)}") from None
     if noise.shape != latents.shape or moments.shape != (1, 2 * parts.base.channels, side, side):
         raise BaseModelError(f"{folder}: its U-Net and VAE do not fit each other: take both from the same base")
 
@@ -133,7 +134,7 @@ def _tokenizer(folder: Path, options: Mapping[str, Any] = MappingProxyType({})) 
             tokenizer = untyped_texts.CLIPTokenizer.from_pretrained(folder, local_files_only=True, **options)
             ids, length = tokenizer(["a"]).input_ids[0], tokenizer.model_max_length
     except Exception as error:  # as in _as_sentence
-        raise BaseModelError(f"{folder}: cannot be loaded: {_first_line(error)}; take it from the base again") from None
+        raise BaseModelError(f"{folder}: cannot be loaded: {first_line(error)}; take it from the base again") from None
     if not 1 < length <= LONGEST_TEXT or len(ids) < 3 or len(tokenizer) < 3:
         raise BaseModelError(f"{folder}: is damaged: it makes {len(ids)} tokens of a letter, and takes {length}")
     return tokenizer
@@ -201,11 +202,7 @@ def _as_sentence(base: Base, what: str) -> Iterator[None]:
     except BaseModelError:
         raise
     except Exception as error:
-        raise BaseModelError(f"{base.path}: {what}: {_first_line(error)}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise BaseModelError(f"{base.path}: {what}: {first_line(error)}") from None
 
 
 @contextmanager

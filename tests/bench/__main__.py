@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.bench import (
     agreement,
+    base,
     captions,
     cmu_faces,
     coverage,
@@ -22,6 +23,7 @@ from tests.bench import (
     sharpness,
     speed,
     taggers,
+    training_memory,
     validation,
 )
 
@@ -43,7 +45,7 @@ for bench in (
         kill_saves,
         hands,
     ),
-    *(doctor, export, frames, overlays, taggers),
+    *(doctor, export, frames, overlays, taggers, base, training_memory),
 ):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

@@ -1,104 +1,65 @@
-"""How near `trainer check`'s estimate of memory is to what steps allocate on the CPU: python -m tests.bench.memory
+"""How much memory a sort of 10,000 pictures of 1920x1080 holds, and whether it grows on the way.
 
-A LoRA on the sample's base, three steps a row. Measured is the peak of what torch's allocator gave out, beside weights.
-Then the estimate for a LoRA of rank 16 on a network of Stable Diffusion 1.5's size, in 16 bits, at 512x512.
+python -m tests.bench.memory
 """
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-BASE = Path(__file__).parents[2] / "samples" / "base-model"
-CASES: list[dict[str, Any]] = [
-    {"batch_size": batch, "gradient_checkpointing": checkpointing}
-    for batch in (4, 16)
-    for checkpointing in (False, True)
-]
+from tests.bench import data, speed
+
+PICTURES, EARLY = 10_000, 1_000
 
 
 def main() -> None:
-    print(f"{'batch':>5} {'checkpointing':>13} {'estimate':>9} {'measured':>9} {'off by':>7}")
-    for case in CASES:
-        guess, measured = measure(case)
-        words = f"{case['batch_size']:>5} {case['gradient_checkpointing']!s:>13}"
-        print(f"{words} {guess / 1e6:6.1f} MB {measured / 1e6:6.1f} MB {guess / measured - 1:+7.0%}", flush=True)
-    with TemporaryDirectory() as folder:
-        base = as_large_as_sd_15(Path(folder))
-        for batch in (1, 4):
-            for half, checkpointing in ((False, False), (True, False), (True, True)):
-                options = {"batch_size": batch, "half_frozen": half, "gradient_checkpointing": checkpointing}
-                print(f"SD 1.5, {options}: {large(base, options) / 1e9:.1f} GB", flush=True)
+    """Print the most that was held after 1,000 pictures, and in all."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _heap(folder)
+        axes = "".join(
+            f"[axes.a{number}]\nmodel = '{data.folder('tm') / export}'\n" for number, export in enumerate(speed.EXPORTS)
+        )
+        (folder / "scheme.toml").write_text(f"folders = '{{a0}}/{{a1}}'\n{axes}[axes.blur]\nmeasure = 'sharpness'\n")
+        command = [sys.executable, "-m", "tests.bench.memory", name]
+        early, whole = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    print(f"sort of {PICTURES:,} pictures of 1920x1080, five axes: {whole} MB at most (bar: 700)")
+    print(f"of which after {EARLY:,} pictures: {early} MB")
 
 
-def large(base: Path, options: dict[str, Any]) -> float:
-    """Bytes, with what CUDA itself takes."""
-    import torch
+def measured(folder: Path) -> None:
+    """Sort, and print the two figures."""
+    from sorter.commands.job import load_job
+    from sorter.commands.sort import sort
+    from tests.bench.scale import memory
 
-    from trainer.config import Run
-    from trainer.memory import CONTEXT, estimate
+    held = []
 
-    values = {"base": base, "dataset": Path("x"), "output": Path("y"), "method": {"use": "lora", "rank": 16}}
-    config = Run.model_validate({**values, "training": options})
-    return estimate(config, (512, 512), torch.bfloat16).total + CONTEXT
+    def track(items: Iterable[Any], what: str, total: int | None) -> Iterator[Any]:
+        for number, item in enumerate(items):
+            if number == EARLY:
+                held.append(memory())
+            yield item
 
-
-def as_large_as_sd_15(folder: Path) -> Path:
-    """A base of that size by its configuration; its weights are empty files, since nobody reads them."""
-    import shutil
-
-    import diffusers
-    import torch
-    from transformers import CLIPTextConfig
-
-    untyped: Any = diffusers
-
-    shutil.copytree(BASE, folder / "base", ignore=shutil.ignore_patterns("*.safetensors"))
-    base = folder / "base"
-    with torch.device("meta"):
-        untyped.UNet2DConditionModel(cross_attention_dim=768, sample_size=64).save_config(base / "unet")
-        blocks: dict[str, Any] = {"block_out_channels": (128, 256, 512, 512), "layers_per_block": 2, "sample_size": 512}
-        kinds = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
-        untyped.AutoencoderKL(latent_channels=4, **blocks, **kinds).save_config(base / "vae")
-    CLIPTextConfig(hidden_size=768, intermediate_size=3072, num_hidden_layers=12).save_pretrained(base / "text_encoder")
-    for name in ("unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model", "text_encoder/model"):
-        (base / f"{name}.safetensors").write_bytes(b"")
-    return base
+    sort(folder / "heap", folder / "library", load_job(folder / "scheme.toml"), track=track)
+    print(held[0], memory())
 
 
-def measure(case: dict[str, Any], folder: Path = BASE) -> tuple[float, float]:
-    """Bytes that a step takes beside weights: estimated, and at its peak."""
-    import torch
-
-    from trainer.base import read_base
-    from trainer.config import Run
-    from trainer.load import load_parts
-    from trainer.loop import initial_state, seeded, train
-    from trainer.memory import estimate
-    from trainer.methods import Batch
-
-    values = {"base": folder, "dataset": Path("x"), "output": Path("y"), "training": {"steps": 3, **case}}
-    config, base = Run.model_validate(values), read_base(folder)
-    guess = estimate(config, (base.size, base.size), torch.float32)
-    parts, method = load_parts(base, "fp32", "cpu"), config.build_method()
-    seeded(0, 0)
-    state = initial_state(parts, method.prepare(parts), config.training)
-    if case["gradient_checkpointing"]:
-        parts.checkpoint_gradients()
-    side = base.size // base.factor
-    batch = Batch(torch.zeros(case["batch_size"], 2 * base.channels, side, side), ("mira",) * case["batch_size"])
-    parts.encode_text(["mira"])
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        list(train(parts, method, [[batch]] * 3, state, config.training))
-    profiler: Any = profile.profiler
-    now = most = 0
-    for event in sorted(profiler.kineto_results.events(), key=lambda event: event.start_ns()):
-        if event.name() == "[memory]":
-            now += event.nbytes()
-            most = max(most, now)
-    return guess.total - guess.weights, most
+def _heap(folder: Path) -> None:
+    """As many files of different bytes: each drawn picture several times, with something behind its end."""
+    drawn = [path.read_bytes() for path in speed.frames(folder / "drawn", 200)]
+    (folder / "heap").mkdir()
+    for number in range(PICTURES):
+        (folder / "heap" / f"{number:05}.jpg").write_bytes(drawn[number % len(drawn)] + number.to_bytes(4, "big"))
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        measured(Path(sys.argv[1]))
+    else:
+        main()

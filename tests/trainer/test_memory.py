@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import trainer
-from tests.bench.memory import measure
+from tests.bench.training_memory import measure
 from tests.trainer.test_cli import ROOT, invoke
 from trainer import read_base, read_config, read_losses
 from trainer.config import Training

@@ -37,6 +37,11 @@ def denoising_loss(parts: Parts, batch: Batch, text: Text, generator: torch.Gene
     return loss
 
 
+def captioned_loss(parts: Parts, batch: Batch, generator: torch.Generator, train_text: bool) -> torch.Tensor:
+    """The denoising loss of pictures under their captions; with `train_text`, the text encoder has gradients, too."""
+    return denoising_loss(parts, batch, parts.encode_text(batch.captions, train=train_text), generator)
+
+
 def draw_latents(moments: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """A sample of the autoencoder's posterior: [B, 2C, h, w] -> [B, C, h, w], not yet scaled."""
     mean, log_variance = moments.chunk(2, dim=1)

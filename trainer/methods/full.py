@@ -36,10 +36,9 @@ class Full(Method):
 
     def loss(self, parts: Parts, batch: Batch, generator: torch.Generator) -> torch.Tensor:
         """The denoising loss of the captioned pictures."""
-        from trainer.methods.denoise import denoising_loss
+        from trainer.methods.denoise import captioned_loss
 
-        text = parts.encode_text(batch.captions, train=self.text_encoder)
-        return denoising_loss(parts, batch, text, generator)
+        return captioned_loss(parts, batch, generator, self.text_encoder)
 
     def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
         """{"unet.conv_in.weight": tensor, ...}, rounded as the file holds them."""

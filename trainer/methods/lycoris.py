@@ -56,10 +56,9 @@ class Lycoris(Method):
 
     def loss(self, parts: Parts, batch: Batch, generator: torch.Generator) -> torch.Tensor:
         """The denoising loss of the captioned pictures."""
-        from trainer.methods.denoise import denoising_loss
+        from trainer.methods.denoise import captioned_loss
 
-        text = parts.encode_text(batch.captions, train=self.text_encoder)
-        return denoising_loss(parts, batch, text, generator)
+        return captioned_loss(parts, batch, generator, self.text_encoder)
 
     def trained(self, parts: Parts) -> dict[str, torch.Tensor]:
         """{"unet.lora_unet_mid_block_resnets_0_conv1.hada_w1_a": matrix, ...}"""
