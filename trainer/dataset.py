@@ -7,7 +7,7 @@ import json
 import struct
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -173,7 +173,7 @@ def read_dataset(
             unreadable.append(Unreadable(row.name, reason(error)))
         on_progress(done, len(rows))
     if not examples and part == "train":
-        why = f"none of its {len(unreadable)} pictures can be read" if unreadable else "it names no pictures"
+        why = none_readable(unreadable) if unreadable else "it names no pictures"
         raise DatasetError(f"{folder}: there is nothing to train on: {why}")
     return Dataset(folder, tuple(examples), tuple(unreadable))
 
@@ -191,15 +191,18 @@ def open_picture(path: Path, size: Size, scaled: Size | None = None) -> Image.Im
 def open_mask(example: Example) -> Image.Image | None:
     """What there is to learn of the picture as it is trained on, grey: white all of it, black nothing; None: all is.
 
-    A mask is read as kohya's trainers read one: its red channel. Raises ValueError where it has another size than the
-    picture.
+    A mask is read as kohya's trainers read one: its red channel. Raises ValueError where it is not there, or has
+    another size than the picture.
     """
     if example.mask is None and not example.alpha:
         return None
     own = _opened(example.path)
     whole = Image.new("L", own.size, 255)
     if example.mask is not None:
-        mask = _opened(example.mask).convert("RGB").getchannel("R")
+        try:
+            mask = _opened(example.mask).convert("RGB").getchannel("R")
+        except FileNotFoundError:
+            raise ValueError(f"its mask, {example.mask.name}, is not there") from None
         if mask.size != own.size:
             raise ValueError("its mask is {}x{}, and the picture {}x{}".format(*mask.size, *own.size))
         whole = mask
@@ -246,6 +249,12 @@ def _example(row: Row, cut: Cut, how: Reading) -> Example:
         how.alpha and transparent,
         (width, height),
     )
+
+
+def none_readable(unreadable: Sequence[Unreadable]) -> str:
+    """The end of a sentence about pictures of which none is left."""
+    first = unreadable[0]
+    return f"none of its {len(unreadable)} pictures can be read; the first, {first.file_name}: {first.reason}"
 
 
 def reason(error: BaseException) -> str:

@@ -11,7 +11,8 @@
     ├── LoraError              a LoRA file to draw with
     ├── SourceError            a picture to draw from, or its mask
     ├── TrainingError          the training itself
-    │   └── Diverged           the loss or a gradient is no longer a number
+    │   ├── Diverged           the loss or a gradient is no longer a number
+    │   └── OutOfMemory        (of trainer.out_of_memory) there is not enough of it
     └── MissingExtra           (of sorter.errors) the "train" part is not installed
 
 The rest of the tree is in `sorter.errors`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,17 @@ from safetensors.torch import load, save
 
 from sorter.errors import DatasetError
 from sorter.files import read_file, write
-from trainer.dataset import BAD_PICTURE, Dataset, Example, Unreadable, open_mask, open_picture, reason
+from trainer.dataset import (
+    BAD_PICTURE,
+    Dataset,
+    Example,
+    Unreadable,
+    none_readable,
+    open_mask,
+    open_picture,
+    reason,
+)
+from trainer.out_of_memory import halving
 from trainer.parts import Parts
 
 ENCODED_AT_ONCE = 8
@@ -80,7 +91,7 @@ def _encoded(
 ) -> Encoded:  # fmt: skip
     examples = tuple(example for example in dataset.examples if example in moments)
     if not examples and dataset.examples:
-        raise DatasetError(f"{dataset.folder}: there is nothing to train on: none of its pictures can be read")
+        raise DatasetError(f"{dataset.folder}: there is nothing to train on: {none_readable(broken)}")
     whole = replace(dataset, examples=examples, unreadable=(*dataset.unreadable, *broken))
     kept, to_learn = tuple(moments[example] for example in examples), tuple(masks[example] for example in examples)
     return Encoded(whole, kept, newly_encoded, to_learn)
@@ -95,9 +106,16 @@ def _mask(example: Example, factor: int) -> torch.Tensor | None:
     return torch.from_numpy(np.array(mask.resize((width, height), Image.Resampling.BOX)))
 
 
-@torch.no_grad()
 def _encode(parts: Parts, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """[3, H, W] in -1..1, all of one size -> moments; always in fp32, since some autoencoders overflow in fp16."""
+    """[3, H, W] in -1..1, all of one size -> moments. Raises OutOfMemory where there is not enough for one."""
+    height, width = pixels[0].shape[-2:]
+    todo = "close what else uses it, or write a smaller resolution in [training], with buckets = true"
+    return halving(partial(_encode_at_once, parts), pixels, f"while encoding a picture of {width}x{height}", todo)
+
+
+@torch.no_grad()
+def _encode_at_once(parts: Parts, pixels: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Always in fp32, since some autoencoders overflow in fp16."""
     batch = torch.stack(list(pixels)).to(parts.device)
     with parts.present("vae"):
         return list(parts.vae.encode(batch).latent_dist.parameters.float().cpu())

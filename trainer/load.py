@@ -19,6 +19,7 @@ from trainer.base import Base
 from trainer.device import best_device, choose_dtype
 from trainer.errors import BaseModelError, LoaderWarning
 from trainer.from_file import check_file, clip_words, file_autoencoder, file_networks
+from trainer.out_of_memory import OutOfMemory, is_out_of_memory
 from trainer.parts import Parts
 
 untyped: Any = diffusers  # its annotations leave out most of what its classes have
@@ -202,6 +203,9 @@ def _as_sentence(base: Base, what: str) -> Iterator[None]:
     except BaseModelError:
         raise
     except Exception as error:
+        if is_out_of_memory(error):
+            todo = "close what else uses it, or take a smaller base"
+            raise OutOfMemory(f"{base.path}: there is not enough memory to load it; {todo}") from None
         raise BaseModelError(f"{base.path}: {what}: {first_line(error)}") from None
 
 

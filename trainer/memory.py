@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 from trainer.buckets import Size
 from trainer.config import Run, Training
-from trainer.families import Text
 from trainer.load import skeleton
 from trainer.parts import Parts
+from trainer.shapes import Watch, step
 
 GIGABYTE = 1e9
 CONTEXT = 0.5 * GIGABYTE
@@ -91,13 +89,6 @@ def lower(training: Training) -> Iterator[tuple[str, Training]]:
         yield what, training.model_copy(update=changes)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether that is what torch or Python says, of a graphics card or of the machine."""
-    words = ("out of memory", "can't allocate memory", "not enough memory")
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(one in said for one in words))
-
-
 def advice(training: Training) -> str:
     """The same as words, for a sentence."""
     return ", then ".join([*(what for what, _ in lower(training)), "a smaller resolution"])
@@ -105,17 +96,12 @@ def advice(training: Training) -> str:
 
 def _working(parts: Parts, size: Size, batch_size: int) -> float:
     """Bytes that a forward and a backward pass in fp32 hold at their peak, beside weights and gradients."""
-    width, height = (length // parts.base.factor for length in size)
-    with torch.device("meta"), _Peak(parts) as peak, _fused_attention():
-        latents = torch.zeros(batch_size, parts.base.channels, height, width)
-        ids = torch.zeros(batch_size, parts.tokenizer.model_max_length, dtype=torch.long)
-        text: Text = parts.encode_ids(ids)
-        answered = parts.predict(latents, torch.zeros(batch_size), text)
-        torch.autograd.backward((answered - latents).square().mean())
+    peak = _Peak(parts)
+    step(parts, size, batch_size, peak)
     return float(peak.most)
 
 
-class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Peak(Watch):
     """Counts the bytes of all tensors that are alive at a time, of those that are made inside."""
 
     def __init__(self, parts: Parts) -> None:
@@ -143,33 +129,3 @@ class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _let_go(self, size: int) -> None:
         self.now -= size
-
-
-@contextmanager
-def _fused_attention() -> Iterator[None]:
-    """Inside, attention is as devices have it: what every place thinks of every other is never held as a whole."""
-    functions: Any = torch.nn.functional
-    attend: Any = _Attention.apply
-    own = functions.scaled_dot_product_attention
-    functions.scaled_dot_product_attention = lambda query, key, value, *_, **__: attend(query, key, value)
-    try:
-        yield
-    finally:
-        functions.scaled_dot_product_attention = own
-
-
-class _Attention(torch.autograd.Function):
-    """Shapes alone: keeps the three and the answer."""
-
-    @staticmethod
-    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """[..., n, d], [..., m, d], [..., m, e] -> [..., n, e]"""
-        answer = query.new_empty(*query.shape[:-1], value.shape[-1])
-        ctx.save_for_backward(query, key, value, answer)
-        return answer
-
-    @staticmethod
-    def backward(ctx: Any, *_: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """One gradient for each."""
-        query, key, value, _answer = ctx.saved_tensors
-        return torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)

@@ -34,8 +34,10 @@ from trainer.folder import check_drawable, check_output, forget_after, say_diffe
 from trainer.latents import encode
 from trainer.load import check_fit, load_parts, skeleton
 from trainer.loop import initial_state, seeded
+from trainer.memory import advice
 from trainer.methods.denoise import min_snr_weights
 from trainer.optimizers import check_optimizer
+from trainer.out_of_memory import enough_memory
 from trainer.parts import Parts
 from trainer.preview import suggest
 from trainer.prior import class_pictures
@@ -58,7 +60,8 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
     """
     output = config.output
     check_output(config)
-    session = _session(config, on_progress)
+    with enough_memory("before the first step", f"lower, in this order: {advice(config.training)}"):
+        session = _session(config, on_progress)
     preview = session.config.preview
     if preview.every and not preview.prompts:
         told = list(map(session.method.told, session.encoded.dataset.captions))
@@ -92,7 +95,8 @@ def resume(
     chosen = (
         find_checkpoint(folder / "checkpoints", step) if step else folders[-1] if folders and step is None else None
     )
-    session = _session(config, on_progress)
+    with enough_memory("before the next step", f"start a new run with, in this order: {advice(config.training)}"):
+        session = _session(config, on_progress)
     if chosen is not None:
         load_checkpoint(chosen, session.state, session.fingerprints)
     if session.state.step >= config.training.steps and step is None and (folder / "trained").exists():

@@ -13,10 +13,13 @@ from PIL import Image
 from trainer.errors import ConfigError
 from trainer.families.family import Text, joined
 from trainer.load import untyped
+from trainer.out_of_memory import halving
 from trainer.parts import Parts
 from trainer.prompt import count_pieces, encode, encode_pairs, whole
 from trainer.samplers import STANDARD, check_steps, find_sampler, scheduler
 from trainer.source import Source, check_source
+
+SMALLER = "close what else uses it, or draw smaller ones: --size, or size in [preview]"
 
 
 def sample(
@@ -53,22 +56,24 @@ def sample(
     check_clip_skip(parts, clip_skip)
     pieces = [count_pieces(parts, prompt, negative) if emphasis else 1 for prompt in prompts]
     pipe = pipeline(parts, sampler, _kind(source))
-    pictures: list[Image.Image] = []
+
+    def draw(batch: Sequence[int]) -> list[Image.Image]:
+        said, unsaid = _texts(parts, [prompts[index] for index in batch], negative, emphasis, clip_skip)
+        with parts.autocast():
+            latents = pipe(
+                **_conditions(said, unsaid),
+                generator=[torch.Generator().manual_seed(seeds[index]) for index in batch],
+                **_drawn_from(source, (width, height), len(batch)),
+                num_inference_steps=steps,
+                guidance_scale=guidance,
+                output_type="latent",
+            ).images
+        decoded = _decode(parts, latents)
+        return list(map(source.keep, decoded)) if source else decoded
+
     with torch.no_grad(), parts.evaluating(), parts.present("vae", *parts.text_encoders):
-        for batch in _batches(pieces, batch_size):
-            said, unsaid = _texts(parts, [prompts[index] for index in batch], negative, emphasis, clip_skip)
-            with parts.autocast():
-                latents = pipe(
-                    **_conditions(said, unsaid),
-                    generator=[torch.Generator().manual_seed(seeds[index]) for index in batch],
-                    **_drawn_from(source, (width, height), len(batch)),
-                    num_inference_steps=steps,
-                    guidance_scale=guidance,
-                    output_type="latent",
-                ).images
-            decoded = _decode(parts, latents)
-            pictures += map(source.keep, decoded) if source else decoded
-    return pictures
+        what, batches = f"while drawing a picture of {width}x{height}", _batches(pieces, batch_size)
+        return [picture for batch in batches for picture in halving(draw, batch, what, SMALLER)]
 
 
 def pipeline(parts: Parts, sampler: str = STANDARD, drawn_from: str = "text") -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trainer.dataset import Dataset, Unreadable
+    from trainer.duration import Duration
     from trainer.rehearsal import Need
 
 LONELY = "pictures have a size of which there are too few to fill a batch, and come several times in one"
@@ -68,3 +69,25 @@ def memory(need: Need) -> list[str]:
         if need.lower[-1][1] > need.card:
             lines.append("note      even so it is too much: a smaller resolution, or a card with more memory")
     return lines
+
+
+def duration(takes: Duration) -> list[str]:
+    """How long a run takes on this machine, and what of it takes how long."""
+    where = {"cpu": "CPU", "cuda": "graphics card"}.get(takes.device, "graphics chip")
+    counted = {
+        "steps": f"{spoken(takes.steps)} ({takes.step:.2g} s each)",
+        "previews": spoken(takes.previews) if takes.previews else "",
+        "validation": spoken(takes.validation) if takes.validation else "",
+        "encoding pictures, once,": spoken(takes.encoding),
+        "pictures of the class, once,": spoken(takes.class_pictures) if takes.class_pictures else "",
+    }
+    said = ", ".join(f"{what} {how_long}" for what, how_long in counted.items() if how_long)
+    return [f"time      about {spoken(takes.total)} on this machine's {where}: {said}; loading and saving not counted"]
+
+
+def spoken(seconds: float) -> str:
+    """A time in two figures: "a second", "40 seconds", "12 minutes", "3.5 hours", "4 days"."""
+    for least, unit, name in ((172_800, 86_400, "days"), (5_400, 3_600, "hours"), (90, 60, "minutes")):
+        if seconds >= least:
+            return f"{float(f'{seconds / unit:.2g}'):g} {name}"
+    return f"{float(f'{seconds:.2g}'):g} seconds" if seconds >= 1 else "a second"

@@ -20,8 +20,9 @@ from trainer.errors import Diverged, TrainingError
 from trainer.header import run_header
 from trainer.latents import Encoded
 from trainer.loop import Progress, State, train
-from trainer.memory import advice, is_out_of_memory
+from trainer.memory import advice
 from trainer.methods import Method
+from trainer.out_of_memory import is_out_of_memory
 from trainer.parts import Parts
 from trainer.preview import write_grid
 from trainer.prior import ClassPictures

@@ -24,6 +24,7 @@ from tests.bench import (
     speed,
     taggers,
     training_memory,
+    training_time,
     validation,
 )
 
@@ -45,7 +46,7 @@ for bench in (
         kill_saves,
         hands,
     ),
-    *(doctor, export, frames, overlays, taggers, base, training_memory),
+    *(doctor, export, frames, overlays, taggers, base, training_memory, training_time),
 ):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

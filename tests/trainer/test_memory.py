@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import ImageChops, ImageStat
 from safetensors.torch import load_file
 
 import trainer
@@ -22,8 +24,10 @@ from trainer import read_base, read_config, read_losses
 from trainer.config import Training
 from trainer.device import card_advice
 from trainer.errors import ConfigError
+from trainer.latents import encode
 from trainer.load import load_parts
 from trainer.memory import advice
+from trainer.recipe import Drawn
 
 WriteConfig = Callable[..., Path]
 QUIET: dict[str, Any] = {"preview": {"every": 0}, "checkpoint_every": 4}
@@ -130,23 +134,83 @@ def test_check_says_the_memory_and_what_to_lower(write_config: WriteConfig) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a test take memory away")
-def test_too_little_memory_is_a_sentence_that_says_what_to_lower(write_config: WriteConfig, tmp_path: Path) -> None:
-    path = write_config(batch_size=100_000, preview={"every": 0})
+def test_too_little_memory_is_a_sentence_that_says_what_to_lower(
+    write_config: WriteConfig, write_dataset: Callable[..., Path], base_folder: Path, tmp_path: Path
+) -> None:
+    steps, large, base = tmp_path / "steps.toml", tmp_path / "large.toml", tmp_path / "base.toml"
+    whole(write_config("drawn", **QUIET))
+    write_config("steps", batch_size=100_000, preview={"every": 0}).rename(steps)
+    write_dataset(tmp_path / "pictures", [("a.png", "mira")], (6000, 6000))
+    write_config("large", resolution=6000).rename(large)
+    large.write_text(large.read_text().replace('dataset = "dataset"', 'dataset = "pictures"'))
+    write_config("base", base=with_many_words(base_folder, tmp_path / "words")).rename(base)
+    said = with_little_memory(
+        (1500, "train", steps),
+        (1500, "train", large),
+        (300, "sample", tmp_path / "drawn", "mira", "--size", "4096", "4096", "--steps", "2"),
+        (700, "train", base),
+    )
+    assert "out of memory at step 1; start a new run with, in this order: half_frozen = true" in said[0]
+    assert "batch_size = 1 with accumulate = 100000" in said[0]
+    assert "out of memory while encoding a picture of 6000x6000; close what else uses it, or write a smaller" in said[1]
+    assert "out of memory while drawing a picture of 4096x4096; close what else uses it, or draw smaller" in said[2]
+    assert f"{tmp_path / 'words'}: there is not enough memory to load it; close what else uses it, or" in said[3]
+    assert not (tmp_path / "large").exists() and not (tmp_path / "base").exists()
+
+
+def with_little_memory(*commands: tuple[object, ...]) -> list[str]:
+    """What each command says where it has so many megabytes beyond what is taken before; each must end with 2."""
     program = (
-        "import logging, resource, sys; logging.getLogger('bitsandbytes').setLevel(logging.ERROR)\n"
-        "import diffusers, peft; from trainer.cli import main\n"
-        "used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (used + 1_500_000_000, resource.RLIM_INFINITY))\n"
-        f"sys.argv = ['trainer', 'train', {str(path)!r}]\n"
-        "main()"
+        "import json, logging, resource, sys; logging.getLogger('bitsandbytes').setLevel(logging.ERROR)\n"
+        "import diffusers, peft; from trainer import draw, start; from trainer.cli import main\n"
+        "for megabytes, *arguments in json.loads(sys.argv[1]):\n"
+        "    used = int(open('/proc/self/statm').read().split()[0]) * 4096\n"
+        "    resource.setrlimit(resource.RLIMIT_AS, (used + megabytes * 10**6, resource.RLIM_INFINITY))\n"
+        "    sys.argv = ['trainer', *arguments]\n"
+        "    try:\n"
+        "        main()\n"
+        "    except SystemExit as ended:\n"
+        "        assert ended.code == 2, ended.code\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
-    assert found.returncode == 2, found.stderr
-    assert len(found.stderr.splitlines()) == 1, found.stderr
-    sentence = found.stderr
-    assert "out of memory at step 1; start a new run with, in this order: half_frozen = true" in sentence
-    assert "batch_size = 1 with accumulate = 100000" in sentence
+    given = json.dumps([[megabytes, *map(str, arguments)] for megabytes, *arguments in commands])
+    found = subprocess.run([sys.executable, "-c", program, given], capture_output=True, text=True, env=environment)
+    assert found.returncode == 0, found.stderr
+    assert len(found.stderr.splitlines()) == len(commands), found.stderr
+    return found.stderr.splitlines()
+
+
+def with_many_words(base: Path, to: Path) -> Path:
+    """The base with a text encoder that takes 2.5 GB, by its configuration."""
+    shutil.copytree(base, to)
+    path = to / "text_encoder" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "vocab_size": 40_000_000}))
+    return to
+
+
+def test_where_memory_runs_out_fewer_are_encoded_and_drawn_at_once(write_config: WriteConfig, tmp_path: Path) -> None:
+    plain = trainer.start(read_config(write_config("plain", preview={"every": 0})))
+    wanted = trainer.draw(plain.parts, [Drawn("mira", seed, steps=2) for seed in range(3)])
+    tried: list[int] = []
+
+    def full(network: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        tried.append(len(given[0]))
+        if len(given[0]) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    hook = plain.parts.vae.encoder.register_forward_pre_hook(full)
+    again = encode(plain.parts, plain.encoded.dataset, tmp_path / "cache")
+    hook.remove()
+    assert tried == [3, 1, 2, 1, 1, 2, 1, 1]
+    for one, other in zip(again.moments, plain.encoded.moments, strict=True):
+        torch.testing.assert_close(one, other)
+    tried.clear()
+    hook = plain.parts.vae.decoder.register_forward_pre_hook(full)
+    drawn = trainer.draw(plain.parts, [Drawn("mira", seed, steps=2) for seed in range(3)])
+    hook.remove()
+    assert tried == [3, 1, 2, 1, 1]
+    for picture, other in zip(drawn, wanted, strict=True):
+        assert ImageStat.Stat(ImageChops.difference(picture, other)).extrema[0][1] <= 1
 
 
 def test_what_is_lowered_already_is_not_named() -> None:

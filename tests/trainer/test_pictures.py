@@ -15,6 +15,7 @@ from PIL import Image
 
 import trainer
 from sorter.errors import DatasetError
+from tests.trainer.test_cli import invoke
 from trainer import read_base, read_config, read_dataset
 from trainer.config import Training
 from trainer.data import batch_order, steps, vary_caption
@@ -228,3 +229,17 @@ def test_masks_of_the_dataset_and_alpha_are_cut_as_the_picture_is(
     assert [(one.file_name, one.reason) for one in session.unreadable] == [
         ("0.png", "its mask is 40x32, and the picture 48x32")
     ]
+
+
+def test_where_no_picture_can_be_read_the_first_reason_is_said(write_config: WriteConfig, dataset_folder: Path) -> None:
+    table = rows(dataset_folder)
+    write_rows(dataset_folder, [{**row, "mask_file_name": "masks/none.png"} for row in table])
+    said = "none of its 5 pictures can be read; the first, 0.png: its mask, none.png, is not there"
+    with pytest.raises(DatasetError, match=f"there is nothing to train on: {said}"):
+        trainer.start(read_config(write_config()))
+    assert said in invoke("check", write_config()).stderr
+    write_rows(dataset_folder, table)
+    for path in dataset_folder.glob("*.png"):
+        path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(DatasetError, match="none of its 5 pictures can be read; the first, 0.png: image file is trunc"):
+        trainer.start(read_config(write_config()))

@@ -13,6 +13,7 @@ import click
 
 from sorter.errors import MissingExtra, ModelsheetError
 from sorter.text import visible
+from trainer.out_of_memory import is_out_of_memory
 
 DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
 TORCH_PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors", "tensorboard")
@@ -39,10 +40,10 @@ def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
     def run(as_json: bool, **options: Any) -> None:
         try:
             answer, text = work(**options)
-        except (ModelsheetError, OSError) as error:
-            said = str(error)
-            if isinstance(error, OSError):
-                said = f"{error.filename or 'a file'}: cannot be read or written: {error.strerror or error}"
+        except (ModelsheetError, OSError, MemoryError, RuntimeError) as error:
+            said = _sentence(error)
+            if said is None:
+                raise
             click.echo(f"trainer: {visible(said)}", err=True)
             if as_json:
                 click.echo(json.dumps({"error": said}))
@@ -51,6 +52,17 @@ def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
         sys.exit(SOME_FAILED if answer.get("unreadable") or answer.get("falls_short") else DONE)
 
     return cli.command(name=work.__name__.removesuffix("_"))(run)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What is said of an error that a user can cause; None where it is a fault of ours."""
+    if isinstance(error, ModelsheetError):
+        return str(error)
+    if is_out_of_memory(error):
+        return "out of memory; close what else uses it, or ask for smaller pictures, and fewer at once: --batch-size 1"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'a file'}: cannot be read or written: {error.strerror or error}"
+    return None
 
 
 config_argument = click.argument("config", type=click.Path(path_type=Path))

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from trainer.cli.shared import command, config_argument, has_torch, need_torch, run_argument
-from trainer.say import census, class_pictures, left_out, memory, oddities, unreadable
+from trainer.say import census, class_pictures, duration, left_out, memory, oddities, unreadable
 from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
     from trainer.base import Base
     from trainer.config import Run
     from trainer.dataset import Dataset
+    from trainer.duration import Duration
     from trainer.rehearsal import Captions, Need
     from trainer.session import Session
 
@@ -42,6 +43,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
     training = run.training
     needed = _need(run, dataset)
     held_out = read_dataset(run.dataset, base.factor, side, how=training.reading, part="validation")
+    takes = _takes(run, dataset, held_out)
     passes = training.views / dataset.views
     answer = {
         "config": str(config),
@@ -60,6 +62,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "cut_captions": captions and captions.cut,
         "empty_captions": captions and captions.empty,
         "memory": needed and {**asdict(needed.memory), "total": needed.total, "lower": dict(needed.lower)},
+        "time": takes and {**asdict(takes), "total": takes.total},
         "steps": training.steps,
         "views": training.views,
         "held_out": len(held_out.examples),
@@ -76,6 +79,7 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         *census(dataset),
         *_held_out(run, held_out),
         *(memory(needed) if needed else []),
+        *(duration(takes) if takes else []),
         *oddities(answer),
     ]
     return answer, "\n".join(lines)
@@ -199,3 +203,12 @@ def _need(run: Run, dataset: Dataset) -> Need | None:
     from trainer.rehearsal import need
 
     return need(run, dataset)
+
+
+def _takes(run: Run, dataset: Dataset, held_out: Dataset) -> Duration | None:
+    """How long training will take on this machine; None where that cannot be tried, without torch."""
+    if not has_torch():
+        return None
+    from trainer.duration import estimate
+
+    return estimate(run, dataset, held_out)
