@@ -37,8 +37,9 @@ def write_dataset(folder: Path, seed: int) -> None:
     for part, some in (("train", lines[:PICTURES]), ("validation", lines[PICTURES : 2 * PICTURES])):
         (folder / part).mkdir(parents=True, exist_ok=True)
         for line in some:
-            name = json.loads(line)["file_name"]
-            shutil.copy(DEMO / "dataset" / name, folder / part / name)
+            for name in filter(None, map(json.loads(line).get, ("file_name", "mask_file_name"))):
+                (folder / part / name).parent.mkdir(exist_ok=True)
+                shutil.copy(DEMO / "dataset" / name, folder / part / name)
         (folder / part / "metadata.jsonl").write_text("\n".join(some) + "\n", encoding="utf-8")
 
 
