@@ -8,7 +8,7 @@ import struct
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +24,7 @@ BAD_PICTURE = (
     struct.error, Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 """What Pillow raises for a file that is not a picture, is cut off, or is made to fill the memory."""
+WHITE = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Example:
     repeats: int = 1  # how often it is seen in a pass
     mask: Path | None = None  # a picture of the same size, white where there is something to learn
     alpha: bool = False  # whether its own transparency is its mask
+    hides: bool = False  # whether it has a mask; of pictures that are read whole, whether that leaves anything out
     original: Size | None = None  # the picture's own; none: it is neither scaled nor cut
 
     @property
@@ -89,8 +91,8 @@ class Dataset:
 
     @property
     def masked(self) -> int:
-        """How many pictures have a mask."""
-        return sum(example.mask is not None or example.alpha for example in self.examples)
+        """How many pictures have a mask; of those that are read whole, one that leaves something out."""
+        return sum(example.hides for example in self.examples)
 
     def lonely(self, batch_size: int) -> int:
         """How many pictures have a size of which there are too few views to fill a batch with different ones."""
@@ -167,7 +169,8 @@ def read_dataset(
             example = _example(row, cut, how)
             if whole:
                 open_picture(example.path, example.size, example.scaled)
-                open_mask(example)
+                mask = open_mask(example)
+                example = replace(example, hides=mask is not None and not _is_white(mask))
             examples.append(example)
         except BAD_PICTURE as error:
             unreadable.append(Unreadable(row.name, reason(error)))
@@ -213,6 +216,10 @@ def open_mask(example: Example) -> Image.Image | None:
     return _middle(whole, example.size)
 
 
+def _is_white(mask: Image.Image) -> bool:
+    return mask.histogram()[WHITE] == mask.width * mask.height
+
+
 def _opened(path: Path) -> Image.Image:
     """A picture, upright."""
     with warnings.catch_warnings():
@@ -237,6 +244,7 @@ def _example(row: Row, cut: Cut, how: Reading) -> Example:
             transparent = picture.has_transparency_data
     scaled, size = cut.of((width, height))
     caption, *others = row.captions
+    mask, alpha = row.mask if how.masks else None, how.alpha and transparent
     return Example(
         row.path,
         hashlib.sha256(data).hexdigest(),
@@ -245,8 +253,9 @@ def _example(row: Row, cut: Cut, how: Reading) -> Example:
         None if scaled == (width, height) else scaled,
         tuple(others),
         row.repeats,
-        row.mask if how.masks else None,
-        how.alpha and transparent,
+        mask,
+        alpha,
+        mask is not None or alpha,
         (width, height),
     )
 

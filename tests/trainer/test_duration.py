@@ -48,8 +48,8 @@ def test_what_is_asked_for_counts(write_config: WriteConfig) -> None:
 
     plain, quiet = takes(batch_size=1), takes(preview={"every": 0})
     assert quiet["previews"] == 0 < plain["previews"]
-    assert takes(batch_size=1, accumulate=8)["step"] > 3 * plain["step"]
-    assert takes(preview={"every": 1, "steps": 40})["previews"] > 5 * plain["previews"]
+    assert takes(batch_size=1, accumulate=16)["step"] > 2 * plain["step"]
+    assert takes(preview={"every": 1, "steps": 80})["previews"] > 3 * plain["previews"]
     prior = {"use": "dreambooth", "instance_prompt": "mira girl", "class_prompt": "girl", "class_pictures": 6}
     assert takes(batch_size=1, method=prior)["class_pictures"] > 0
 

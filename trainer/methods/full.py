@@ -12,6 +12,7 @@ from trainer.errors import CheckpointError
 from trainer.formats import SUFFIX, find_file, save_tensors
 from trainer.methods.method import METHODS, Batch, Method
 from trainer.original import original_tensors
+from trainer.single import own
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,8 @@ class Full(Method):
         tensors = original_tensors(states, parts.base.family.in_file(parts.base.second_generation))
         # A copy of each, since safetensors writes no two tensors that share their memory.
         held = {key: tensor.to("cpu", self._dtype, copy=True).contiguous() for key, tensor in tensors.items()}
-        save_tensors(folder / f"{name}{SUFFIX}", held, {"format": "pt", **about})
+        configs = {part: parts.base.config(part) for part in (*parts.networks, own.SCHEDULER)}
+        save_tensors(folder / f"{name}{SUFFIX}", held, {"format": "pt", **about, **own.written(configs)})
 
     def load(self, parts: Parts, folder: Path) -> None:
         """Load the file with diffusers, all networks of it, and check that those which were not trained are the base's

@@ -13,9 +13,13 @@ SD_1, SD_2 = "cond_stage_model.transformer.", "cond_stage_model.model."
 SDXL, REFINER = "conditioner.embedders.1.model.", "conditioner.embedders.0.model."
 
 
-def pipeline_of(shapes: Shapes) -> str | None:
-    """The pipeline of diffusers that a base of these tensors is one of; None where it is none that can be trained."""
-    if shapes.get(FIRST, (0, 0))[1] != 4 or not _any(shapes, f"{VAE}decoder."):
+def pipeline_of(shapes: Shapes, described: bool = False) -> str | None:
+    """The pipeline of diffusers that a base of these tensors is one of; None where it is none that can be trained.
+
+    described: the header tells its networks; latents then need not have the four channels of those that are published.
+    """
+    channels = shapes.get(FIRST, (0, 0))[1]
+    if not _any(shapes, f"{VAE}decoder.") or channels != (_of_latents(shapes) if described else 4):
         return None
     if _any(shapes, SD_1) or _any(shapes, SD_2):
         return "StableDiffusionPipeline"
@@ -30,6 +34,11 @@ def is_second(shapes: Shapes) -> bool:
 def what_is(shapes: Shapes) -> str:
     """What a file that is no such base is, as the end of a sentence: "is a LoRA, ..."."""
     return next((said for said, holds in KINDS if holds(shapes)), "is no Stable Diffusion that is known here")
+
+
+def _of_latents(shapes: Shapes) -> int | None:
+    """The channels of the latents, by the autoencoder."""
+    return shapes.get(f"{VAE}post_quant_conv.weight", (None, None))[1]
 
 
 def _any(shapes: Shapes, *beginnings: str) -> bool:
@@ -62,6 +71,9 @@ KINDS: tuple[tuple[str, Callable[[Shapes], bool]], ...] = (
     ("is a newer transformer, and only Stable Diffusion 1, 2 and XL can be trained here",
      _with("cap_embedder.", "patch_embedding.", "txt_in.", "llm_adapter.", "noise_refiner.")),
     ("is the refiner of Stable Diffusion XL, which is not trained on characters; take the base", _beginning(REFINER)),
+    ("has latents of other channels than Stable Diffusion's four, and does not say what else is its own; base is the"
+     " diffusers folder that it was made of",
+     lambda shapes: FIRST in shapes and shapes[FIRST][1] == _of_latents(shapes) != 4),
     ("is an inpainting model, which cannot be trained here; take the plain one", _takes(9)),
     ("is a model for edits by instruction, which cannot be trained here", _takes(8)),
     ("holds one network of a diffusers folder; base is the whole folder",

@@ -11,6 +11,7 @@ from typing import Any
 from sorter.files import read_file
 from trainer.errors import BaseModelError
 from trainer.families import FAMILIES, Family
+from trainer.single import own
 from trainer.single.configs import HEADS_OF_SD_1, NOISE, clip_config, open_clip_config, unet_config, vae_config
 from trainer.single.header import Header, read_header
 from trainer.single.kinds import is_second, pipeline_of, what_is
@@ -38,7 +39,7 @@ def read_single(path: Path, prediction: str | None = None) -> SingleFile:
     prediction: "epsilon" or "v_prediction", where the file does not say it.
     """
     header = read_header(path)
-    pipeline = pipeline_of(header.shapes)
+    pipeline = pipeline_of(header.shapes, own.KEY in header.about)
     if pipeline is None:
         raise BaseModelError(f"{path}: {what_is(header.shapes)}")
     if any(key in header.shapes for key in OTHER_NOISE):
@@ -50,6 +51,15 @@ def read_single(path: Path, prediction: str | None = None) -> SingleFile:
             f'{path}: is a Stable Diffusion 2 and does not say what it predicts: add prediction = "v_prediction" if it'
             ' was made for 768x768, "epsilon" if for 512x512'
         )
+    if configs := own.read(header.about, family.networks):
+        factor = 2 ** (len(configs["vae"]["block_out_channels"]) - 1)
+        configs[own.SCHEDULER] |= {"prediction_type": said}
+        return SingleFile(family, second, said, configs["unet"]["sample_size"] * factor, configs)
+    return _published(path, header, family, second, said)
+
+
+def _published(path: Path, header: Header, family: Family, second: bool, said: str) -> SingleFile:
+    """What is not told by the file is as published."""
     xl = len(family.text_encoders) > 1
     size = 1024 if xl else 768 if second and said == "v_prediction" else 512
     try:

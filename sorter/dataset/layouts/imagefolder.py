@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sorter.dataset.layouts.base import TRAIN, VALIDATION, Item, Layout, is_balanced, layouts, masks, parts, row
+from sorter.dataset.layouts.base import TRAIN, VALIDATION, Item, Layout, is_balanced, layouts, parts, row
 from sorter.errors import DatasetError
-from sorter.records import Output, Text
+from sorter.records import Output, Render, Text
 
 METADATA = "metadata.jsonl"
 
@@ -21,11 +21,12 @@ class ImageFolder(Layout):
     holds_out: ClassVar[bool] = True
 
     def __call__(self, items: Iterable[Item]) -> Iterator[Output]:
-        for place, some, rows in _tables(list(items)):
+        every = list(items)
+        for place, some, rows in _tables(every):
             for item in some:
                 yield Output(place + item.name, item.render)
-            for stem, mask in masks(some).items():
-                yield Output(f"{place}{_mask(stem)}", mask)
+            for name, mask in {_mask(item): mask for item, mask in _masks(every, some)}.items():
+                yield Output(place + name, mask)
             yield Output(place + METADATA, Text("".join(json.dumps(one, ensure_ascii=False) + "\n" for one in rows)))
 
     def read_back(self, folder: Path, items: Iterable[Item]) -> None:
@@ -40,15 +41,26 @@ def _tables(items: list[Item]) -> Iterator[tuple[str, list[Item], list[dict[str,
     train, held_out = parts(items)
     for place, some in ((f"{TRAIN}/" if held_out else "", train), (f"{VALIDATION}/", held_out)):
         if some:
-            masked = masks(some)
             # Of `mask_file_name`, the package datasets makes a column "mask" with the pictures.
-            named = [{"mask_file_name": _mask(item.stem)} if item.stem in masked else {} for item in some]
-            rows = [{"file_name": item.name} | row(item, balanced) for item in some]
-            yield place, some, [one | mask for one, mask in zip(rows, named, strict=True)]
+            named = {item.stem: {"mask_file_name": _mask(item)} for item, _ in _masks(items, some)}
+            rows = [{"file_name": item.name} | row(item, balanced) | named.get(item.stem, {}) for item in some]
+            yield place, some, rows
 
 
-def _mask(stem: str) -> str:
-    return f"masks/{stem}.png"
+def _masks(items: list[Item], some: list[Item]) -> list[tuple[Item, Render]]:
+    """The masks of some of the items: of each, if any item has one, since the package datasets asks for the same
+    columns in all rows and in both parts."""
+    if not any(item.mask for item in items):
+        return []
+    return [(item, item.mask or item.render._replace(mask=True, opaque=False)) for item in some]
+
+
+def _mask(item: Item) -> str:
+    """The file of its mask; those that hide nothing share one for each size."""
+    if item.mask or item.render.size is None:
+        return f"masks/{item.stem}.png"
+    width, height = item.render.size
+    return f"masks/all-{width}x{height}.png"
 
 
 def _read_back(folder: Path, rows: list[dict[str, Any]]) -> None:

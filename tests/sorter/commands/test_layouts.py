@@ -120,6 +120,35 @@ def test_the_package_datasets_reads_pictures_and_masks(
         assert {row["direction"] for row in found} == {"left", "front"}
 
 
+def test_pictures_without_anything_to_mask_share_one_mask(
+    frames: Path, job: Job, dataset: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from trainer.dataset import read_dataset
+
+    for path in sorted(frames.glob("* happy.png")):
+        with Image.open(path) as picture:
+            wide = picture.convert("RGB")
+        side = min(wide.size)
+        wide.resize((side, side)).save(path)
+    sort(frames, tmp_path / "library", job)
+    export(tmp_path / "library", dataset, job, crop=PAD)
+    rows = [json.loads(line) for line in (dataset / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+    masks = {row["file_name"]: row["mask_file_name"] for row in rows}
+    shared = [name for name in masks if masks[name] == "masks/all-64x64.png"]
+    assert len(shared) == 2 < len(rows)
+    assert {f"masks/{path.name}" for path in (dataset / "masks").iterdir()} == set(masks.values())
+    with Image.open(dataset / "masks" / "all-64x64.png") as white:
+        assert white.size == (64, 64) and white.getextrema() == (255, 255)
+    read = read_dataset(dataset, 8, whole=True)
+    assert read.masked == len(rows) - 2 and not read.unreadable
+    assert not [line for line in doctor(dataset, trainers.build("diffusers")).findings if "mask" in str(line)]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    found = load_dataset(str(dataset), split="train", cache_dir=str(tmp_path / "cache"))
+    assert sorted(row["mask"].getextrema()[0] for row in found) == [0] * (len(rows) - 2) + [255, 255]
+
+
 @pytest.mark.parametrize("use", [name for name, _ in layouts])
 def test_an_export_of_any_layout_is_a_plan(
     use: str, library: Path, dataset: Path, job: Job, frames: Path, tree_of: Tree
