@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import diffusers
+import transformers
+from safetensors import safe_open
 
 from sorter.errors import ModelError
 from sorter.hub import model_folder
@@ -23,19 +25,36 @@ untyped: Any = diffusers  # its annotations leave out most of what its classes h
 
 CLIP = "openai/clip-vit-large-patch14"
 """On huggingface.co; the text encoders of Stable Diffusion 1, 2 and XL all read its words."""
+WRAPPER = "text_model."
+"""What stands before CLIP's own names in single files, and is left out in some that were merged or converted."""
 NOT_READ = ("logit_scale", "cond_stage_model.model.text_projection")
 """Tensors that single files have, and that diffusers leaves out."""
 
 
 def file_networks(base: Base, tokenizers: tuple[Any, ...], schedule: Any) -> dict[str, Any]:
     """All networks with their weights, in fp32, frozen; `check_file` comes before."""
-    others: dict[str, Any] = dict(zip(base.family.tokenizers, tokenizers, strict=True))
+    others: dict[str, Any] = dict(zip(base.family.tokenizers, tokenizers, strict=True)) | _bare_clip(base)
     with _described(base) as folder:
         pipe = getattr(untyped, base.family.pipelines["text"]).from_single_file(
             str(base.path), config=folder, local_files_only=True, scheduler=schedule,
             **others,
         )  # fmt: skip
     return {name: getattr(pipe, name).float().requires_grad_(False).eval() for name in base.family.networks}
+
+
+def _bare_clip(base: Base) -> dict[str, Any]:
+    """CLIP's text encoder, by its folder, where its tensors are named without WRAPPER, which diffusers does not know."""
+    with safe_open(base.path, "pt") as file:
+        names = set(file.keys())
+        for name, prefix in base.family.in_file(base.second_generation).items():
+            if f"{prefix}embeddings.token_embedding.weight" not in names:
+                continue
+            kind = getattr(transformers, base.family.networks[name].kind)
+            network = kind(kind.config_class(**base.config(name)))
+            keys = network.state_dict()  # with the wrapper or without it, as this version of transformers has them
+            network.load_state_dict({key: file.get_tensor(prefix + key.removeprefix(WRAPPER)) for key in keys})
+            return {name: network}
+    return {}
 
 
 def file_autoencoder(base: Base) -> Any:
@@ -55,7 +74,8 @@ def check_file(base: Base, networks: Mapping[str, Any]) -> None:
     lost = [
         name
         for name, tensor in wanted.items()
-        if not name.endswith(NOT_READ) and _plain(shapes.get(name)) != _plain(tuple(tensor.shape))
+        if not name.endswith(NOT_READ)
+        and _plain(shapes.get(name, shapes.get(name.replace(WRAPPER, "", 1)))) != _plain(tuple(tensor.shape))
     ]
     if lost:
         raise BaseModelError(f"{base.path}: lacks {len(lost)} of {len(wanted)} tensors, {lost[0]} first")

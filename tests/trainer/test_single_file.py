@@ -127,6 +127,25 @@ def test_every_tensor_and_what_it_means_is_read(files: Any, words: Path, kind: s
     assert torch.equal(load_autoencoder(base).encode(picture)[0].mean, made["vae"].encode(picture)[0].mean)
 
 
+@pytest.mark.parametrize("kind", ["SD 1", "SDXL"])
+def test_clip_may_be_named_without_its_wrapper(files: Any, words: Path, tmp_path: Path, kind: str) -> None:
+    path, made = files[kind]
+    tensors = {name.replace(".text_model.", "."): tensor for name, tensor in load_file(path).items()}
+    assert tensors.keys() != load_file(path).keys()
+    save_file(tensors, tmp_path / "bare.safetensors")
+    base = read_base(tmp_path / "bare.safetensors", words, "epsilon")
+    check_fit(skeleton(base))
+    parts = load_parts(base, "fp32", "cpu")
+    for name, network in made.items():
+        ours = parts.networks[name].state_dict()
+        assert [key for key, one in network.state_dict().items() if not torch.equal(ours[key], one)] == []
+    assert not any(one.requires_grad for network in parts.networks.values() for one in network.parameters())
+    del tensors[next(name for name in tensors if name.endswith("transformer.final_layer_norm.bias"))]
+    save_file(tensors, tmp_path / "bare.safetensors")
+    with pytest.raises(BaseModelError, match=r"lacks 1 of \d+ tensors, con"):
+        skeleton(read_base(tmp_path / "bare.safetensors", words, "epsilon"))
+
+
 PUBLISHED = {
     "SD 1": {"unet": 859_520_964, "vae": 83_653_863, "text_encoder": 123_060_480},
     "SD 2": {"unet": 865_910_724, "vae": 83_653_863, "text_encoder": 340_387_840},

@@ -64,7 +64,7 @@ def vae_config(shapes: Shapes, xl: bool) -> dict[str, Any]:
 
 def clip_config(shapes: Shapes, prefix: str) -> dict[str, Any]:
     """The text encoder of Stable Diffusion 1, and the first one of XL."""
-    text = _inside(shapes, f"{prefix}text_model.")
+    text = _inside(shapes, f"{prefix}text_model.") or _inside(shapes, prefix)
     words, width = text["embeddings.token_embedding.weight"]
     layers = _count(text, r"encoder\.layers\.(\d+)\.")
     inside = text["encoder.layers.0.mlp.fc1.weight"][0]
