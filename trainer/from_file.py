@@ -43,7 +43,7 @@ def file_networks(base: Base, tokenizers: tuple[Any, ...], schedule: Any) -> dic
 
 
 def _bare_clip(base: Base) -> dict[str, Any]:
-    """CLIP's text encoder, by its folder, where its tensors are named without WRAPPER, which diffusers does not know."""
+    """CLIP's text encoder, by its folder, where it is named without WRAPPER, which diffusers does not know."""
     with safe_open(base.path, "pt") as file:
         names = set(file.keys())
         for name, prefix in base.family.in_file(base.second_generation).items():
