@@ -31,7 +31,7 @@ BUDGET, BUDGETS = 0.4, {"step": 2.0}
 MOST_NUMBERS = 2**24
 """Trained numbers that the optimiser is tried with; of more, its time is told by their share."""
 AT_ONCE = 8
-"""Pictures of a preview that go through the network at once."""
+"""Pictures that go through the network at once: of previews; and of larger batches, whose time is told by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +56,23 @@ def estimate(config: Run, dataset: Dataset, held_out: Dataset, clock: Clock = ti
     """Of a run on the best device here, with nothing encoded before. Takes some seconds itself.
 
     config: with its number of steps. Pictures of several sizes are taken for ones of their mean area. Raises what
-    `skeleton` and the method's `prepare` raise, and ConfigError for a precision that the device lacks.
+    `skeleton` and the method's `prepare` raise, ConfigError for a precision that the device lacks, and OutOfMemory
+    where pictures are too large for an operation to be tried.
     """
     training, preview, method, device = config.training, config.preview, config.build_method(), best_device()
     parts, prompts = skeleton(config.open_base()), len(preview.prompts) or SUGGESTED
     trained = method.prepare(parts)
     if training.gradient_checkpointing:
         parts.checkpoint_gradients()
-    size, scale = _mean_size(dataset)
+    size, area = _mean_size(dataset)
     passes = _passes(parts, config, size, min(AT_ONCE, prompts))
     watch = Stopwatch(torch.device(device), clock)
     took = {name: watch.total(calls, BUDGETS.get(name, BUDGET)) for name, calls in passes.items()}
     update = _update(trained, training, torch.device(device), clock)
+    scale = area * training.batch_size / min(AT_ONCE, training.batch_size)
     step = training.accumulate * (2 if method.prior else 1) * scale * took["step"] + update
     picture = _guesses(parts, preview) * took["guess"] / min(AT_ONCE, prompts) + took["decode"]
-    encoding, prior = scale * took["encode"], method.prior.pictures if method.prior else 0
+    encoding, prior = area * took["encode"], method.prior.pictures if method.prior else 0
     rounds = ROUNDS * math.ceil(len(held_out.examples) / training.batch_size)
     return Duration(
         device,
@@ -107,7 +109,7 @@ def _mean_size(dataset: Dataset) -> tuple[Size, float]:
 def _passes(parts: Parts, config: Run, size: Size, at_once: int) -> dict[str, Calls]:
     """The operations of each pass through the networks."""
     training, preview = config.training, config.preview
-    dtype, batch = choose_dtype(training.precision, torch.device(best_device())), training.batch_size
+    dtype, batch = choose_dtype(training.precision, torch.device(best_device())), min(AT_ONCE, training.batch_size)
     drawn, pairs = preview.size or (parts.base.size, parts.base.size), 2 if preview.guidance > 1 else 1
     passes = {"step": Calls(dtype), "guess": Calls(dtype), "look": Calls(dtype), "encode": Calls(), "decode": Calls()}
     shapes.encode(parts, size, passes["encode"])

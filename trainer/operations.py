@@ -15,7 +15,7 @@ import torch
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 from torch.utils.flop_counter import flop_registry
 
-from trainer.out_of_memory import is_out_of_memory
+from trainer.out_of_memory import OutOfMemory, is_out_of_memory
 from trainer.shapes import Watch
 
 LONG = 0.1
@@ -23,6 +23,8 @@ LONG = 0.1
 ROUNDS = 3
 BETWEEN = 10e-6
 """Seconds that Python takes between two operations of a network, about."""
+MOST_NUMBERS = 2**27
+"""Of a tensor; an operation on larger ones is not tried."""
 CACHE = 2**20
 """Numbers that are touched before an operation is timed, so that its own are no nearer than in a network."""
 STRIDE = 4.0
@@ -114,29 +116,34 @@ class Stopwatch:
     def total(self, calls: Calls, budget: float) -> float:
         """The seconds that all of them take, of which new ones are tried until `budget` seconds are over.
 
-        What would take too long is told from the nearest of its kind that was tried, by its share of the work.
+        What would take too long, or too much memory, is told from the nearest of its kind that was tried, by its share
+        of the work. Raises OutOfMemory where none of a kind can be tried.
         """
         end = self._clock() + budget
         for call in _order(calls.counts):
             tried = self._tried.setdefault(call.kind, {})
-            guess = self._guess(call)
+            guess = self._guess(call) if tried else 0.0
             cost = guess if guess > LONG else (1 + ROUNDS) * guess
             if call not in tried and (not tried or self._clock() + cost < end):
                 found = self._try(call)
                 if found is not None:
                     tried[call] = found
+        if lacking := {call.kind for call in calls.counts if not self._tried[call.kind]}:
+            raise OutOfMemory(f"{min(lacking)} is too large to be tried")
         return sum(count * (BETWEEN + self._guess(call)) for call, count in calls.counts.items())
 
     def _guess(self, call: Call) -> float:
         tried = self._tried[call.kind]
-        if call in tried or not tried:
-            return tried.get(call, 0.0)
+        if call in tried:
+            return tried[call]
         near = min(tried, key=lambda other: abs(math.log(other.work / call.work)))
         return tried[near] * call.work / near.work
 
     @torch.no_grad()
     def _try(self, call: Call) -> float | None:
-        """Seconds; None where there is not enough memory for it."""
+        """Seconds; None where it is too large, or there is not enough memory for it."""
+        if max((math.prod(one.sizes) for one in call.told if isinstance(one, Shape)), default=0) > MOST_NUMBERS:
+            return None
         try:
             return seconds(call.ready(self._device), self._device, self._clock)
         except (MemoryError, RuntimeError) as error:

@@ -54,6 +54,13 @@ def test_what_is_asked_for_counts(write_config: WriteConfig) -> None:
     assert takes(batch_size=1, method=prior)["class_pictures"] > 0
 
 
+def test_what_is_too_large_to_be_tried_is_told_from_less(write_config: WriteConfig) -> None:
+    said = [json.loads(invoke("check", write_config(batch_size=n), "--json").stdout)["time"] for n in (8, 800_000)]
+    assert said[1]["step"] > 10_000 * said[0]["step"]
+    path = write_config(preview={"every": 2, "size": [65_536, 65_536]})
+    assert json.loads(invoke("check", path, "--json").stdout)["time"]["previews"] > 1e6
+
+
 def test_validation_is_counted_as_it_is_taken() -> None:
     assert validations(Training(steps=10, checkpoint_every=4)) == 4  # before the first, at 4, 8 and 10
     assert validations(Training(steps=10, checkpoint_every=4, validation_every=5)) == 5

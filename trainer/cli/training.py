@@ -206,9 +206,13 @@ def _need(run: Run, dataset: Dataset) -> Need | None:
 
 
 def _takes(run: Run, dataset: Dataset, held_out: Dataset) -> Duration | None:
-    """How long training will take on this machine; None where that cannot be tried, without torch."""
+    """How long training will take on this machine; None where that cannot be tried: without torch, or memory."""
     if not has_torch():
         return None
     from trainer.duration import estimate
+    from trainer.out_of_memory import OutOfMemory
 
-    return estimate(run, dataset, held_out)
+    try:
+        return estimate(run, dataset, held_out)
+    except OutOfMemory:
+        return None
