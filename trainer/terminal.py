@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from typing import Any, Self
@@ -9,6 +10,11 @@ from typing import Any, Self
 import click
 
 from sorter.progress import Lines, is_asked_for
+
+
+def process_number() -> int:
+    """Of this process, from 0, where several were started to train together; the first speaks for all."""
+    return int(os.environ.get("RANK", "0"))
 
 
 class Stop:
@@ -47,8 +53,8 @@ class Bar:
 
     def __enter__(self) -> Self:
         self._progress: Any = None
-        self._lines = Lines() if is_asked_for() else None
-        if self._lines is None and sys.stderr.isatty():
+        self._lines = Lines() if is_asked_for() and process_number() == 0 else None
+        if self._lines is None and sys.stderr.isatty() and process_number() == 0:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
