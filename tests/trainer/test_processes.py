@@ -35,7 +35,7 @@ METHODS = {
     "inversion": {"token": "miratok"},
     "dreambooth": {"instance_prompt": "ox q", "class_prompt": "q", "class_pictures": 2},
 }
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="torchrun needs a torch with libuv, which Windows' has not")
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="the starter needs a torch with libuv, which Windows' has not")
 
 
 def begin(*arguments: object, processes: int = 2) -> subprocess.Popen[str]:
@@ -43,10 +43,10 @@ def begin(*arguments: object, processes: int = 2) -> subprocess.Popen[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={processes}", f"--master_port={port}"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", f"--num_processes={processes}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     return subprocess.Popen(
-        [*command, "-m", "trainer", *map(str, arguments)], env=environment,
+        [*command, f"--main_process_port={port}", "-m", "trainer", *map(str, arguments)], env=environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
