@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from trainer.errors import ConfigError
+from trainer.terminal import is_alone
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -30,7 +31,7 @@ def card_advice() -> str | None:
     """A sentence where there is an NVIDIA card that this torch was not built for, or more of them than train; else
     None."""
     cards = torch.cuda.device_count()
-    if cards > 1 and "LOCAL_RANK" not in os.environ:
+    if cards > 1 and is_alone():
         return (
             f"this machine has {cards} cards, of which one trains; for all of them:"
             f" accelerate launch --multi_gpu --num_processes {cards} -m trainer train CONFIG"

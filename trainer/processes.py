@@ -7,7 +7,6 @@ and all move the weights alike. The first alone writes, draws and validates; the
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import torch
 
 from trainer.device import best_device
 from trainer.errors import ConfigError, TrainingError
+from trainer.terminal import is_alone
 
 PATIENCE = timedelta(days=1)
 """How long the others wait for the first, which may have thousands of pictures to encode."""
@@ -95,7 +95,7 @@ ALONE = Processes()
 
 def processes() -> Processes:
     """Those that were started. The first call joins them, and gives each its card."""
-    if "LOCAL_RANK" not in os.environ:
+    if is_alone():
         return Processes()
     return Processes(_state().process_index, _state().num_processes)
 

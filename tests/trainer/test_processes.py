@@ -131,7 +131,8 @@ def test_an_interrupt_stops_all_after_a_step_with_a_checkpoint(write_config: Wri
     while started.poll() is None and not (losses.exists() and losses.read_text().count("\n") > 3):
         time.sleep(0.1)
     os.killpg(started.pid, signal.SIGINT)  # as a terminal does, to the starter and to all that it started
-    started.communicate(timeout=60)
+    _, errors = started.communicate(timeout=120)
+    assert errors.count("trainer: finishing this step and saving a checkpoint") == 1
     run = path.parent / "stopped"
     (saved,) = (run / "checkpoints").glob("step-*")
     alone("resume", run, "--steps", int(saved.name[5:]) + 1)
