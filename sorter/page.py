@@ -51,8 +51,9 @@ figcaption b { font-weight: 500; color: var(--ink) } figcaption span { display: 
   outline: 1px dashed var(--red); outline-offset: -3px } .heat td.none b { color: var(--red) }
 .heat img { display: block; margin: 0 auto .2rem; border-radius: 3px; height: auto }
 .label { font-size: .8rem; color: var(--dim) }
-svg { max-width: 100%; height: auto }
-@media (max-width: 560px) { .pictures.small { grid-template-columns: 1fr 1fr } }
+svg { max-width: 100%; height: auto; fill: currentColor }
+@media (max-width: 560px) { .pictures.small { grid-template-columns: 1fr 1fr }
+  td.shown img { width: 5.6rem; height: auto } .headed td { font-size: .85rem } }
 </style>
 <h1>{{ title }}</h1>
 {% macro linked(text, href) %}
@@ -269,4 +270,5 @@ def line_plot(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], acr
         axes.legend()
     out = io.StringIO()
     figure.savefig(out, format="svg")
-    return out.getvalue()[out.getvalue().index("<svg") :]
+    svg = out.getvalue()[out.getvalue().index("<svg") :]
+    return svg.replace("#ffffff", "none").replace("#000000", "currentColor")  # the page is light or dark

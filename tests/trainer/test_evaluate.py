@@ -252,10 +252,52 @@ def test_a_judge_that_is_weak_on_such_pictures_is_refitted_once(
         assert answer["axes"][axis]["ceiling"]["of"] > 24  # each picture, while it was held out
     assert answer["axes"]["direction"]["share"] == 1.0  # also of "right", which the library has turned away
     assert any("refitted on real pictures at 40x32 through the autoencoder" in note for note in answer["notes"])
+    judge = answer["judge"]["direction"]
+    assert judge["before"]["of"] == judge["now"]["of"]  # the same pictures
+    assert judge["before"]["share"] < judge["now"]["share"] == answer["axes"]["direction"]["ceiling"]["share"]
+    assert (judge["card"], judge["against_card"], judge["within"]) == (None, None, None)  # a stranger's export has none
     made = {path: path.stat().st_mtime_ns for path in (cache / "judges").rglob("card.toml")}
     assert evaluate("--library", tmp_path / "library", "--base", SAMPLE_BASE) == answer
     assert {path: path.stat().st_mtime_ns for path in (cache / "judges").rglob("card.toml")} == made
     assert not list((cache / "judges").rglob("*.png"))
+
+
+def test_the_judge_is_laid_beside_its_card(
+    tmp_path: Path, draw: Any, grow: Any, project: Path, base_folder: Path, evaluate: Callable[..., Any]
+) -> None:
+    frames = {f"{side}{n}.png": draw(side, "happy", n) for n in range(4) for side in ("left", "right", "front")}
+    grow(tmp_path / "frames", frames)
+    scores = "[scores]\naccuracy = {}\naccuracy_both_views = {}\npictures = {}\n"
+    (project / "models" / "mood" / "card.toml").write_text(scores.format(0.9, 0.5, 200))
+    (project / "models" / "direction" / "card.toml").write_text(scores.format(0.5, 0.96, 200))
+    sort(tmp_path / "frames", tmp_path / "library", load_job(project / "scheme.toml"))
+    save(draw("left", "happy"), tmp_path / "drawn" / "1.png", parameters="happy, facing left")
+    library = ("--library", tmp_path / "library")
+    judge = evaluate(*library)["judge"]
+    assert {axis: one["card"]["share"] for axis, one in judge.items()} == {"direction": 0.96, "mood": 0.9}
+    # Pictures are turned by the direction, so its sorter is asked twice, and its card's share of both views counts.
+    assert judge["direction"]["card"]["of"] == 200
+    assert judge["direction"]["now"] == {"share": 1.0, "low": pytest.approx(0.7575, abs=1e-4), "high": 1.0, "of": 12}
+    # Newcombe 1998, method 10, by hand from the two intervals, 12 of 12 and 192 of 200 (0.9231 to 0.9797):
+    # 0.04 - sqrt(0.2425**2 + 0.0197**2), 0.04 + sqrt(0 + 0.0369**2)
+    assert judge["direction"]["against_card"] == pytest.approx(
+        {"value": 0.04, "low": -0.2033, "high": 0.0769}, abs=2e-4
+    )
+    assert judge["direction"]["within"] is True
+    found = invoke("--pictures", tmp_path / "drawn", "--scheme", project / "scheme.toml", *library)
+    (row,) = (line.split("  ") for line in found.stdout.splitlines() if line.startswith("direction  96% of 200"))
+    assert [cell.strip() for cell in row if cell] == [
+        "direction", "96% of 200", "100% of 12", "-", "+4 (-20 to +8)", "within 5, as far as 12 pictures tell",
+    ]  # fmt: skip
+    assert "The judge itself</h2>" in (tmp_path / "drawn" / "evaluation.html").read_text(encoding="utf-8")
+    spoilt = evaluate(*library, "--base", base_folder)  # an autoencoder that knows nothing, and too few to refit on
+    assert spoilt["judge"]["direction"]["within"] is False
+    assert any(note.startswith("direction: the judge is weak, right on ") for note in spoilt["notes"])
+    assert "what helps a weak judge is more pictures" in spoilt["notes"][-2] + spoilt["notes"][-1]
+    for card in ('accuracy = true\npictures = 3', "accuracy = 1.5\npictures = 3", "accuracy = nan\npictures = 3",
+                 "accuracy = 1\npictures = 0", "accuracy = 1"):  # fmt: skip
+        (project / "models" / "mood" / "card.toml").write_text(f"[scores]\n{card}\n")
+        assert evaluate(*library)["judge"]["mood"]["card"] is None
 
 
 def test_a_librarys_pictures_are_framed_as_in_a_dataset(tmp_path: Path, draw: Any, grow: Any, project: Path) -> None:

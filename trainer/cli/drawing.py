@@ -8,29 +8,25 @@ from typing import Any
 
 import click
 
-from trainer.cli.shared import command, need_torch, run_argument
+from trainer.cli.shared import (
+    batch_size_option,
+    command,
+    need_torch,
+    number_option,
+    path_option,
+    run_argument,
+    seed_option,
+)
 
 
 @command
 @run_argument
 @click.argument("prompt")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first picture.")
-@click.option(
-    "--count",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="How many pictures; each next one has the next seed.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    help="How many are drawn at once; fewer need less memory.",
-)
+@seed_option("Seed of the first picture.")
+@number_option("--count", 1, "How many pictures; each next one has the next seed.")
+@batch_size_option("How many are drawn")
 @click.option("--sampler", default="Euler a", show_default=True, help="By its known name; `trainer list` shows them.")
-@click.option("--steps", type=click.IntRange(min=1), default=50, show_default=True, help="Steps of the sampler.")
+@number_option("--steps", 50, "Steps of the sampler.")
 @click.option(
     "--guidance",
     type=click.FloatRange(min=0),
@@ -62,12 +58,8 @@ from trainer.cli.shared import command, need_torch, run_argument
     metavar="FILE:WEIGHT",
     help="A LoRA, anyone's, on top of what was trained, such as style.safetensors:0.8; may be given several times.",
 )
-@click.option("--image", type=click.Path(path_type=Path), help="A picture to draw from, instead of from nothing.")
-@click.option(
-    "--mask",
-    type=click.Path(path_type=Path),
-    help="A picture of the same size: white is redrawn, black stays as it is in the image.",
-)
+@path_option("--image", "A picture to draw from, instead of from nothing.")
+@path_option("--mask", "A picture of the same size: white is redrawn, black stays as it is in the image.")
 @click.option(
     "--strength",
     type=float,
@@ -75,7 +67,7 @@ from trainer.cli.shared import command, need_torch, run_argument
     show_default=True,
     help="How far from the image, above 0 and at most 1; 1 is as if from nothing.",
 )
-@click.option("--to", type=click.Path(path_type=Path), help="Folder for the pictures.  [default: RUN/samples]")
+@path_option("--to", "Folder for the pictures.  [default: RUN/samples]")
 @click.option("--step", type=click.IntRange(min=0), help="Step of the checkpoint to draw with.  [default: the last]")
 @click.option("--base-only", is_flag=True, help="Draw with the base alone, without what was trained, to compare.")
 def sample(

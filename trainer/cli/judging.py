@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from trainer.cli.shared import command, need_torch
+from trainer.cli.shared import batch_size_option, command, need_torch, number_option, path_option, seed_option
 from trainer.terminal import Bar
 
 if TYPE_CHECKING:
@@ -29,10 +29,9 @@ def _numbers(kind: type[int | float]) -> Any:
 
 @command
 @click.argument("run", type=click.Path(path_type=Path), required=False)
-@click.option(
+@path_option(
     "--pictures",
-    type=click.Path(path_type=Path),
-    help="Instead of a run, a folder of pictures that any model drew, with their prompts: as A1111, Forge, ComfyUI or "
+    "Instead of a run, a folder of pictures that any model drew, with their prompts: as A1111, Forge, ComfyUI or "
     "trainer sample write them into the file, in a .txt beside it, or in the names of folders.",
 )
 @click.option(
@@ -42,24 +41,20 @@ def _numbers(kind: type[int | float]) -> Any:
     show_default=True,
     help="The axes, their sorters and the classes' tags.",
 )
-@click.option(
+@path_option(
     "--library",
-    type=click.Path(path_type=Path),
-    help="The library that the model was trained on: says how well the sorters judge at the pictures' size, and refits "
+    "The library that the model was trained on: says how well the sorters judge at the pictures' size, and refits "
     "those that are weak there; of --pictures, which ones are copies, too.  [default: of a run, its dataset]",
 )
-@click.option(
+@path_option(
     "--base",
-    type=click.Path(path_type=Path),
-    help="With --pictures and --library: the base that drew the pictures, a .safetensors or a diffusers folder; the "
+    "With --pictures and --library: the base that drew the pictures, a .safetensors or a diffusers folder; the "
     "sorters are tried on what its autoencoder leaves of the library's. Of a run, its own base is taken.",
 )
-@click.option(
+@number_option(
     "--count",
-    type=click.IntRange(min=1),
-    default=48,
-    show_default=True,
-    help="Of a run: pictures of each checkpoint and of the base, each of another prompt; more make intervals narrower.",
+    48,
+    "Of a run: pictures of each checkpoint and of the base, each of another prompt; more make intervals narrower.",
 )
 @click.option(
     "--steps",
@@ -74,23 +69,15 @@ def _numbers(kind: type[int | float]) -> Any:
     metavar="0.6,0.8,1",
     help="Of a run that trained a LoRA: draw each checkpoint at each of these strengths.  [default: 1]",
 )
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of a run: of its first picture."
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=8,
-    show_default=True,
-    help="Of a run: how many pictures are drawn at once; fewer need less memory.",
-)
+@seed_option("Of a run: of its first picture.")
+@batch_size_option("Of a run: how many pictures are drawn")
 @click.option(
     "--at-least",
     type=click.FloatRange(0, 1),
     help="End with exit code 1 where the mean adherence (of a run, of its best checkpoint) may be below this, by the "
     "lower end of its interval.",
 )
-@click.option("--to", type=click.Path(path_type=Path), help="The page.  [default: evaluation.html in the folder]")
+@path_option("--to", "The page.  [default: evaluation.html in the folder]")
 def evaluate(
     run: Path | None, pictures: Path | None, scheme: Path, library: Path | None, base: Path | None,
     at_least: float | None, to: Path | None, **wish: Any,

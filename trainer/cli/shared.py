@@ -18,6 +18,7 @@ from trainer.terminal import process_number
 TOGETHER = ("train", "resume")
 """The commands that several processes do together; of the others, the first does all."""
 DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 TORCH_PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors", "tensorboard")
 
 
@@ -63,6 +64,26 @@ def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
 
 config_argument = click.argument("config", type=click.Path(path_type=Path))
 run_argument = click.argument("run", type=click.Path(path_type=Path))
+
+
+def number_option(name: str, default: int, about: str, least: int = 1) -> Decorator:
+    """An option that is a whole number, its default shown in the help."""
+    return click.option(name, type=click.IntRange(min=least), default=default, show_default=True, help=about)
+
+
+def seed_option(about: str) -> Decorator:
+    """--seed, of what is drawn."""
+    return number_option("--seed", 0, about, least=0)
+
+
+def batch_size_option(about: str) -> Decorator:
+    """--batch-size, of what is drawn."""
+    return number_option("--batch-size", 8, f"{about} at once; fewer need less memory.")
+
+
+def path_option(name: str, about: str) -> Decorator:
+    """An option that is a file or a folder."""
+    return click.option(name, type=click.Path(path_type=Path), help=about)
 
 
 def has_torch() -> bool:

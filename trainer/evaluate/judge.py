@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from sorter.classify.ask import Questions
 from sorter.commands.job import Job
@@ -107,12 +107,24 @@ def is_sure(label: Label, job: Job) -> bool:
     return label.score >= float(least) and not label.taken_for
 
 
-def accuracy(job: Job, axis: str) -> float | None:
-    """Of a sorter, on real pictures that it was not fitted on, 0..1, as its card says; None where it says none."""
+def card_of(job: Job, axis: str) -> Share | None:
+    """How often a sorter is right on pictures that it was not fitted on, as its card says; None where it says nothing.
+
+    Where it is asked about the mirror image, too, it is what both views together say.
+    """
     asked = job.questions.asked[axis]
     scores = asked.card.get("scores") if isinstance(asked, Sorter) else None
-    found = scores.get("accuracy") if isinstance(scores, dict) else None
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    if not isinstance(scores, dict):
+        return None
+    keys = ["accuracy_both_views"] * (axis in job.questions.mirrors) + ["accuracy"]
+    found, pictures = next((scores[key] for key in keys if key in scores), None), scores.get("pictures")
+    if not (_is_number(found) and _is_number(pictures) and 0 <= found <= 1 <= pictures):
+        return None
+    return Share(found * pictures, pictures)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def judge(folder: Path, job: Job, show: Show, only: Sequence[Path] | None = None) -> Judgement:

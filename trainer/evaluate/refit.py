@@ -20,8 +20,9 @@ from sorter.networks.load import Sorter, load_sorter
 from sorter.pictures import images
 from sorter.pictures.hashing import perceptual_hash
 from sorter.pictures.png import encode_png
+from sorter.records import Unreadable
 from sorter.threads import in_step
-from trainer.evaluate.judge import Show, counted
+from trainer.evaluate.judge import Show, counted, is_sure
 from trainer.evaluate.known import Known, Lens
 from trainer.evaluate.scores import AxisScore
 
@@ -44,6 +45,8 @@ class Refit:
 
     sorter: Sorter
     score: AxisScore
+    was: AxisScore
+    """Of the same pictures, by the sorter that it was before."""
 
 
 class _Example(NamedTuple):
@@ -93,8 +96,20 @@ def _fitted(job: Job, axis: str, examples: Sequence[_Example], folder: Path, sho
         made = fit_examples(folder, some, folder / axis, recipe, _track(f"refitting {axis}", show))
     except ExamplesError as error:
         return f"{axis}: its sorter cannot be refitted: {error}"
-    write(folder / axis / HELD_OUT, json.dumps(made.held_out).encode())
+    was = _was(job, axis, [path for _, path in pictures])
+    rows = [row | was[row["sha256"]] for row in made.held_out]
+    write(folder / axis / HELD_OUT, json.dumps(rows).encode())
     return _read(folder / axis) or f"{axis}: the refitted sorter in {folder / axis} cannot be read"
+
+
+def _was(job: Job, axis: str, paths: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """By the hash of each of these pictures, what the scheme's own sorter takes it for, and whether it is sure."""
+    found = {}
+    for seen in in_step(lambda path: job.questions(path, [axis]), paths):
+        if not isinstance(seen, Unreadable):
+            (label,) = seen.labels
+            found[seen.picture.sha256] = {"was": label.name, "was_sure": is_sure(label, job)}
+    return found
 
 
 def _written(chosen: Sequence[Known], lens: Lens, folder: Path, show: Show) -> list[_Example]:
@@ -132,8 +147,12 @@ def _read(folder: Path) -> Refit | None:
     try:
         rows, sorter = json.loads(read_file(folder / HELD_OUT)), load_sorter(folder)
         sure = sorter.card["thresholds"]["classes"]
-        confusion = Counter((row["class"], row["taken_for"]) for row in rows)
-        return Refit(sorter, AxisScore(confusion, sum(row["score"] >= sure[row["taken_for"]] for row in rows)))
+        score, was = (Counter((row["class"], row[key]) for row in rows) for key in ("taken_for", "was"))
+        return Refit(
+            sorter,
+            AxisScore(score, sum(row["score"] >= sure[row["taken_for"]] for row in rows)),
+            AxisScore(was, sum(row["was_sure"] for row in rows)),
+        )
     except (OSError, ValueError, KeyError, TypeError, ModelError):
         return None
 

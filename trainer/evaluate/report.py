@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,10 @@ from trainer.errors import EvaluationError
 from trainer.evaluate.judge import Judged, Judgement
 from trainer.evaluate.likeness import Likeness, Nearest
 from trainer.evaluate.scores import Share
-from trainer.evaluate.text import counts, notes, own, percent
+from trainer.evaluate.text import counts, notes, own
+from trainer.evaluate.trial import Trial
+from trainer.evaluate.trial_text import percent, what_is_compared
+from trainer.evaluate.trial_text import table as judge_table
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -34,7 +37,10 @@ COPIES = 24
 def write_report(made: Judgement, like: Likeness | None, title: str, to: Path) -> None:
     """Write the page. Raises EvaluationError where `to` cannot be written."""
     said = Section("In short", [*counts(made), *notes(made, like)])
-    write_page(f"{title}: {percent(made.mean)} as asked", [*details(made, like, to.parent), said], to)
+    trial = like.trial if like else None
+    numbers = [of_classes(made, like), *of_judge(trial), confusions(made)]
+    sections = [*details(made, to.parent), said, *numbers, *copies(like, to.parent)]
+    write_page(f"{title}: {percent(made.mean)} as asked", sections, to)
 
 
 def write_page(title: str, sections: Sequence[Section], to: Path) -> None:
@@ -45,21 +51,26 @@ def write_page(title: str, sections: Sequence[Section], to: Path) -> None:
         raise EvaluationError(f"{to}: cannot be written: {error.strerror}") from None
 
 
-def details(made: Judgement, like: Likeness | None, beside: Path, whose: str = "") -> list[Section]:
-    """What the pictures of one model show, for a page in the folder `beside`: axis by axis, in a table, what was seen
-    instead, and the nearest real pictures. `whose`: what stands before the titles."""
-    sections = [*(_axis(made, axis, beside) for axis in made.axes), _table(made, like), *_confusions(made)]
-    sections += [_copies(like, beside)] if like else []
-    return [replace(one, title=f"{whose}: {one.title}") if whose else one for one in sections]
+def details(made: Judgement, beside: Path, named: bool = True) -> list[Section]:
+    """The pictures of one model axis by axis, for a page in the folder `beside`. `named`: say the files' names."""
+    return [_axis(made, axis, beside, named) for axis in made.axes]
 
 
-def _table(made: Judgement, like: Likeness | None) -> Section:
+def of_judge(trial: Trial | None) -> list[Section]:
+    """How often the judge is right, beside its card."""
+    if trial is None:
+        return []
+    head, *rows = judge_table(trial)
+    return [Section("The judge itself", [what_is_compared(trial)], head=head, rows=rows)]
+
+
+def of_classes(made: Judgement, like: Likeness | None) -> Section:
     head = ["", "as asked", "pictures", "sure", "the sorter on real pictures", *([like.trial.lens.at] if like else [])]
     rows: list[list[object]] = []
     for axis, score in made.axes.items():
         card, ceiling = own(made, like, axis), like.trial.ceiling.get(axis) if like else None
         sure = f"{score.sure / score.share.of:.0%}"
-        itself = f"{card:.0%}" if card is not None else ""
+        itself = f"{card.value:.0%}" if card else ""
         rows.append(
             [
                 axis,
@@ -86,35 +97,44 @@ def _at(like: Likeness | None, share: Share | None) -> list[str]:
     return [percent(share) if share and share.of else ""] if like else []
 
 
-def _axis(made: Judgement, axis: str, beside: Path) -> Section:
+def _axis(made: Judgement, axis: str, beside: Path, named: bool) -> Section:
     score = made.axes[axis]
     parts: list[Section] = []
     for name in (one for one in made.job.questions.labels()[axis] if score.of_class(one).of):
         asked = [one for one in made.judged if one.asked.classes.get(axis) == name]
+        asked.sort(key=lambda one: -one.seen[axis].score)
         right = [one for one in asked if one.seen[axis].name == name]
         wrong = [one for one in asked if one.seen[axis].name != name]
-        for some, word in ((wrong, "not seen"), (right, "seen")):
-            if some:
-                some = sorted(some, key=lambda one: -one.seen[axis].score)
-                parts.append(_grid(f"{name}: {len(some)} of {len(asked)} {word}", axis, some, beside))
+        if wrong:
+            title = f"{name}: {len(wrong)} of {len(asked)} not seen"
+            parts.append(_grid(title, wrong, beside, lambda one: _instead(one, axis, named)))
+        if right:
+            title = f"{name}: {len(right)} of {len(asked)} seen"
+            parts.append(_grid(title, right, beside, lambda one: f"{one.seen[axis].score:.0%}"))
     return Section(f"{axis}: {percent(score.share)}", parts=parts)
 
 
-def _grid(title: str, axis: str, pictures: Sequence[Judged], beside: Path) -> Section:
+def _instead(one: Judged, axis: str, named: bool) -> str:
+    """Below a picture that shows something else: its file's name, what is seen, and its prompt."""
+    label = one.seen[axis]
+    lines = [f"seen: {label.name}, {label.score:.0%}", one.prompt.text[:160] if one.prompt else ""]
+    return "\n".join([one.path.name] * named + lines)
+
+
+def _grid(title: str, pictures: Sequence[Judged], beside: Path, words: Callable[[Judged], str]) -> Section:
+    """Some of these pictures, each with words below it."""
     more = f"and {len(pictures) - EACH:,} more" if len(pictures) > EACH else ""
 
     def made(one: Judged) -> Shown | None:
-        picture, label = picture_of(one.path), one.seen[axis]
-        if picture is None:
-            return None
-        words = f"seen: {label.name}, {label.score:.0%}\n{one.prompt.text[:160] if one.prompt else ''}"
-        return replace(shown_small(picture, words), name=one.path.name, href=href(one.path, beside))
+        picture = picture_of(one.path)
+        return replace(shown_small(picture, words(one)), href=href(one.path, beside)) if picture else None
 
     found = [one for one in in_step(made, pictures[:EACH]) if one]
     return Section(title, pictures=found, more=more)
 
 
-def _confusions(made: Judgement) -> list[Section]:
+def confusions(made: Judgement) -> Section:
+    """What was asked for against what was seen, an axis a part."""
     """Rows: what was asked for; columns: what was seen."""
     parts = []
     for axis, score in made.axes.items():
@@ -127,17 +147,20 @@ def _confusions(made: Judgement) -> list[Section]:
             for row in rows
         ]  # fmt: skip
         parts.append(Section(axis, heat=HeatMap(columns, cells, gaps=False)))
-    return [Section("What was seen instead", ["Rows: what was asked for; columns: what was seen."], parts=parts)]
+    return Section("What was seen instead", ["Rows: what was asked for; columns: what was seen."], parts=parts)
 
 
-def _copies(like: Likeness, beside: Path) -> Section:
+def copies(like: Likeness | None, beside: Path) -> list[Section]:
+    """The nearest real picture of each."""
+    if like is None:
+        return []
     texts = [
         f"Each picture, and the one of {like.compared:,} real ones that is most like it: the most alike first. "
         f"{len(like.copies):,} are as like as copies are; where these are many, the model repeats its training.",
         f"Contrast {like.contrast[0]:.2f} (real {like.contrast[1]:.2f}), saturation {like.saturation[0]:.2f} "
         f"(real {like.saturation[1]:.2f}).",
     ]
-    return Section("The nearest training pictures", texts, pictures=list(_pairs(like.nearest[:COPIES], beside)))
+    return [Section("The nearest training pictures", texts, pictures=list(_pairs(like.nearest[:COPIES], beside)))]
 
 
 def _pairs(nearest: Iterable[Nearest], beside: Path) -> Iterable[Shown]:

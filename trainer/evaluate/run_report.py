@@ -10,8 +10,18 @@ from sorter.page import Cell, HeatMap, Section, Shown, line_plot
 from sorter.threads import in_step
 from trainer.evaluate.columns import Column
 from trainer.evaluate.drawing import FULL
-from trainer.evaluate.report import details, href, picture_of, shown_small, write_page
-from trainer.evaluate.run_text import headline, length, said, signs, table
+from trainer.evaluate.report import (
+    confusions,
+    copies,
+    details,
+    href,
+    of_classes,
+    of_judge,
+    picture_of,
+    shown_small,
+    write_page,
+)
+from trainer.evaluate.run_text import headline, said, signs, table
 from trainer.evaluate.runs import RunJudgement
 
 OPEN = 12
@@ -24,20 +34,27 @@ WIDTH = 128
 
 def write_run_report(found: RunJudgement, to: Path) -> None:
     """Write the page. Raises EvaluationError where `to` cannot be written."""
-    best = found.best
     sections = [
-        *_rows(found, to.parent),
+        _rows(found, to.parent),
+        Section("In short", said(found)),
         _table(found),
+        *of_judge(found.trial),
         *_signs(found),
         *_strengths(found),
-        *details(best.made, best.like, to.parent, f"{best.model}, the best"),
+        _best(found.best, to.parent),
+        *copies(found.best.like, to.parent),
         *_captions(found, to.parent),
-        Section("In short", said(found)),
     ]
     write_page(f"{found.run.resolve().name}: {headline(found)}", sections, to)
 
 
-def _rows(found: RunJudgement, beside: Path) -> list[Section]:
+def _best(best: Column, beside: Path) -> Section:
+    """The pictures of the best model by axis and class, and what was seen instead; folded, since all were shown."""
+    parts = [*details(best.made, beside, named=False), of_classes(best.made, best.like), confusions(best.made)]
+    return Section(f"{str(best.model).capitalize()}, the best", parts=[replace(one, folded=True) for one in parts])
+
+
+def _rows(found: RunJudgement, beside: Path) -> Section:
     """A row a prompt, a column a model."""
     columns = _columns(found)
     head = ["", *(f"{one.model}{', the best' if one is found.best else ''}" for one in columns)]
@@ -48,12 +65,12 @@ def _rows(found: RunJudgement, beside: Path) -> list[Section]:
 
     rows = list(in_step(row, numbers))
     crisp = any(isinstance(cell, Shown) and cell.data.startswith("data:image/png") for cell in rows[0])
-    texts = [*length(found), "Below each picture: what was asked for and is not seen, and what is seen instead."]
+    texts = ["Below each picture: what was asked for and is not seen, and what is seen instead."]
     shown = Section("Same prompt, same seed", texts, head=head, rows=rows[:OPEN], crisp=crisp)
     if len(rows) <= OPEN:
-        return [shown]
+        return shown
     more = f"The other {len(rows) - OPEN} prompts"
-    return [shown, Section(more, head=head, rows=rows[OPEN:], crisp=crisp, folded=True)]
+    return replace(shown, parts=[Section(more, head=head, rows=rows[OPEN:], crisp=crisp, folded=True)])
 
 
 def _columns(found: RunJudgement) -> list[Column]:

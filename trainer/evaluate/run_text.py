@@ -11,7 +11,9 @@ from trainer.evaluate.columns import Column
 from trainer.evaluate.runs import RunJudgement
 from trainer.evaluate.scores import Share
 from trainer.evaluate.signs import SURE, by_heart, difference
-from trainer.evaluate.text import axis_json, judged_how, likeness_json, percent, share_json
+from trainer.evaluate.text import aligned, axis_json, likeness_json
+from trainer.evaluate.trial_text import judge_json, judged_how, percent, share_json, title
+from trainer.evaluate.trial_text import table as judge_table
 
 MUCH = 1.5
 """Times as often as it is asked for, from which on it is said that a class is seen."""
@@ -52,7 +54,8 @@ def said(found: RunJudgement) -> list[str]:
         lines.append(f"the run stands at step {step} of {steps}")
     copies = best.like.copies if best.like else []
     if copies:
-        lines.append(f"{len(copies)} pictures of {best.model} are as like a training picture as copies are")
+        of = f"{len(copies)} of {len(best.paths)} pictures of {best.model}"
+        lines.append(f"as like a training picture as copies are: {of}")
     lines += dominating(best)
     if useless := harmful(found.captions):
         names = ", ".join(one.path.name for one in useless[:3])
@@ -87,7 +90,9 @@ def lines_of(found: RunJudgement, unwanted: list[str]) -> list[str]:
     """The lines on a terminal. `unwanted`: what is said last where the best one falls short."""
     pictures = len(found.prompts)
     head = f"{len(found.columns)} models, {pictures} pictures of each, by the same prompts and seeds"
-    return [head, "", *_aligned(table(found)), "", headline(found), *(f"note  {one}" for one in said(found)), *unwanted]
+    judge = [f"{title(found.trial)}:", *aligned(judge_table(found.trial)), ""] if found.trial else []
+    notes = [f"note  {one}" for one in said(found)]
+    return [head, "", *aligned(table(found)), "", *judge, headline(found), *notes, *unwanted]
 
 
 def table(found: RunJudgement) -> list[list[str]]:
@@ -117,11 +122,6 @@ def _interval(share: Share) -> str:
     return f"{100 * low:.0f} to {100 * high:.0f}"
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
 def as_json(found: RunJudgement) -> dict[str, Any]:
     """The same for scripts."""
     best = found.best
@@ -133,6 +133,7 @@ def as_json(found: RunJudgement) -> dict[str, Any]:
         "mean": share_json(best.made.mean),
         "prompts": list(found.prompts),
         "models": [_model(one) for one in found.columns],
+        "judge": found.trial and judge_json(found.trial),
         "captions": [{"file_name": str(one.path), "caption": one.caption, "gain": one.gain} for one in found.captions],
         "notes": said(found),
         "unreadable": [

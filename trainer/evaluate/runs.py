@@ -106,7 +106,7 @@ def evaluate_run(run: Path, scheme: Path, library: Path | None, wish: Wish, show
     drawn = draw_all(run, asked, of, show, wish.seed, wish.batch_size)
     first = judge(run / FOLDER, job, show, drawn[of[0]])
     training, new = (of_dataset(part, job) if part else [] for part in (dataset, held_out))
-    known = of_library(library, job) if library else training
+    known = of_library(library, job) if library else [*training, *new]
     lens = lens_of(config.open_base(), first.usual_size)
     trial = try_out(job, known, tuple(first.axes), lens, show) if known else None
     judged = {model: judge(run / FOLDER, trial.job if trial else job, show, paths) for model, paths in drawn.items()}

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 Z = 1.959964
 """The normal distribution has 95 % within so many standard deviations."""
@@ -32,6 +33,22 @@ class Share:
         middle = (share + squared / (2 * self.of)) / (1 + squared / self.of)
         half = Z / (1 + squared / self.of) * math.sqrt(share * (1 - share) / self.of + squared / (4 * self.of**2))
         return max(0.0, middle - half), min(1.0, middle + half)
+
+
+class Apart(NamedTuple):
+    """By how much one share is above another one of other pictures, -1..1, and the 95 % interval of that."""
+
+    value: float
+    low: float
+    high: float
+
+
+def apart(one: Share, other: Share) -> Apart:
+    """`one` less `other` (Newcombe 1998, "Interval estimation for the difference between independent proportions",
+    method 10)."""
+    value, (low, high), (least, most) = one.value - other.value, one.interval, other.interval
+    down, up = math.hypot(one.value - low, most - other.value), math.hypot(high - one.value, other.value - least)
+    return Apart(value, max(-1.0, value - down), min(1.0, value + up))
 
 
 @dataclass(frozen=True, slots=True)

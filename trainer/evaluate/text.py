@@ -5,21 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from sorter.networks.load import Sorter
-from trainer.evaluate.judge import Judgement, accuracy
+from trainer.evaluate.judge import Judgement, card_of
 from trainer.evaluate.likeness import Likeness
 from trainer.evaluate.scores import AxisScore, Share
-from trainer.evaluate.trial import Trial, is_weak
+from trainer.evaluate.trial_text import judge_json, judged_how, percent, share_json, title
+from trainer.evaluate.trial_text import table as judge_table
 
 
-def percent(share: Share) -> str:
-    """Such as "80% (66 to 89)": the interval in brackets."""
-    low, high = share.interval
-    return f"{share.value:.0%} ({100 * low:.0f} to {100 * high:.0f})"
-
-
-def own(made: Judgement, like: Likeness | None, axis: str) -> float | None:
-    """The accuracy that the sorter's card says; of one that was refitted, as it was before."""
-    return like.trial.cards.get(axis) if like else accuracy(made.job, axis)
+def own(made: Judgement, like: Likeness | None, axis: str) -> Share | None:
+    """What the sorter's card says; of one that was refitted, as it was before."""
+    return like.trial.cards.get(axis) if like else card_of(made.job, axis)
 
 
 def counts(made: Judgement) -> list[str]:
@@ -57,26 +52,6 @@ def notes(made: Judgement, like: Likeness | None) -> list[str]:
     return said + like.strong()
 
 
-def judged_how(trial: Trial) -> list[str]:
-    """Which sorters were weak at that size, and what was done about it."""
-    said = []
-    if trial.before:
-        better = ", ".join(
-            f"{axis} {was.share.value:.0%} to {trial.ceiling[axis].share.value:.0%}"
-            for axis, was in trial.before.items()
-        )
-        said.append(
-            f"refitted on real pictures {trial.lens.at}, since the sorters are weak there; right on those they were "
-            f"not fitted on: {better}"
-        )
-    for axis, score in trial.ceiling.items():
-        card = trial.cards[axis]
-        if is_weak(trial.job, axis, score, card):
-            right = f"{axis}: {trial.lens.at} the judge is right on {score.share.value:.0%} of real pictures"
-            said.append(f"{right}{'' if card is None else f', where its card says {card:.0%}'}: it is weak there")
-    return [*said, *trial.left]
-
-
 def _view(made: Judgement) -> int:
     """Pixels a side of what the sorters of the judged axes look at, at most."""
     asked = (made.job.questions.asked[axis] for axis in made.axes)
@@ -85,24 +60,25 @@ def _view(made: Judgement) -> int:
 
 def lines_of(made: Judgement, like: Likeness | None, unwanted: list[str]) -> list[str]:
     """The lines on a terminal. `unwanted`: what is said first where the pictures fall short."""
-    rows = [["axis", "as asked", "of", "sure", "sorter's own"]]
-    if like:
-        rows[0].append(like.trial.lens.at)
+    rows = [["axis", "as asked", "of", "sure", "its card"]]
     for axis, score in made.axes.items():
         card = own(made, like, axis)
-        row = [axis, percent(score.share), str(score.share.of), f"{_sure(score):.0%}", f"{card:.0%}" if card else "-"]
-        if like:
-            row.append(percent(like.trial.ceiling[axis].share) if axis in like.trial.ceiling else "-")
-        rows.append(row)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        rows.append([axis, percent(score.share), str(score.share.of), f"{_sure(score):.0%}",
+                     f"{card.value:.0%}" if card else "-"])  # fmt: skip
+    judge = ["", f"{title(like.trial)}:", *aligned(judge_table(like.trial))] if like else []
     summary = [
         f"mean of the axes    {percent(made.mean)}",
         f"all that was asked  {percent(made.all_right)} of {made.all_right.of} pictures",
     ]
     left = [f"    {one.path.name}: {one.reason}" for one in made.unreadable]
     said = [f"note  {note}" for note in notes(made, like)]
-    return [*counts(made), *left, "", *table, "", *summary, *said, *unwanted]
+    return [*counts(made), *left, "", *aligned(rows), "", *summary, *judge, "", *said, *unwanted]
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Rows of cells as lines, column by column."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _sure(score: AxisScore) -> float:
@@ -120,6 +96,7 @@ def as_json(made: Judgement, like: Likeness | None) -> dict[str, Any]:
         "axes": {axis: axis_json(made, axis, score, like) for axis, score in made.axes.items()},
         "mean": share_json(made.mean),
         "all_right": share_json(made.all_right),
+        "judge": like and judge_json(like.trial),
         "likeness": like and likeness_json(like),
         "notes": notes(made, like),
         "unreadable": [{"file_name": str(one.path), "reason": one.reason} for one in made.unreadable],
@@ -128,13 +105,14 @@ def as_json(made: Judgement, like: Likeness | None) -> dict[str, Any]:
 
 def axis_json(made: Judgement, axis: str, score: AxisScore, like: Likeness | None) -> dict[str, Any]:
     confusion: dict[str, dict[str, int]] = {}
+    card = own(made, like, axis)
     for (asked, seen), count in score.confusion.items():
         confusion.setdefault(asked, {})[seen] = count
     return {
         **_with_classes(score),
         "sure": round(_sure(score), 4),
         "several": score.several,
-        "held_out": own(made, like, axis),
+        "held_out": card and card.value,
         "refitted": bool(like and axis in like.trial.before),
         "ceiling": _with_classes(like.trial.ceiling[axis]) if like and axis in like.trial.ceiling else None,
         "confusion": confusion,
@@ -143,11 +121,6 @@ def axis_json(made: Judgement, axis: str, score: AxisScore, like: Likeness | Non
 
 def _with_classes(score: AxisScore) -> dict[str, Any]:
     return {**share_json(score.share), "classes": {name: share_json(score.of_class(name)) for name in score.asked}}
-
-
-def share_json(share: Share) -> dict[str, float]:
-    low, high = share.interval
-    return {"share": round(share.value, 4), "low": round(low, 4), "high": round(high, 4), "of": round(share.of, 2)}
 
 
 def likeness_json(like: Likeness) -> dict[str, Any]:

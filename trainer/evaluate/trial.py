@@ -22,12 +22,12 @@ from sorter.networks.load import Sorter
 from sorter.pictures.png import encode_png
 from sorter.records import Unreadable
 from sorter.threads import in_step
-from trainer.evaluate.judge import Show, accuracy, counted, is_sure
+from trainer.evaluate.judge import Show, card_of, counted, is_sure
 from trainer.evaluate.known import Known, Lens
 from trainer.evaluate.refit import Refit, refit
-from trainer.evaluate.scores import AxisScore
+from trainer.evaluate.scores import AxisScore, Share
 
-VERSION = 1
+VERSION = 2
 """Counted up when what is kept would come out otherwise."""
 MOST_JUDGED = 300
 """Pictures that the sorters are tried on: an agreement is then good to about 4 points."""
@@ -44,13 +44,13 @@ class Trial:
     job: Job
     """The scheme with the sorters to judge by."""
     lens: Lens
-    cards: Mapping[str, float | None]
-    """Axis -> the accuracy that the card of the scheme's own sorter says."""
+    cards: Mapping[str, Share | None]
+    """Axis -> how often the scheme's own sorter is right, as its card says; None where it says nothing."""
     ceiling: Mapping[str, AxisScore]
     """Axis -> what is known of real pictures against what the judge sees in them; of a refitted one, in those that it
     was not fitted on."""
     before: Mapping[str, AxisScore] = field(default_factory=dict)
-    """The same of the sorters that were refitted, as they were."""
+    """The same of the sorters that were refitted, as they were, on the same pictures."""
     left: Sequence[str] = ()
     """Sentences: which weak sorters could not be refitted, and why."""
 
@@ -63,17 +63,17 @@ def try_out(job: Job, known: Sequence[Known], axes: Sequence[str], lens: Lens, s
     folder = cache_folder() / "judges" / _key(job, known, axes, lens)
     was = _read(folder) or _tried(job, [one for one in known if one.is_kept], axes, lens, show)
     _write(folder, was)
-    cards = {axis: accuracy(job, axis) for axis in was}
+    cards = {axis: card_of(job, axis) for axis in was}
     weak = [axis for axis, score in was.items() if is_weak(job, axis, score, cards[axis])]
     fitted = refit(job, weak, known, lens, folder, show)
     better = {axis: one for axis, one in fitted.items()
-              if isinstance(one, Refit) and one.score.share.value > was[axis].share.value}  # fmt: skip
+              if isinstance(one, Refit) and one.score.share.value > one.was.share.value}  # fmt: skip
     return Trial(
         _judged_by(job, {axis: one.sorter for axis, one in better.items()}),
         lens,
         cards,
         {axis: better[axis].score if axis in better else score for axis, score in was.items()},
-        {axis: was[axis] for axis in better},
+        {axis: one.was for axis, one in better.items()},
         [
             one
             if isinstance(one, str)
@@ -84,10 +84,11 @@ def try_out(job: Job, known: Sequence[Known], axes: Sequence[str], lens: Lens, s
     )
 
 
-def is_weak(job: Job, axis: str, score: AxisScore, card: float | None) -> bool:
+def is_weak(job: Job, axis: str, score: AxisScore, card: Share | None) -> bool:
     """Whether a sorter is right less often than its card says. Without a card, the library's labels are its own answers
     at full size, and so all right."""
-    return isinstance(job.questions.asked[axis], Sorter) and score.share.value < (1 if card is None else card) - WEAK
+    said = 1.0 if card is None else card.value
+    return isinstance(job.questions.asked[axis], Sorter) and score.share.value < said - WEAK
 
 
 def _tried(job: Job, kept: Sequence[Known], axes: Sequence[str], lens: Lens, show: Show) -> dict[str, AxisScore]:
