@@ -15,10 +15,10 @@ import random
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
+from sorter.classify.ask import Questions, Seen
 from sorter.commands.gallery import Place
 from sorter.commands.job import Job, load_job
 from sorter.pictures.png import encode_png
@@ -100,29 +100,24 @@ def compare(
 ) -> None:
     """What a refit says of itself, and how often it is right on pictures that had no part in it."""
     print(f"\nrefitted on {what}, tried on {len(others)} other pictures")
+    pictures = [(one, encode_png(pixels)) for one in others if (pixels := lens(one)) is not None]
     with tempfile.TemporaryDirectory() as name:
         for axis, made in refit(job, axes, some, lens, Path(name), quiet).items():
             if isinstance(made, Refit):
                 asked = {**job.questions.asked, axis: made.sorter}
-                questions = type(job.questions)(asked, job.questions.mirrors)
-                now = share(replace(job, questions=questions), axis, others, lens)
-                own, was = made.score.share.value, share(job, axis, others, lens)
+                questions = Questions(asked, job.questions.mirrors)
+                now, was = share(questions, axis, pictures), share(job.questions, axis, pictures)
+                own = made.score.share.value
                 print(f"{axis:10}  of itself {own:.2f}, there {now:.2f}, where it was {was:.2f}")
             else:
                 print(made)
 
 
-def share(job: Job, axis: str, known: Sequence[Known], lens: Lens) -> float:
+def share(questions: Questions, axis: str, pictures: Sequence[tuple[Known, bytes]]) -> float:
     """Of known pictures, those in which a sorter sees what they are."""
-    return sum(seen(job, axis, lens, one) == one.classes[axis] for one in known) / len(known)
-
-
-def seen(job: Job, axis: str, lens: Lens, known: Known) -> str:
-    pixels = lens(known)
-    assert pixels is not None
-    answer = job.questions.answer(Path(known.name), encode_png(pixels), [axis])
-    labels: Mapping[str, str] = {label.axis: label.name for label in getattr(answer, "labels", ())}
-    return labels[axis]
+    seen = [(known, questions.answer(Path(known.name), picture, [axis])) for known, picture in pictures]
+    right = [one.labels[0].name == known.classes[axis] for known, one in seen if isinstance(one, Seen)]
+    return sum(right) / len(right)
 
 
 def quiet(what: str, number: int, total: int) -> None:
