@@ -15,6 +15,7 @@ from tests.bench import (
     fit,
     frames,
     hands,
+    judge,
     kill,
     kill_saves,
     memory,
@@ -45,7 +46,7 @@ for bench in (
         kill_saves,
         hands,
     ),
-    *(doctor, export, frames, overlays, taggers, base, training_memory),
+    *(doctor, export, frames, overlays, taggers, base, judge, training_memory),
 ):
     print(f"\n# python -m {bench.__name__}")
     bench.main()
