@@ -42,7 +42,8 @@ class Training(Options):
     enlarge: bool = False  # with buckets: small pictures, too
     masked_loss: bool = True  # where the dataset has masks, only what is white in them is learnt
     alpha_mask: bool = False  # what is transparent is not learnt; else it is black
-    accumulate: Positive = 1  # batches a step: a step sees batch_size x accumulate pictures
+    accumulate: Positive = 1  # batches a step, of each process: a step sees batch_size x accumulate pictures of each
+    processes: Positive | None = None  # that a step's batches are counted for; none: as many as are started
     learning_rate: float | str = 1e-4  # a number, or "0.001:200, 0.0001:300" (rate:last step that has it)
     schedule: Shape = "constant"  # "linear" or "cosine": a single rate falls to nothing at the last step
     warmup: Count = 0  # steps over which the rate rises from nothing
@@ -103,7 +104,17 @@ class Training(Options):
     @property
     def views(self) -> int:
         """Pictures seen in the whole run, each as often as it is seen."""
-        return self.steps * self.batch_size * self.accumulate
+        return self.steps * self.of_step
+
+    @property
+    def batches(self) -> int:
+        """Batches of a step, over all processes."""
+        return self.accumulate * (self.processes or 1)
+
+    @property
+    def of_step(self) -> int:
+        """Pictures that a step sees."""
+        return self.batch_size * self.batches
 
 
 class Preview(Options):
@@ -180,13 +191,15 @@ class Run(Options):
         values = {**self.training.model_dump(), **changes}
         return self.model_copy(update={"training": read_options(Training, values, where, ConfigError)})
 
-    def counted(self, pictures: int) -> Run:
-        """The same with steps = "auto" as a number, for so many pictures. Raises ConfigError."""
-        training = self.training
-        if training.steps != AUTO:
-            return self
-        steps = auto_steps(pictures, training.batch_size * training.accumulate)
-        return self.trained_with(f'steps = "auto", which comes to {steps}', steps=steps)
+    def counted(self, pictures: int, processes: int = 1) -> Run:
+        """The same with a number of processes, and with steps = "auto" as a number, for so many pictures. Raises
+        ConfigError."""
+        training = self.training.model_copy(update={"processes": self.training.processes or processes})
+        run = self.model_copy(update={"training": training})
+        if run.training.steps != AUTO:
+            return run
+        steps = auto_steps(pictures, run.training.of_step)
+        return run.trained_with(f'steps = "auto", which comes to {steps}', steps=steps)
 
     def against(self, folder: Path) -> Run:
         """The same with relative paths taken from `folder`."""
@@ -201,7 +214,7 @@ class Run(Options):
 
     def differences(self, other: Run) -> list[str]:
         """The keys by which another configuration differs from this one, such as "training.batch_size"; paths and the
-        number of steps, which `resume` may change, are left out."""
+        numbers of steps and of processes, which are counted where they are not written, are left out."""
         found = []
         for table in ("method", "training", "preview"):
             mine, theirs = getattr(self, table), getattr(other, table)
@@ -209,7 +222,7 @@ class Run(Options):
             # Of previews, an older version had other defaults: only what is written counts.
             keys = dict.fromkeys(other.preview.model_fields_set if table == "preview" else [*old, *new])
             found += [f"{table}.{key}" for key in keys if _differ(old.get(key), new.get(key))]
-        counted = {"training.steps"} if other.preview.prompts else {"training.steps", "preview.prompts"}
+        counted = {"training.steps", "training.processes", *(() if other.preview.prompts else ("preview.prompts",))}
         return [name for name in found if name not in counted]
 
     def _with_paths(self, change: Any) -> Run:

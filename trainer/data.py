@@ -13,27 +13,32 @@ from trainer.buckets import Size
 from trainer.config import Training
 from trainer.latents import Encoded
 from trainer.methods import Batch
+from trainer.processes import ALONE, Processes
 
 
-def steps(encoded: Encoded, training: Training, after: int = 0, prior: Encoded | None = None) -> Iterator[list[Batch]]:
-    """The batches of step after + 1, after + 2, ...: `accumulate` batches each, without end.
+def steps(
+    encoded: Encoded, training: Training, after: int = 0, prior: Encoded | None = None, together: Processes = ALONE
+) -> Iterator[list[Batch]]:
+    """This process's batches of step after + 1, after + 2, ..., without end. Raises ConfigError as `own` does.
 
     prior: pictures of which each batch has as many beside its own, under their captions as they are.
     """
-    batches = _batches(encoded, training, after * training.accumulate)
+    own = together.own(training.batches)
+    first = after * training.batches + own.start
+    batches = _batches(encoded, training, first, own.step)
     if prior is not None:
-        beside = _batches(prior, training.as_written(), after * training.accumulate)
+        beside = _batches(prior, training.as_written(), first, own.step)
         batches = (replace(batch, prior=other) for batch, other in zip(batches, beside, strict=True))
     while True:
-        yield list(islice(batches, training.accumulate))
+        yield list(islice(batches, len(own)))
 
 
-def _batches(encoded: Encoded, training: Training, after: int) -> Iterator[Batch]:
-    """Those behind the first `after`, without end."""
+def _batches(encoded: Encoded, training: Training, after: int, every: int) -> Iterator[Batch]:
+    """That behind the first `after`, and each `every`-th from there on, without end."""
     examples, size = encoded.dataset.examples, training.batch_size
     sizes, repeats = [example.size for example in examples], [example.repeats for example in examples]
     order = enumerate(batch_order(sizes, size, training.seed, repeats))
-    for number, chosen in islice(order, after, None):
+    for number, chosen in islice(order, after, None, every):
         yield _batch(encoded, training, chosen, number * size)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from trainer.errors import ConfigError
+from trainer.terminal import is_alone
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -18,14 +19,23 @@ CUDA_INDEX = "https://download.pytorch.org/whl/cu128"
 
 
 def best_device() -> str:
-    """The first there is of cuda, mps, cpu."""
+    """The first there is of cuda, mps, cpu; the last where `accelerate launch --cpu` says so."""
+    if os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1"):
+        return "cpu"
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def card_advice() -> str | None:
-    """A sentence where there is an NVIDIA card that this torch was not built for; else None."""
+    """A sentence where there is an NVIDIA card that this torch was not built for, or more of them than train; else
+    None."""
+    cards = torch.cuda.device_count()
+    if cards > 1 and is_alone():
+        return (
+            f"this machine has {cards} cards, of which one trains; for all of them:"
+            f" accelerate launch --multi_gpu --num_processes {cards} -m trainer train CONFIG"
+        )
     if torch.version.cuda is not None or torch.version.hip is not None:
         return None
     system = Path(os.environ.get("SYSTEMROOT", "C:/Windows")) / "System32" / "nvcuda.dll"

@@ -80,14 +80,14 @@ def dataset_header(dataset: Dataset) -> dict[str, str]:
 
 def training_header(training: Training, views: int, step: int) -> dict[str, str]:
     """How it was trained; views: of the dataset in a pass."""
-    seen = step * training.batch_size * training.accumulate
+    seen = step * training.of_step
     values = {
         "ss_steps": step,
         "ss_max_train_steps": training.steps,
         "ss_epoch": seen // views,
         "ss_num_epochs": -(-training.views // views),
         "ss_batch_size_per_device": training.batch_size,
-        "ss_total_batch_size": training.batch_size * training.accumulate,
+        "ss_total_batch_size": training.of_step,
         "ss_gradient_accumulation_steps": training.accumulate,
         "ss_learning_rate": training.learning_rate,
         "ss_lr_warmup_steps": training.warmup,

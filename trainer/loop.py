@@ -16,6 +16,7 @@ from trainer.errors import Diverged
 from trainer.methods import Batch, Method
 from trainer.optimizers import build_optimizer, effective_rate
 from trainer.parts import Parts
+from trainer.processes import ALONE, Processes
 from trainer.schedule import rate_at
 
 LEAST_SCALE = 1.0  # fp16 gradients that overflow even at this scale are no accident
@@ -65,23 +66,25 @@ def initial_state(parts: Parts, parameters: dict[str, torch.nn.Parameter], train
 
 
 def train(
-    parts: Parts, method: Method, batches: Iterable[list[Batch]], state: State, training: Training
-) -> Iterator[Progress]:
+    parts: Parts, method: Method, batches: Iterable[list[Batch]], state: State, training: Training,
+    together: Processes = ALONE,
+) -> Iterator[Progress]:  # fmt: skip
     """Train from `state` on, in place, a step at a time.
 
-    `batches` gives the batches of the step after `state.step` first. All that is random in a step comes from
-    (seed, step), so a run that stops anywhere and goes on is the same run. Raises Diverged before a loss or a
-    gradient that is not a number reaches the weights.
+    `batches` gives this process's batches of the step after `state.step` first. All that is random in a batch comes
+    from (seed, step, its number in the step), so a run that stops anywhere and goes on, on however many processes, is
+    the same run. Raises Diverged before a loss or a gradient that is not a number reaches the weights.
     """
     stages = training.stages
     for step, batches_of_step in enumerate(islice(batches, training.steps - state.step), state.step + 1):
         rate = rate_at(step, stages, training.warmup, training.schedule, training.steps)
-        generator = seeded(training.seed, step)
         loss = 0.0
-        for batch in batches_of_step:
-            part = method.loss(parts, batch, generator) / len(batches_of_step)
+        for number, batch in zip(together.own(training.batches), batches_of_step, strict=True):
+            part = method.loss(parts, batch, seeded(training.seed, step, number)) / len(batches_of_step)
             torch.autograd.backward(state.scaler.scale(part))
             loss += part.item()
+        loss = together.mean(loss)
+        together.average_gradients(state.parameters.values())
         if not math.isfinite(loss):
             raise Diverged(step, "loss")
         norm = _update(state, rate, training.max_grad_norm)
@@ -117,8 +120,8 @@ def _update(state: State, rate: float, max_grad_norm: float) -> float:
     return norm
 
 
-def seeded(seed: int, step: int) -> torch.Generator:
-    """The randomness of one step; torch's global generator, which dropout draws from, is set along with it."""
-    number = (seed * 1_000_003 + step) % 2**63
+def seeded(seed: int, step: int, batch: int = 0) -> torch.Generator:
+    """The randomness of one batch of a step; torch's global generator, which dropout draws from, is set along."""
+    number = (seed * 1_000_003 + step + batch * 2**40) % 2**63
     torch.manual_seed(number)
     return torch.Generator().manual_seed(number)

@@ -39,6 +39,7 @@ from trainer.optimizers import check_optimizer
 from trainer.parts import Parts
 from trainer.preview import suggest
 from trainer.prior import class_pictures
+from trainer.processes import Processes, processes
 from trainer.sample import check_clip_skip
 from trainer.samplers import scheduler
 from trainer.session import Session
@@ -56,9 +57,12 @@ def start(config: Run, source: Path | None = None, on_progress: OnProgress = _sh
 
     Raises RunError, BaseModelError, DatasetError or ConfigError; nothing is written before all of them are checked.
     """
-    output = config.output
-    check_output(config)
-    session = _session(config, on_progress)
+    output, together = config.output, processes()
+    with together.first_before_others():
+        check_output(config)
+        session = _session(config, on_progress, together)
+    if not together.first:
+        return session
     preview = session.config.preview
     if preview.every and not preview.prompts:
         told = list(map(session.method.told, session.encoded.dataset.captions))
@@ -84,21 +88,26 @@ def resume(
     end, CheckpointError where a checkpoint is damaged, or base or pictures have changed, ConfigError where what is
     changed does not fit the rest.
     """
+    together = processes()
     config = begun = read_run(folder)
     changes = {key: value for key, value in (("steps", total), ("learning_rate", learning_rate)) if value is not None}
-    config = config.trained_with(str(folder), **changes)
+    # A run of an earlier version was one process's.
+    config = config.trained_with(str(folder), processes=begun.training.processes or 1, **changes)
     say_differences(folder, config)
     folders = checkpoints(folder / "checkpoints")
     chosen = (
         find_checkpoint(folder / "checkpoints", step) if step else folders[-1] if folders and step is None else None
     )
-    session = _session(config, on_progress)
-    if chosen is not None:
-        load_checkpoint(chosen, session.state, session.fingerprints)
-    if session.state.step >= config.training.steps and step is None and (folder / "trained").exists():
-        raise RunError(
-            f"{folder}: all {config.training.steps} steps are done; give `--steps` a larger number to train on"
-        )
+    with together.first_before_others():
+        session = _session(config, on_progress, together)
+        if chosen is not None:
+            load_checkpoint(chosen, session.state, session.fingerprints)
+        if session.state.step >= config.training.steps and step is None and (folder / "trained").exists():
+            raise RunError(
+                f"{folder}: all {config.training.steps} steps are done; give `--steps` a larger number to train on"
+            )
+    if not together.first:
+        return session
     set_aside(begun, session.state.step, step is not None)
     if changes:
         write(folder / "run.json", config.to_json().encode())
@@ -108,12 +117,14 @@ def resume(
     return session
 
 
-def _session(config: Run, on_progress: OnProgress) -> Session:
+def _session(config: Run, on_progress: OnProgress, together: Processes) -> Session:
     if said := card_advice():
         warnings.warn(said, LoaderWarning, stacklevel=2)
     base = config.open_base()
     check_drawable(config, base)
     training = config.training
+    if training.processes:
+        together.own(training.batches)
     read = partial(read_dataset, config.dataset, base.factor, training.resolution or base.size, how=training.reading)
     dataset = read()
     held_out = read(part="validation") if training.validation_every != 0 else None
@@ -124,7 +135,7 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     scheduler(bare, config.preview.sampler)
     parts = load_parts(base, config.training.precision)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
-    config = config.counted(len(encoded.dataset.examples))
+    config = config.counted(len(encoded.dataset.examples), together.count)
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
     parts = replace(
         parts,
@@ -154,7 +165,7 @@ def _session(config: Run, on_progress: OnProgress) -> Session:
     if parts.device.type != "cpu":
         captions = [one for some in (encoded, judged) if some for one in some.dataset.captions]
         parts.rest(*_resting(parts, captions, training))
-    return Session(config, method, parts, encoded, state, fingerprints, prior, judged)
+    return Session(config, method, parts, encoded, state, fingerprints, prior, judged, together)
 
 
 def _resting(parts: Parts, captions: Sequence[str], training: Training) -> list[str]:

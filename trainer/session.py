@@ -25,6 +25,7 @@ from trainer.methods import Method
 from trainer.parts import Parts
 from trainer.preview import write_grid
 from trainer.prior import ClassPictures
+from trainer.processes import ALONE, Processes
 from trainer.readback import read_back
 from trainer.recipe import Drawn, write_png
 from trainer.record import Record, best_step, read_validation
@@ -43,6 +44,7 @@ class Session:
     fingerprints: dict[str, str]  # hashes of base and dataset, kept in every checkpoint
     prior: ClassPictures | None = None
     held_out: Encoded | None = None  # pictures that are not trained on, where the dataset has such
+    together: Processes = ALONE
 
     @property
     def unreadable(self) -> tuple[Unreadable, ...]:
@@ -63,10 +65,11 @@ class Session:
         """
         config = self.config
         try:
-            yield from self._steps(stop)
-            if self.state.step == config.training.steps:
+            yield from self._steps(stop) if self.together.first else self._follow(stop)
+            if self.state.step == config.training.steps and self.together.first:
                 with whole_folder(config.output / "trained") as part:
                     self._save_trained(part, self.name)
+            self.together.wait()  # whoever started them ends all when one is gone
         except Diverged as error:
             raise TrainingError(f"{error}; {self._advice()}") from None
         except (MemoryError, RuntimeError) as error:
@@ -90,12 +93,10 @@ class Session:
             if self.state.step >= training.steps:
                 # Killed before `trained` was written; the checkpoint may be of an older version: write it again.
                 self._save()
-            prior = self.prior.encoded if self.prior else None
-            batches = steps(self.encoded, training, self.state.step, prior)
-            for progress in train(self.parts, self.method, batches, self.state, training):
+            for progress in self._train():
                 record.add(progress)
                 last = progress.step == training.steps
-                stopped = not last and stop()
+                stopped = self.together.any(stop()) and not last
                 saving = last or stopped or progress.step % training.checkpoint_every == 0
                 if saving or (training.validation_every and progress.step % training.validation_every == 0):
                     self._validate(record)
@@ -106,6 +107,19 @@ class Session:
                 yield progress
                 if stopped:
                     return
+
+    def _follow(self, stop: Callable[[], bool]) -> Iterator[Progress]:
+        """The same steps in a process that is not the first: nothing is written."""
+        for progress in self._train():
+            stopped = self.together.any(stop())
+            yield progress
+            if stopped:
+                return
+
+    def _train(self) -> Iterator[Progress]:
+        training, prior = self.config.training, self.prior.encoded if self.prior else None
+        batches = steps(self.encoded, training, self.state.step, prior, self.together)
+        return train(self.parts, self.method, batches, self.state, training, self.together)
 
     @property
     def name(self) -> str:

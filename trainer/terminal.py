@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from typing import Any, Self
@@ -11,8 +12,19 @@ import click
 from sorter.progress import Lines, is_asked_for
 
 
+def process_number() -> int:
+    """Of this process, from 0, where several were started to train together; the first speaks for all."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_alone() -> bool:
+    """Whether this process was started by itself."""
+    return "LOCAL_RANK" not in os.environ
+
+
 class Stop:
-    """Inside, the first interrupt or termination asks to stop after the step; a second one stops at once."""
+    """Inside, the first interrupt or termination asks to stop after the step; a second one stops at once, unless there
+    are several processes: what started them passes on the signal that the terminal has sent them already."""
 
     asked = False
 
@@ -29,10 +41,14 @@ class Stop:
     def _ask(self, which: int, frame: object) -> None:
         import signal
 
-        self.asked = True
-        signal.signal(which, self._before[signal.Signals(which)])
+        asked_before, self.asked = self.asked, True
+        said = "trainer: finishing this step and saving a checkpoint"
+        if is_alone():
+            signal.signal(which, self._before[signal.Signals(which)])
+            said += "; interrupt again to stop at once"
+        elif asked_before or process_number():
+            return
         with suppress(OSError):  # the terminal may be what went away
-            said = "trainer: finishing this step and saving a checkpoint; interrupt again to stop at once"
             click.echo(said, err=True)
 
     def __exit__(self, *_: object) -> None:
@@ -47,8 +63,8 @@ class Bar:
 
     def __enter__(self) -> Self:
         self._progress: Any = None
-        self._lines = Lines() if is_asked_for() else None
-        if self._lines is None and sys.stderr.isatty():
+        self._lines = Lines() if is_asked_for() and process_number() == 0 else None
+        if self._lines is None and sys.stderr.isatty() and process_number() == 0:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -13,7 +13,10 @@ import click
 
 from sorter.errors import MissingExtra, ModelsheetError
 from sorter.text import visible
+from trainer.terminal import process_number
 
+TOGETHER = ("train", "resume")
+"""The commands that several processes do together; of the others, the first does all."""
 DONE, SOME_FAILED, WRONG_INPUT = 0, 1, 2
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 TORCH_PACKAGES = ("torch", "diffusers", "transformers", "peft", "safetensors", "tensorboard")
@@ -38,18 +41,23 @@ def command(work: Callable[..., tuple[dict[str, Any], str]]) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
     @functools.wraps(work)
     def run(as_json: bool, **options: Any) -> None:
+        number = process_number()
+        if number and work.__name__ not in TOGETHER:
+            return
         try:
             answer, text = work(**options)
         except (ModelsheetError, OSError) as error:
             said = str(error)
             if isinstance(error, OSError):
                 said = f"{error.filename or 'a file'}: cannot be read or written: {error.strerror or error}"
-            click.echo(f"trainer: {visible(said)}", err=True)
+            click.echo(f"trainer: {f'process {number}: ' * bool(number)}{visible(said)}", err=True)
             if as_json:
                 click.echo(json.dumps({"error": said}))
             sys.exit(WRONG_INPUT)
-        click.echo(json.dumps(answer) if as_json else "\n".join(map(visible, text.split("\n"))))
-        sys.exit(SOME_FAILED if answer.get("unreadable") or answer.get("falls_short") else DONE)
+        if number == 0:
+            click.echo(json.dumps(answer) if as_json else "\n".join(map(visible, text.split("\n"))))
+        failed = answer.get("unreadable") or answer.get("falls_short")
+        sys.exit(SOME_FAILED if failed and number == 0 else DONE)
 
     return cli.command(name=work.__name__.removesuffix("_"))(run)
 
@@ -96,7 +104,10 @@ def need_torch() -> None:
     from trainer.errors import LoaderWarning
 
     warnings.simplefilter("always", LoaderWarning)
-    warnings.showwarning = lambda message, *_, **__: click.echo(f"trainer: {visible(str(message))}", err=True)
+    if process_number() == 0:
+        warnings.showwarning = lambda message, *_, **__: click.echo(f"trainer: {visible(str(message))}", err=True)
+    else:
+        warnings.showwarning = lambda *_, **__: None
     import diffusers
     import transformers
 

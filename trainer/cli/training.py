@@ -15,7 +15,7 @@ from trainer.terminal import Bar, Stop
 
 if TYPE_CHECKING:
     from trainer.base import Base
-    from trainer.config import Run
+    from trainer.config import Run, Training
     from trainer.dataset import Dataset
     from trainer.rehearsal import Captions, Need
     from trainer.session import Session
@@ -66,12 +66,10 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
         "passes": round(passes, 2),
         "output": str(run.output),
     }
-    accumulated = f" x {training.accumulate} accumulated" if training.accumulate > 1 else ""
-    arithmetic = f"{training.steps} steps x {training.batch_size} pictures{accumulated} = {training.views} views"
     lines = [
         f"base      {run.base}, {base.kind}, {base.size}x{base.size}, {base.prediction}",
         f"method    {', '.join(f'{key} {value}' for key, value in run.method.items())}",
-        f"training  {arithmetic} of {_seen(dataset)} = {passes:.3g} passes",
+        f"training  {_arithmetic(training)} of {_seen(dataset)} = {passes:.3g} passes",
         *counting,
         *census(dataset),
         *_held_out(run, held_out),
@@ -81,17 +79,23 @@ def check(config: Path) -> tuple[dict[str, Any], str]:
     return answer, "\n".join(lines)
 
 
-def _auto(run: Run, pictures: int) -> list[str]:
+def _arithmetic(training: Training) -> str:
+    """The pictures that are seen in the whole run, and of what they come."""
+    factors = [f"{training.steps} steps", f"{training.batch_size} pictures"]
+    factors += [f"{training.accumulate} accumulated"] if training.accumulate > 1 else []
+    factors += [f"{training.processes} processes"] if (training.processes or 1) > 1 else []
+    return f"{' x '.join(factors)} = {training.views} views"
+
+
+def _auto(run: Run, pictures: int, processes: int = 1) -> list[str]:
     """The arithmetic of steps = "auto", where that is asked for."""
     from trainer.schedule import auto_views
 
-    training = run.training
-    if training.steps:
+    if run.training.steps:
         return []
-    each, of_step = auto_views(pictures), training.batch_size * training.accumulate
-    counted = run.counted(pictures).training.steps
-    said = f"{pictures} pictures x {each:.0f} views each = {pictures * each:.0f} views / {of_step} a step"
-    return [f"steps     auto: {said} = {counted} steps"]
+    each, training = auto_views(pictures), run.counted(pictures, processes).training
+    said = f"{pictures} pictures x {each:.0f} views each = {pictures * each:.0f} views / {training.of_step} a step"
+    return [f"steps     auto: {said} = {training.steps} steps"]
 
 
 def _held_out(run: Run, held_out: Dataset) -> list[str]:
@@ -122,7 +126,10 @@ def train(config: Path) -> tuple[dict[str, Any], str]:
     run = read_config(config)
     with Bar() as bar:
         session = start(run, config, bar.show)
-        said = _auto(run, len(session.encoded.dataset.examples))
+        training, dataset = session.config.training, session.encoded.dataset
+        said = _auto(run, len(dataset.examples), session.together.count)
+        if session.together.count > 1:
+            said.append(f"training  {_arithmetic(training)} of {_seen(dataset)}")
         answer, text = _train(session, bar)
         return answer, "\n".join([*said, text])
 
