@@ -295,7 +295,7 @@ def test_the_judge_is_laid_beside_its_card(
     assert any(note.startswith("direction: the judge is weak, right on ") for note in spoilt["notes"])
     assert "what helps a weak judge is more pictures" in spoilt["notes"][-2] + spoilt["notes"][-1]
     for card in ('accuracy = true\npictures = 3', "accuracy = 1.5\npictures = 3", "accuracy = nan\npictures = 3",
-                 "accuracy = 1\npictures = 0", "accuracy = 1"):  # fmt: skip
+                 "accuracy = 1\npictures = 0", "accuracy = 1\npictures = inf", "accuracy = 1"):  # fmt: skip
         (project / "models" / "mood" / "card.toml").write_text(f"[scores]\n{card}\n")
         assert evaluate(*library)["judge"]["mood"]["card"] is None
 
