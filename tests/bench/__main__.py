@@ -15,6 +15,7 @@ from tests.bench import (
     fit,
     frames,
     hands,
+    judge,
     kill,
     kill_saves,
     memory,
@@ -46,7 +47,7 @@ for bench in (
         kill_saves,
         hands,
     ),
-    *(doctor, export, frames, overlays, taggers, base, training_memory, training_time),
+    *(doctor, export, frames, overlays, taggers, base, judge, training_memory, training_time),
 ):
     print(f"\n# python -m {bench.__name__}")
     bench.main()

@@ -295,7 +295,7 @@ def test_the_judge_is_laid_beside_its_card(
     assert any(note.startswith("direction: the judge is weak, right on ") for note in spoilt["notes"])
     assert "what helps a weak judge is more pictures" in spoilt["notes"][-2] + spoilt["notes"][-1]
     for card in ('accuracy = true\npictures = 3', "accuracy = 1.5\npictures = 3", "accuracy = nan\npictures = 3",
-                 "accuracy = 1\npictures = 0", "accuracy = 1"):  # fmt: skip
+                 "accuracy = 1\npictures = 0", "accuracy = 1\npictures = inf", "accuracy = 1"):  # fmt: skip
         (project / "models" / "mood" / "card.toml").write_text(f"[scores]\n{card}\n")
         assert evaluate(*library)["judge"]["mood"]["card"] is None
 
@@ -415,4 +415,4 @@ def test_the_mean_is_never_surer_than_its_axes() -> None:
 
 def test_strong_contrast_and_colour_are_said() -> None:
     made = Likeness(None, [], 9, contrast=(0.2, 0.19), saturation=(0.6, 0.4), spread=20)
-    assert [said.split(":")[0] for said in made.strong()] == ["the pictures have 1.5 times the saturation of real ones"]
+    assert made.strong() == ["the pictures have 1.5 times the saturation of real ones"]

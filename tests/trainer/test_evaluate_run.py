@@ -161,6 +161,7 @@ def test_a_loss_that_rose_again_is_said(
     answer = evaluate()
     assert [len(one["losses"]["held_out"]) for one in answer["models"]] == [6] * 3
     assert answer["models"][0]["likeness"]["nearer_to_training"]["of"] == 4
+    assert answer["judge"]["mood"]["now"]["of"] == 4 + 6  # the judge is tried on held-out pictures, too
     assert rise(0.9) == []
     assert rise(1.002) == []  # less than anybody would see
     (sign,) = rise(1.3)

@@ -65,7 +65,8 @@ def of_judge(trial: Trial | None) -> list[Section]:
 
 
 def of_classes(made: Judgement, like: Likeness | None) -> Section:
-    head = ["", "as asked", "pictures", "sure", "the sorter on real pictures", *([like.trial.lens.at] if like else [])]
+    """How often each class was seen where it was asked for."""
+    head = ["", "as asked", "pictures", "sure", "its card", *([like.trial.lens.at] if like else [])]
     rows: list[list[object]] = []
     for axis, score in made.axes.items():
         card, ceiling = own(made, like, axis), like.trial.ceiling.get(axis) if like else None
@@ -134,8 +135,7 @@ def _grid(title: str, pictures: Sequence[Judged], beside: Path, words: Callable[
 
 
 def confusions(made: Judgement) -> Section:
-    """What was asked for against what was seen, an axis a part."""
-    """Rows: what was asked for; columns: what was seen."""
+    """What was asked for, a row a class, against what was seen, a column a class; an axis a part."""
     parts = []
     for axis, score in made.axes.items():
         labels = made.job.questions.labels()[axis]

@@ -7,7 +7,7 @@ from typing import Any
 from trainer.evaluate.scores import AxisScore, Share, apart
 from trainer.evaluate.trial import WEAK, Trial, is_weak
 
-HEAD = ["", "its card", "as it was", "refitted", "points above its card", ""]
+HEAD = ["", "its card", "not refitted", "refitted", "points above its card", ""]
 POINTS = round(100 * WEAK)
 
 
@@ -88,7 +88,7 @@ def judged_how(trial: Trial) -> list[str]:
             )
     said += trial.left
     if weak:
-        said.append("what helps a weak judge is more pictures of each class to refit on: --library has all of them")
+        said.append("what helps a weak judge is more pictures of each class to refit on, as of a whole --library")
     return said
 
 
