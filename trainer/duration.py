@@ -56,8 +56,7 @@ def estimate(config: Run, dataset: Dataset, held_out: Dataset, clock: Clock = ti
     """Of a run on the best device here, with nothing encoded before. Takes some seconds itself.
 
     config: with its number of steps. Pictures of several sizes are taken for ones of their mean area. Raises what
-    `skeleton` and the method's `prepare` raise, ConfigError for a precision that the device lacks, and OutOfMemory
-    where pictures are too large for an operation to be tried.
+    `skeleton` and the method's `prepare` raise, ConfigError for a precision that the device lacks, and Untried.
     """
     training, preview, method, device = config.training, config.preview, config.build_method(), best_device()
     parts, prompts = skeleton(config.open_base()), len(preview.prompts) or SUGGESTED

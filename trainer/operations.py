@@ -15,7 +15,6 @@ import torch
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 from torch.utils.flop_counter import flop_registry
 
-from trainer.out_of_memory import OutOfMemory, is_out_of_memory
 from trainer.shapes import Watch
 
 LONG = 0.1
@@ -31,6 +30,10 @@ STRIDE = 4.0
 """How much more work the next size has that is tried of a kind of operation."""
 AHEAD = 10
 """Operations that a device which works on its own is given at once."""
+
+
+class Untried(Exception):
+    """An operation that cannot be tried on a device, of any size: how long it takes is not known."""
 
 
 Clock = Callable[[], float]
@@ -117,7 +120,7 @@ class Stopwatch:
         """The seconds that all of them take, of which new ones are tried until `budget` seconds are over.
 
         What would take too long, or too much memory, is told from the nearest of its kind that was tried, by its share
-        of the work. Raises OutOfMemory where none of a kind can be tried.
+        of the work. Raises Untried where none of a kind can be tried.
         """
         end = self._clock() + budget
         for call in _order(calls.counts):
@@ -129,7 +132,7 @@ class Stopwatch:
                 if found is not None:
                     tried[call] = found
         if lacking := {call.kind for call in calls.counts if not self._tried[call.kind]}:
-            raise OutOfMemory(f"{min(lacking)} is too large to be tried")
+            raise Untried(min(lacking))
         return sum(count * (BETWEEN + self._guess(call)) for call, count in calls.counts.items())
 
     def _guess(self, call: Call) -> float:
@@ -141,14 +144,12 @@ class Stopwatch:
 
     @torch.no_grad()
     def _try(self, call: Call) -> float | None:
-        """Seconds; None where it is too large, or there is not enough memory for it."""
+        """Seconds; None where it is too large, or the device has no memory for it, or no such operation."""
         if max((math.prod(one.sizes) for one in call.told if isinstance(one, Shape)), default=0) > MOST_NUMBERS:
             return None
         try:
             return seconds(call.ready(self._device), self._device, self._clock)
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
+        except (MemoryError, RuntimeError, TypeError):
             return None
 
 

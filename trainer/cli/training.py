@@ -213,13 +213,13 @@ def _need(run: Run, dataset: Dataset) -> Need | None:
 
 
 def _takes(run: Run, dataset: Dataset, held_out: Dataset) -> Duration | None:
-    """How long training will take on this machine; None where that cannot be tried: without torch, or memory."""
+    """How long training will take on this machine; None where it cannot be tried: without torch, or memory."""
     if not has_torch():
         return None
     from trainer.duration import estimate
-    from trainer.out_of_memory import OutOfMemory
+    from trainer.operations import Untried
 
     try:
         return estimate(run, dataset, held_out)
-    except OutOfMemory:
+    except Untried:
         return None
