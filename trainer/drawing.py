@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from PIL import Image
 
 from trainer.checkpoint import find_checkpoint, step_of
@@ -22,11 +23,13 @@ def load_trained(folder: Path, step: int | None = None, device: str | None = Non
     """
     config = read_run(folder)
     checkpoint = None if step == 0 else find_checkpoint(folder / "checkpoints", step)
-    parts = load_parts(config.open_base(), _drawing_precision(config), device)
-    if checkpoint is None:
-        return parts, 0
-    config.build_method(str(folder)).load(parts, checkpoint / "trained")
-    return parts, step_of(checkpoint)
+    parts = load_parts(config.open_base(), _drawing_precision(config), device, at_rest=True)
+    if checkpoint:
+        config.build_method(str(folder)).load(parts, checkpoint / "trained")
+    if config.training.half_frozen and parts.dtype != torch.float32:
+        parts.halve_frozen()
+    parts.stay("unet")
+    return parts, step_of(checkpoint) if checkpoint else 0
 
 
 def trained_lora(folder: Path, step: int) -> dict[str, float]:

@@ -33,24 +33,30 @@ LOADERS = (
 """The modules of these packages that load weights; what others say (what to install, what will change) is advice."""
 
 
-def load_parts(base: Base, precision: str = "auto", device: str | None = None) -> Parts:
+def load_parts(base: Base, precision: str = "auto", device: str | None = None, at_rest: bool = False) -> Parts:
     """Load every part from the base alone: no network, no pickle. All is frozen and in evaluation mode.
 
-    precision: "auto", "fp32", "bf16" or "fp16". Raises BaseModelError, or ConfigError for a precision that the
-    device lacks.
+    precision: "auto", "fp32", "bf16" or "fp16". at_rest: networks are on a graphics card only while they are `present`,
+    until they `stay`, since all of SDXL in fp32 takes 14 GB. Raises BaseModelError, or ConfigError for a precision that
+    the device lacks.
     """
     chosen = torch.device(device or best_device())
     dtype = choose_dtype(precision, chosen)
     with _as_sentence(base, "cannot be loaded"), loading() as warned:
         tokenizers = load_tokenizers(base)
-        networks = {name: network.to(chosen) for name, network in _networks(base, tokenizers).items()}
+        networks = dict(_networks(base, tokenizers))
         schedule = _schedule(base)
     for tokenizer, name in zip(tokenizers, base.family.text_encoders, strict=True):
         _find_end(networks[name], tokenizer.eos_token_id)
     for text in warned:
         warnings.warn(f"{base.path}: {text.splitlines()[0]}", LoaderWarning, stacklevel=2)
     schedule.alphas_cumprod = schedule.alphas_cumprod.to(chosen)
-    return _parts(base, tokenizers, networks, schedule, chosen, dtype)
+    parts = _parts(base, tokenizers, networks, schedule, chosen, dtype)
+    if at_rest and chosen.type != "cpu":
+        parts.rest(*networks)
+    else:
+        parts.stay(*networks)
+    return parts
 
 
 def load_autoencoder(base: Base) -> Any:

@@ -51,8 +51,8 @@ def estimate(config: Run, size: Size, dtype: torch.dtype) -> Memory:
     are text encoders that are not trained, once the captions are known. Raises what `skeleton` and the method's
     `prepare` raise.
     """
-    training, parts = config.training, skeleton(config.open_base())
-    trained = config.build_method().prepare(parts)
+    training, parts, method = config.training, skeleton(config.open_base()), config.build_method()
+    trained = method.prepare(parts)
     if training.gradient_checkpointing:
         parts.checkpoint_gradients()
     half, numbers = dtype != torch.float32, sum(parameter.numel() for parameter in trained.values())
@@ -64,7 +64,8 @@ def estimate(config: Run, size: Size, dtype: torch.dtype) -> Memory:
         frozen = sum(p.numel() for p in parts.unet.parameters() if not p.requires_grad)
         weights += (-2 if training.half_frozen else 2) * frozen
     gradients = 4.0 * numbers
-    working = max(0.0, _working(parts, size, training.batch_size) - gradients) / (2 if half else 1)
+    at_once = training.batch_size * (2 if method.prior else 1)  # a batch of the class waits for the same backward pass
+    working = max(0.0, _working(parts, size, at_once) - gradients) / (2 if half else 1)
     state = numbers * (OPTIMIZER_BYTES[training.optimizer] + (4 if training.ema else 0))
     return Memory(weights, gradients, state, working)
 

@@ -90,6 +90,12 @@ class Parts:
         for name in names:
             self.networks[name].to("cpu")
 
+    def stay(self, *names: str) -> None:
+        """From now on, these networks are on the device."""
+        self.resting -= frozenset(names)
+        for name in names:
+            self.networks[name].to(self.device)
+
     def halve_frozen(self) -> None:
         """Keep what is not trained of the U-Net in `dtype`.
 

@@ -137,7 +137,7 @@ def _session(config: Run, on_progress: OnProgress, together: Processes) -> Sessi
     check_clip_skip(bare, config.training.clip_skip)
     check_optimizer(config.training.optimizer)
     scheduler(bare, config.preview.sampler)
-    parts = load_parts(base, config.training.precision)
+    parts = load_parts(base, config.training.precision, at_rest=True)
     encoded = encode(parts, dataset, config.latents, lambda done, of: on_progress("encoding pictures", done, of))
     config = config.counted(len(encoded.dataset.examples), together.count)
     weights = min_snr_weights(parts.noise_scheduler, config.training.min_snr_gamma)
@@ -150,12 +150,22 @@ def _session(config: Run, on_progress: OnProgress, together: Processes) -> Sessi
     method = config.build_method()
     wanted = method.prior
     prior = class_pictures(parts, wanted, config.preview, config.latents, on_progress) if wanted else None
+    judged = encode(parts, held_out, config.latents) if held_out and held_out.examples else None
+    captions = [one for some in (encoded, judged) if some for one in some.dataset.captions]
+    halved = training.half_frozen and parts.dtype != torch.float32
+    if not halved:  # else they may not fit on the device before
+        parts.stay(*parts.networks)
     seeded(config.training.seed, 0)  # fresh weights are drawn from the global generator
-    state = initial_state(parts, method.prepare(parts), config.training)
-    if training.half_frozen and parts.dtype != torch.float32:
+    trained = method.prepare(parts)
+    if halved:
         parts.halve_frozen()
     if training.gradient_checkpointing:
         parts.checkpoint_gradients()
+    if parts.device.type != "cpu":
+        resting = _resting(parts, captions, training)
+        parts.rest(*resting)
+        parts.stay(*(name for name in parts.networks if name not in resting))
+    state = initial_state(parts, trained, config.training)
     data = encoded.dataset
     fingerprints = {
         "base": base.fingerprint(),
@@ -165,10 +175,6 @@ def _session(config: Run, on_progress: OnProgress, together: Processes) -> Sessi
         "seen": data.seen(),
         "class": prior.fingerprint if prior else "",
     }
-    judged = encode(parts, held_out, config.latents) if held_out and held_out.examples else None
-    if parts.device.type != "cpu":
-        captions = [one for some in (encoded, judged) if some for one in some.dataset.captions]
-        parts.rest(*_resting(parts, captions, training))
     return Session(config, method, parts, encoded, state, fingerprints, prior, judged, together)
 
 

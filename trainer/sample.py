@@ -71,7 +71,7 @@ def sample(
         decoded = _decode(parts, latents)
         return list(map(source.keep, decoded)) if source else decoded
 
-    with torch.no_grad(), parts.evaluating(), parts.present("vae", *parts.text_encoders):
+    with torch.no_grad(), parts.evaluating(), parts.present(*parts.networks):
         what, batches = f"while drawing a picture of {width}x{height}", _batches(pieces, batch_size)
         return [picture for batch in batches for picture in halving(draw, batch, what, SMALLER)]
 

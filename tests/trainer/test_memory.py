@@ -26,7 +26,7 @@ from trainer.device import card_advice
 from trainer.errors import ConfigError
 from trainer.latents import encode
 from trainer.load import load_parts
-from trainer.memory import advice
+from trainer.memory import advice, estimate
 from trainer.recipe import Drawn
 
 WriteConfig = Callable[..., Path]
@@ -114,6 +114,30 @@ def test_a_network_stays_until_the_last_who_needs_it_is_done(base_folder: Path) 
         seen.append(parts.vae.device.type)
         seen.append(parts.text_encoder.device.type)
     assert seen == ["meta", "meta", "cpu"]  # the text encoder does not rest, so nobody moves it
+
+
+def test_a_base_that_is_larger_than_the_card_is_loaded_beside_it(base_folder: Path) -> None:
+    parts = load_parts(read_base(base_folder), "bf16", "meta", at_rest=True)
+    assert {network.device.type for network in parts.networks.values()} == {"cpu"}
+    parts.halve_frozen()
+    parts.stay("unet")
+    assert {name: network.device.type for name, network in parts.networks.items()} == {
+        "unet": "meta", "vae": "cpu", "text_encoder": "cpu"
+    }  # fmt: skip
+    assert parts.resting == {"vae", "text_encoder"}
+    assert {
+        network.device.type for network in load_parts(read_base(base_folder), "bf16", "meta").networks.values()
+    } == {"meta"}
+
+
+def test_pictures_of_a_class_count_in_the_estimate(write_config: WriteConfig) -> None:
+    method = {"use": "dreambooth", "instance_prompt": "ox q"}
+    alone, beside = (
+        estimate(read_config(write_config(**QUIET, batch_size=8, method=method | more)), (32, 32), torch.float32)
+        for more in ({}, {"class_prompt": "q"})
+    )
+    assert beside.activations == pytest.approx(2 * alone.activations, rel=0.1)
+    assert beside.weights == alone.weights
 
 
 def test_check_says_the_memory_and_what_to_lower(write_config: WriteConfig) -> None:
