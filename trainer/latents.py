@@ -65,23 +65,24 @@ def encode(
         newly_encoded += len(waiting)
         waiting.clear()
 
-    for done, example in enumerate(dataset.examples, 1):
-        known = _read(folder / _name(example), parts, example)
-        try:
-            masks[example] = _mask(example, parts.base.factor)
-            pixels = _pixels(open_picture(example.path, example.size, example.scaled)) if known is None else None
-        except BAD_PICTURE as error:
-            broken.append(Unreadable(_file_name(dataset, example), reason(error)))
-        else:
-            if known is not None:
-                encoded[example] = known
-            if pixels is not None:
-                if waiting and (waiting[0][0].size != example.size or len(waiting) == ENCODED_AT_ONCE):
-                    encode_waiting()
-                waiting.append((example, pixels))
-        on_progress(done, len(dataset.examples))
-    if waiting:
-        encode_waiting()
+    with parts.present("vae"):  # else it would come and go with each batch
+        for done, example in enumerate(dataset.examples, 1):
+            known = _read(folder / _name(example), parts, example)
+            try:
+                masks[example] = _mask(example, parts.base.factor)
+                pixels = _pixels(open_picture(example.path, example.size, example.scaled)) if known is None else None
+            except BAD_PICTURE as error:
+                broken.append(Unreadable(_file_name(dataset, example), reason(error)))
+            else:
+                if known is not None:
+                    encoded[example] = known
+                if pixels is not None:
+                    if waiting and (waiting[0][0].size != example.size or len(waiting) == ENCODED_AT_ONCE):
+                        encode_waiting()
+                    waiting.append((example, pixels))
+            on_progress(done, len(dataset.examples))
+        if waiting:
+            encode_waiting()
     return _encoded(dataset, encoded, masks, broken, newly_encoded)
 
 
