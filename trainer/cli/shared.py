@@ -115,11 +115,9 @@ def need_torch() -> None:
     warnings.simplefilter("ignore")  # advice to developers; what concerns the user is an error here, or this:
     from trainer.errors import LoaderWarning
 
-    warnings.simplefilter("always", LoaderWarning)
     if process_number() == 0:
+        warnings.simplefilter("always", LoaderWarning)
         warnings.showwarning = lambda message, *_, **__: click.echo(f"trainer: {visible(str(message))}", err=True)
-    else:
-        warnings.showwarning = lambda *_, **__: None
     import diffusers
     import transformers
 
